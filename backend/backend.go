@@ -1,0 +1,265 @@
+// Package backend is the contract between Shelflife's catalog and the engine
+// that keeps its bytes: an ordered, transactional key-value store.
+//
+// The contract is written for engines that live in this process (package
+// memory, package pebble) and for databases that several processes share.
+// What an engine owes is stated on the interfaces; package backendtest checks
+// it. A new engine costs an implementation of [Backend], a factory and one
+// call of backendtest.Run.
+//
+// # Isolation
+//
+// An [Backend.Update] names what it will touch as [Scope] values. Updates
+// whose scopes overlap behave as if they ran one after the other; others may
+// run at the same time. An engine that locks the scopes and one that detects
+// conflicts and runs the callback again both fulfil this. An engine need not
+// notice access outside the declared scopes: that is a race, which [Checked]
+// finds in tests.
+//
+// # Durability
+//
+// Durability is a prefix: after a crash the store holds the effect of the
+// first n commits in their order, whole, for some n that is not smaller than
+// what was promised. Update promises durability before it returns, of what it
+// wrote and of everything that its callback could have read; see
+// [UpdateOptions] for the exception.
+//
+// # Byte ownership
+//
+// Keys and values that the engine hands out belong to the engine: they are
+// valid only as long as documented and must not be changed. Keys and values
+// handed to the engine belong to the caller, who may reuse them as soon as the
+// call returns.
+//
+// # Lifecycle
+//
+// Every call holds a reference to the engine while it runs, a [Snapshot] until
+// it is closed. Close refuses new calls with [ErrClosed], ends running scans
+// and open snapshots with the same error, waits for running Updates, and only
+// then releases the engine's resources.
+package backend
+
+import (
+	"context"
+	"errors"
+	"iter"
+)
+
+var (
+	// ErrClosed is returned by every call on a closed Backend or Snapshot.
+	ErrClosed = errors.New("backend: closed")
+	// ErrUnavailable says that the engine can't serve the call now: it was
+	// stopped by a failed write, it is out of disk, or it does not answer.
+	// The call changed nothing.
+	ErrUnavailable = errors.New("backend: unavailable")
+	// ErrUnknownOutcome says that the call may or may not have taken effect,
+	// and that nobody can tell which. It is never followed by a retry inside
+	// the engine.
+	ErrUnknownOutcome = errors.New("backend: outcome unknown")
+	// ErrNested is returned by Update when its context comes from the callback
+	// of another Update.
+	ErrNested = errors.New("backend: Update called inside an Update")
+	// ErrScope is returned by a [Checked] backend for access outside the
+	// declared scopes, and by every engine for a DeleteRange without a
+	// whole-group scope.
+	ErrScope = errors.New("backend: access outside the declared scopes")
+	// ErrTooLarge is returned for a key or value beyond the limits that
+	// [Properties] states. The transaction goes on without it.
+	ErrTooLarge = errors.New("backend: key or value too large")
+)
+
+// A Scope names a part of the keyspace for isolation. Two scopes overlap when
+// their groups are equal and their items are equal or one of them is empty: an
+// empty Item stands for the whole group. How keys map to scopes is the
+// caller's rule; the engine compares the strings and nothing else.
+type Scope struct {
+	Group string
+	Item  string
+}
+
+// Overlaps tells whether Updates that declare s and t must be serialized.
+func (s Scope) Overlaps(t Scope) bool {
+	return s.Group == t.Group && (s.Item == t.Item || s.Item == "" || t.Item == "")
+}
+
+// A Range is the half-open interval of keys from Start (inclusive) to End
+// (exclusive) in byte order. A nil Start means the first key, a nil End the
+// end of the keyspace. A Range with Start >= End is empty.
+type Range struct {
+	Start, End []byte
+}
+
+// ScanOptions narrow a Scan. The zero value scans forward with values.
+type ScanOptions struct {
+	// Reverse yields the keys in descending order. Default: ascending.
+	Reverse bool
+	// KeysOnly leaves Entry.Value nil, and lets the engine skip reading the
+	// values. Default: values are read.
+	KeysOnly bool
+}
+
+// An Entry is one key with its value.
+//
+// Both slices belong to the engine, must not be changed, and are valid until
+// the loop that received them takes its next step.
+type Entry struct {
+	Key   []byte
+	Value []byte
+}
+
+// Reader reads keys. It is safe for concurrent use, except that of a [Txn].
+type Reader interface {
+	// Get calls fn with the value of key if there is one, and reports whether
+	// it did. The value belongs to the engine: it is valid only during fn and
+	// must not be changed. fn runs at most once and must not call the engine.
+	// An error from fn is returned as it is.
+	Get(ctx context.Context, key []byte, fn func(value []byte) error) (found bool, err error)
+
+	// GetMany calls fn for each of the keys that exist, with its index in
+	// keys, in no particular order, never concurrently, once per index. It
+	// reads all keys from one state of the store. fn is bound as in Get; its
+	// first error ends the call and is returned.
+	GetMany(ctx context.Context, keys [][]byte, fn func(i int, value []byte) error) error
+
+	// Scan yields the entries of r in byte order of their keys, all from one
+	// state of the store: that at the first step of the loop or a later one
+	// before its first entry. An error is yielded once, as the last step, with
+	// a zero Entry. The loop may stop at any step and may call the engine,
+	// except that inside an Update it must not write through the Txn that it
+	// is scanning. The bounds may be reused once the loop has begun.
+	Scan(ctx context.Context, r Range, o ScanOptions) iter.Seq2[Entry, error]
+}
+
+// Txn is what the callback of an Update reads and writes through. It sees its
+// own writes. It is valid until the callback returns and is used by one
+// goroutine.
+type Txn interface {
+	Reader
+
+	// Put sets key to value. Both are copied.
+	Put(key, value []byte) error
+	// Delete removes key; a missing key is no error. valueSize is a hint for
+	// engines that schedule their space by it: the size of the removed value
+	// in bytes, 0 if unknown. It never changes the result.
+	Delete(key []byte, valueSize int) error
+	// DeleteRange removes every key of r, which must have both bounds. It is
+	// allowed only in an Update with a whole-group scope (see [ErrScope]); the
+	// keys must all belong to such groups. What the transaction itself wrote
+	// into r before is removed too, what it writes afterwards stays.
+	DeleteRange(r Range) error
+	// OnVisible has fn called once when the transaction has committed and
+	// every later read sees it: never when it did not commit, and only for the
+	// run of the callback that did. Where Properties.Exclusive, fn runs before
+	// any overlapping Update starts its callback. fn must be quick and must
+	// not call the engine. The functions run in the order in which they were
+	// registered. Durability may still be outstanding.
+	OnVisible(fn func())
+}
+
+// UpdateOptions choose how an Update commits. The zero value commits durably.
+type UpdateOptions struct {
+	// Buffered lets Update return when the commit is visible, before it is
+	// durable. A crash may then take it, with all commits that came after it;
+	// never an older one while this one survives. A later Update that is not
+	// Buffered, or Durable, makes it durable too where their scopes overlap.
+	// Default: false.
+	Buffered bool
+	// Reclaim marks an Update that only frees space, so that an engine short
+	// of disk still admits it when it refuses others. Default: false.
+	Reclaim bool
+}
+
+// Snapshot reads one state of the store for as long as it is open.
+type Snapshot interface {
+	Reader
+	// Close releases the snapshot; calling it again does nothing. Calls after
+	// Close fail with ErrClosed.
+	Close() error
+}
+
+// Properties tell what kind of engine a Backend is. They never change while it
+// is open.
+type Properties struct {
+	// Name says which engine this is, for logs and reports: "pebble".
+	Name string
+	// Exclusive promises that nobody else writes to the store while it is
+	// open, so that what was read may be kept in memory as long as the Updates
+	// of this process are watched.
+	Exclusive bool
+	// Shards is the number of parts into which a new store should spread keys
+	// that grow with time, so that no part of a distributed engine becomes the
+	// only busy one. 0 means 1. It is read when a store is created; at most
+	// 256.
+	Shards int
+	// MaxKeySize and MaxValueSize are the largest key and value in bytes.
+	// 0 means no limit of its own. Shelflife needs keys of 2 KiB and values of
+	// 2 MiB.
+	MaxKeySize, MaxValueSize int
+}
+
+// Backend is an ordered, transactional key-value store. Implementations are
+// safe for concurrent use.
+//
+// Each call of the embedded Reader stands alone: it is current, and consistent
+// in itself, without a snapshot. Reads and snapshots include every Update that
+// returned before they began, in whichever process (freshness).
+//
+// Errors match [ErrClosed], [ErrUnavailable], [ErrUnknownOutcome] or the
+// context's error where these apply. Any other error is the engine's own and
+// says that the call changed nothing.
+type Backend interface {
+	Reader
+
+	// Update runs fn in a transaction and commits what it wrote, all or
+	// nothing.
+	//
+	// fn may run more than once, never concurrently with itself; every run
+	// starts from nothing written. It does nothing but read and write through
+	// its Txn and set variables that a rerun sets again, and it passes its own
+	// ctx on, never the outer one. It must not call Update (ErrNested) nor
+	// wait for something that does.
+	//
+	// When fn returns an error, nothing is written and Update returns that
+	// error as it is.
+	//
+	// Update returns, with nil or with fn's error, only when every write that
+	// fn could have read is durable, even if fn wrote nothing: what the
+	// caller concludes from the state it saw holds after a crash. With
+	// UpdateOptions.Buffered it returns before that.
+	//
+	// Cancelling ctx before the commit is applied ends the call with the
+	// context's error and nothing written. From the moment of applying, ctx is
+	// ignored and the true result returned. Where an error leaves open whether
+	// the commit took effect it is ErrUnknownOutcome.
+	//
+	// scopes may be in any order and may repeat. None at all is allowed for a
+	// fn that touches nothing.
+	Update(ctx context.Context, scopes []Scope, o UpdateOptions, fn func(context.Context, Txn) error) error
+
+	// Durable returns when every commit under the scopes that a read begun
+	// before the call can have seen is durable, and then costs next to nothing
+	// if nothing is pending. It takes no lock that an Update holds while its
+	// callback runs. After an error durability is not known.
+	Durable(ctx context.Context, scopes []Scope) error
+
+	// Snapshot returns a view of the store as it is now.
+	Snapshot(ctx context.Context) (Snapshot, error)
+
+	// Size estimates how many bytes the keys of r and their values occupy where
+	// the engine keeps them, compressed as they are. It is cheap and may be
+	// off by what was written lately.
+	Size(ctx context.Context, r Range) (bytes int64, err error)
+
+	// Properties describe the engine. They are available after Close too.
+	Properties() Properties
+
+	// Ready returns nil when an Update would be tried, ErrClosed after Close,
+	// and otherwise an error that matches ErrUnavailable and says why not. It
+	// does not touch the disk and may be called often.
+	Ready() error
+
+	// Close ends the engine; see the package documentation for what becomes of
+	// running calls. Everything committed is durable when it returns nil.
+	// Calling it again returns the result of the first call.
+	Close() error
+}
