@@ -152,7 +152,8 @@ type Txn interface {
 	// run of the callback that did. Where Properties.Exclusive, fn runs before
 	// any overlapping Update starts its callback. fn must be quick and must
 	// not call the engine. The functions run in the order in which they were
-	// registered. Durability may still be outstanding.
+	// registered, and all have run when Update returns. Durability may still be
+	// outstanding.
 	OnVisible(fn func())
 }
 

@@ -1,0 +1,145 @@
+package catalog
+
+import (
+	"iter"
+
+	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/encoding"
+)
+
+// incomingBlob is image bytes that a commit may bring to a product. They stand
+// under a blob ID that no other product ever gets and are never rewritten.
+type incomingBlob struct {
+	id     encoding.BlobID
+	header encoding.BlobHeader
+	// data are the bytes of a blob that travels in the commit itself; nil for
+	// one that is staged.
+	data []byte
+	// path is that of the image that brings it.
+	path string
+	// ours tells that this upsert staged it, and discards it if it is not used.
+	ours bool
+	// claimed tells that the last run of the Update used it.
+	claimed bool
+}
+
+// checkClaims returns the incoming blobs that next refers to and the old state
+// did not, and checks that they can be had.
+func (t *tx) checkClaims(f *found, next *encoding.Record, incoming []*incomingBlob) ([]*incomingBlob, error) {
+	var claims []*incomingBlob
+	faults := new(ValidationError)
+	for _, b := range incoming {
+		b.claimed = false
+		if next == nil || indexOfBlob(next.Images, b.id) < 0 || f.stored != nil && indexOfBlob(f.stored.Images, b.id) >= 0 {
+			continue
+		}
+		claims = append(claims, b)
+		if b.data != nil {
+			continue
+		}
+		h, err := t.blobHeader(f.account, b.id)
+		if err != nil {
+			return nil, err
+		}
+		if h == nil || h.State != encoding.BlobStaged || h.Deadline <= t.now {
+			faults.add(b.path, CodeInvalidImageInput, "the staged image has expired or belongs to a product already")
+			continue
+		}
+		b.header = *h
+	}
+	return claims, faults.err()
+}
+
+// claimBlob makes a blob that checkClaims found to be free r's own.
+func (t *tx) claimBlob(r *encoding.Record, b *incomingBlob) error {
+	b.claimed = true
+	if b.data == nil {
+		if err := t.deleteExpiry(blobExpiry(r.Account, b.id, b.header.Deadline)); err != nil {
+			return err
+		}
+	} else if err := t.putChunk(r.Account, b.id, 0, b.data); err != nil {
+		return err
+	}
+	h := b.header
+	h.State, h.Owner, h.Incarnation, h.Deadline = encoding.BlobOwned, r.ID, r.Incarnation, encoding.None
+	return t.putBlobHeader(r.Account, b.id, &h)
+}
+
+// releaseBlob leaves a blob to the sweeper, after the readers' grace. If its
+// scope was not declared, the Update will start again with it.
+func (t *tx) releaseBlob(account string, id encoding.BlobID) error {
+	if s := blobScope(account, id); !t.declared(s) {
+		t.missing = append(t.missing, s)
+		return nil
+	}
+	h, err := t.blobHeader(account, id)
+	if err != nil || h == nil {
+		return err
+	}
+	h.State, h.Deadline = encoding.BlobGarbage, t.now+t.c.opts.ImageGrace.Milliseconds()
+	if err := t.putExpiry(blobExpiry(account, id, h.Deadline)); err != nil {
+		return err
+	}
+	return t.putBlobHeader(account, id, h)
+}
+
+// removeBlob deletes a blob that nobody refers to, with its current expiry
+// entry.
+func (t *tx) removeBlob(account string, id encoding.BlobID, h *encoding.BlobHeader) error {
+	start, end := encoding.BlobChunksRange(account, id)
+	var keys [][]byte
+	for e, err := range t.txn.Scan(t.ctx, backend.Range{Start: start, End: end}, backend.ScanOptions{KeysOnly: true}) {
+		if err != nil {
+			return err
+		}
+		keys = append(keys, append([]byte(nil), e.Key...))
+	}
+	for i, key := range keys {
+		size := 0
+		if i > 0 {
+			size = h.ChunkSize
+		}
+		if err := t.txn.Delete(key, size); err != nil {
+			return err
+		}
+	}
+	return t.deleteExpiry(blobExpiry(account, id, h.Deadline))
+}
+
+// blobHeader returns nil for a blob that does not exist.
+func (t *tx) blobHeader(account string, id encoding.BlobID) (h *encoding.BlobHeader, err error) {
+	t.key = encoding.AppendBlobKey(t.key[:0], account, id, 0)
+	_, err = t.txn.Get(t.ctx, t.key, func(value []byte) error {
+		h = new(encoding.BlobHeader)
+		return encoding.DecodeBlobHeader(value, h)
+	})
+	return h, err
+}
+
+func (t *tx) putBlobHeader(account string, id encoding.BlobID, h *encoding.BlobHeader) error {
+	t.key = encoding.AppendBlobKey(t.key[:0], account, id, 0)
+	t.value = encoding.AppendBlobHeader(t.value[:0], h)
+	return t.txn.Put(t.key, t.value)
+}
+
+// putChunk writes chunk n, from 0.
+func (t *tx) putChunk(account string, id encoding.BlobID, n uint32, data []byte) error {
+	t.key = encoding.AppendBlobKey(t.key[:0], account, id, 1+n)
+	return t.txn.Put(t.key, data)
+}
+
+func blobExpiry(account string, id encoding.BlobID, deadline int64) encoding.Expiry {
+	return encoding.Expiry{Kind: encoding.ExpiryBlob, Deadline: deadline, Account: account, ID: string(id[:])}
+}
+
+// blobsOf yields each blob that r refers to once.
+func blobsOf(r *encoding.Record) iter.Seq[encoding.BlobID] {
+	return func(yield func(encoding.BlobID) bool) {
+		for i := range r.Images {
+			id := r.Images[i].Blob
+			if !id.IsZero() && indexOfBlob(r.Images, id) == i && !yield(id) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,173 @@
+package catalog
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/encoding"
+	"github.com/shelflife-db/shelflife/ttl"
+)
+
+// Catalog keeps the products of many accounts on a backend. It is safe for
+// concurrent use.
+type Catalog struct {
+	backend backend.Backend
+	opts    *Options
+	limits  Limits
+	now     *ttl.Monotone
+	random  identities
+
+	exclusive bool   // see backend.Properties
+	shards    int    // of the expiry space, fixed when the store was created
+	cursorKey []byte // authenticates cursors: the store's ID
+
+	uses    *useOverlay
+	folder  *useFolder
+	cache   *recordCache // nil where there is none
+	index   *ttl.Index
+	sweeper *ttl.Sweeper
+	hooks   *expireHooks
+
+	// calls counts the operations that Close waits for.
+	calls backend.Lifecycle
+	// stop ends the goroutines that running counts; those of the hooks end
+	// after them.
+	stop    context.CancelFunc
+	running sync.WaitGroup
+	hooking sync.WaitGroup
+}
+
+const (
+	metaStore = "store" // encoding.StoreMeta
+	metaSweep = "sweep" // how far the sweeper came: a hint
+
+	// sharedRescan is how often the expiry entries that other processes wrote
+	// are looked for.
+	sharedRescan = time.Minute
+)
+
+// Open returns a catalog on b, whose store it creates if b is empty. Nil
+// options mean the defaults. How long Open takes does not depend on how much
+// is stored.
+//
+// The catalog owns b from then on: Close closes it. After an error b is still
+// the caller's. An error matches encoding.ErrNewerSchema if the store was
+// written by a newer version that this one can't serve.
+func Open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) {
+	c, err := open(ctx, b, o)
+	return c, wrap("open", "", err)
+}
+
+func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) {
+	opts, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	props := b.Properties()
+	c := &Catalog{
+		backend:   b,
+		opts:      opts,
+		limits:    opts.Limits,
+		now:       ttl.NewMonotone(opts.Clock),
+		random:    randomID,
+		exclusive: props.Exclusive,
+		uses:      newUseOverlay(opts.UseCapacity),
+		index:     ttl.NewIndex(opts.Index),
+		hooks:     newExpireHooks(opts.OnExpire),
+	}
+	if c.exclusive && opts.CacheBytes > 0 {
+		c.cache = newRecordCache(opts.CacheBytes)
+	}
+	meta, err := c.loadMeta(ctx, max(props.Shards, 1))
+	if err != nil {
+		return nil, err
+	}
+	c.shards, c.cursorKey = meta.Shards, meta.StoreID[:]
+	sweptTo, err := c.loadProgress(ctx)
+	if err != nil {
+		return nil, err
+	}
+	sweep := opts.Sweeper
+	if !c.exclusive && sweep.Rescan == 0 {
+		sweep.Rescan = sharedRescan
+	}
+	c.sweeper = ttl.NewSweeper(expirer{c}, c.index, opts.Clock, c.now, sweptTo, sweep)
+	c.folder = newUseFolder(c)
+	c.start()
+	return c, nil
+}
+
+// start begins the work in the background, which Close ends.
+func (c *Catalog) start() {
+	ctx, stop := context.WithCancel(context.Background())
+	c.stop = stop
+	c.running.Go(func() { c.sweeper.Run(ctx) })
+	c.running.Go(func() { c.folder.run(ctx) })
+	c.hooking.Go(c.hooks.run)
+}
+
+// Close ends the catalog and closes its backend: it refuses new calls with
+// ErrClosed, waits for running ones, makes every acknowledged use durable and
+// ends the work in the background. Loops over All and readers of images end
+// with ErrClosed. Calling it again returns the result of the first call.
+func (c *Catalog) Close() error {
+	return wrap("close", "", c.calls.Close(func() error {
+		c.stop()
+		c.running.Wait()
+		folded := c.fold(context.Background())
+		c.hooks.stop()
+		c.hooking.Wait()
+		return errors.Join(folded, c.backend.Close())
+	}))
+}
+
+// Ready returns nil if the catalog would try to serve a write, and otherwise
+// an error that matches ErrClosed or ErrUnavailable. It is cheap.
+func (c *Catalog) Ready() error {
+	if c.calls.Closed() {
+		return wrap("ready", "", backend.ErrClosed)
+	}
+	return wrap("ready", "", c.backend.Ready())
+}
+
+// Limits returns the limits in force, defaults filled in.
+func (c *Catalog) Limits() Limits { return c.limits }
+
+// loadMeta reads the description of the store, or writes it if the store is
+// new.
+func (c *Catalog) loadMeta(ctx context.Context, shards int) (meta encoding.StoreMeta, err error) {
+	key := encoding.AppendMetaKey(nil, metaStore)
+	group, item := encoding.MetaScope(metaStore)
+	fresh := encoding.StoreMeta{
+		CreatedAt: c.now.Now(), Schema: encoding.Schema,
+		MinReader: encoding.Schema, MinWriter: encoding.Schema, Shards: shards,
+	}
+	_, _ = rand.Read(fresh.StoreID[:]) // never fails: see crypto/rand
+	scopes := []backend.Scope{{Group: group, Item: item}}
+	err = c.backend.Update(ctx, scopes, backend.UpdateOptions{}, func(ctx context.Context, txn backend.Txn) error {
+		meta = encoding.StoreMeta{}
+		found, err := txn.Get(ctx, key, func(value []byte) error {
+			return encoding.DecodeStoreMeta(value, &meta)
+		})
+		if err != nil || found {
+			return err
+		}
+		meta = fresh
+		return txn.Put(key, encoding.AppendStoreMeta(nil, &fresh))
+	})
+	if err != nil {
+		return meta, err
+	}
+	if err := meta.Compatible(); err != nil {
+		return meta, err
+	}
+	if meta.Shards < 1 || meta.Shards > 256 {
+		return meta, fmt.Errorf("%w: %d shards", encoding.ErrCorrupt, meta.Shards)
+	}
+	return meta, nil
+}

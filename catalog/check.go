@@ -1,0 +1,340 @@
+package catalog
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"hash"
+
+	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/encoding"
+)
+
+// maxProblems ends a check that finds nothing but damage.
+const maxProblems = 1000
+
+// CheckReport is what [Catalog.Check] found.
+type CheckReport struct {
+	Products int // records, expired ones that are still stored included
+	Listed   int // entries of the list
+	Blobs    int // stored images, those waiting for removal included
+	Entries  int // entries of the expiry space
+	// Stale counts the entries of the expiry space that stand for nothing any
+	// more. They are harmless: the sweeper drops them when they are due.
+	Stale int
+	// Problems are the broken invariants; none in a sound store.
+	Problems []Problem
+	// Truncated tells that the check ended early, after 1,000 problems.
+	Truncated bool
+}
+
+// Problem is one broken invariant.
+type Problem struct {
+	Account    string // "" where it is not known
+	ExternalID string // "" where it is not known
+	What       string
+}
+
+// String returns a line that names the product and the problem.
+func (p Problem) String() string {
+	return fmt.Sprintf("account %q, product %q: %s", p.Account, p.ExternalID, p.What)
+}
+
+// Check reads the whole store, as it is at one instant, and reports every
+// broken invariant: a product without its current expiry entry, a list that
+// disagrees with the products, a key that disagrees with its record, an image
+// whose bytes are missing, damaged or nobody's. It changes nothing.
+func (c *Catalog) Check(ctx context.Context) (CheckReport, error) {
+	report, err := c.check(ctx)
+	return report, wrap("check", "", err)
+}
+
+func (c *Catalog) check(ctx context.Context) (CheckReport, error) {
+	if err := c.calls.Enter(); err != nil {
+		return CheckReport{}, err
+	}
+	defer c.calls.Exit()
+	snapshot, err := c.backend.Snapshot(ctx)
+	if err != nil {
+		return CheckReport{}, err
+	}
+	defer snapshot.Close()
+	k := &checker{c: c, ctx: ctx, reader: snapshot}
+	for _, space := range []struct {
+		space byte
+		visit func(key, value []byte) error
+	}{
+		{encoding.SpaceProduct, k.product},
+		{encoding.SpaceListed, k.listed},
+		{encoding.SpaceBlob, k.blobKey},
+		{encoding.SpaceExpiry, k.expiry},
+	} {
+		if err := k.walk(space.space, space.visit); err != nil {
+			return k.report, err
+		}
+	}
+	return k.report, nil
+}
+
+type checker struct {
+	c      *Catalog
+	ctx    context.Context
+	reader backend.Reader
+	report CheckReport
+	blob   blobCheck // the blob whose keys are being walked
+}
+
+func (k *checker) walk(space byte, visit func(key, value []byte) error) error {
+	start, end := encoding.SpaceRange(space)
+	for e, err := range k.reader.Scan(k.ctx, backend.Range{Start: start, End: end}, backend.ScanOptions{}) {
+		if err != nil {
+			return err
+		}
+		if err := visit(e.Key, e.Value); err != nil {
+			return err
+		}
+		if len(k.report.Problems) >= maxProblems {
+			k.report.Truncated = true
+			return nil
+		}
+	}
+	if space == encoding.SpaceBlob {
+		k.endBlob()
+	}
+	return nil
+}
+
+func (k *checker) problem(account, id, format string, args ...any) {
+	k.report.Problems = append(k.report.Problems, Problem{account, id, fmt.Sprintf(format, args...)})
+}
+
+func (k *checker) product(key, value []byte) error {
+	k.report.Products++
+	account, id, err := encoding.DecodeProductKey(key)
+	if err != nil {
+		k.problem("", "", "product key %x: %v", key, err)
+		return nil
+	}
+	var r encoding.Record
+	if err := encoding.DecodeRecord(value, &r); err != nil {
+		k.problem(account, id, "%v", err)
+		return nil
+	}
+	if r.Account != account || r.ID != id {
+		k.problem(account, id, "the record says account %q, product %q", r.Account, r.ID)
+		return nil
+	}
+	if r.Listed && r.Generated {
+		k.problem(account, id, "listed under a generated ID")
+	}
+	if len(r.Images) == 0 {
+		k.problem(account, id, "has no image")
+	}
+	if err := k.productExpiry(&r); err != nil {
+		return err
+	}
+	listed, err := k.exists(encoding.AppendListedKey(nil, account, id))
+	if err != nil {
+		return err
+	}
+	if listed != r.Listed {
+		k.problem(account, id, "listed is %t but its entry in the list says %t", r.Listed, listed)
+	}
+	return k.productImages(&r)
+}
+
+func (k *checker) productExpiry(r *encoding.Record) error {
+	deadline := r.ExpiresAt()
+	if deadline == encoding.None {
+		if r.IndexedAt != encoding.None {
+			k.problem(r.Account, r.ID, "kept forever but indexed at %d", r.IndexedAt)
+		}
+		return nil
+	}
+	if r.IndexedAt == encoding.None || r.IndexedAt > deadline {
+		k.problem(r.Account, r.ID, "expires at %d but indexed at %d", deadline, r.IndexedAt)
+		return nil
+	}
+	e := encoding.Expiry{Kind: encoding.ExpiryProduct, Deadline: r.IndexedAt, Account: r.Account, ID: r.ID}
+	ok, err := k.hasExpiry(e)
+	if err == nil && !ok {
+		k.problem(r.Account, r.ID, "has no expiry entry at %d", r.IndexedAt)
+	}
+	return err
+}
+
+func (k *checker) productImages(r *encoding.Record) error {
+	for i := range r.Images {
+		img := &r.Images[i]
+		if img.Blob.IsZero() {
+			continue
+		}
+		h, err := k.header(r.Account, img.Blob)
+		if err != nil {
+			return err
+		}
+		switch {
+		case h == nil:
+			k.problem(r.Account, r.ID, "image %d: its bytes %s are missing", i, img.Blob)
+		case h.State != encoding.BlobOwned || h.Owner != r.ID || h.Incarnation != r.Incarnation:
+			k.problem(r.Account, r.ID, "image %d: its bytes %s are not its own", i, img.Blob)
+		case h.Size != img.Size || h.SHA256 != img.SHA256:
+			k.problem(r.Account, r.ID, "image %d: its bytes %s are others than the product says", i, img.Blob)
+		}
+	}
+	return nil
+}
+
+func (k *checker) listed(key, _ []byte) error {
+	k.report.Listed++
+	account, id, err := encoding.DecodeListedKey(key)
+	if err != nil {
+		k.problem("", "", "list key %x: %v", key, err)
+		return nil
+	}
+	ok, err := k.exists(encoding.AppendProductKey(nil, account, id))
+	if err == nil && !ok {
+		k.problem(account, id, "in the list but does not exist")
+	}
+	return err
+}
+
+// blobCheck is what was seen of a blob whose keys are being walked.
+type blobCheck struct {
+	account string
+	id      encoding.BlobID
+	header  *encoding.BlobHeader
+	chunks  uint32
+	size    int64
+	hash    hash.Hash
+}
+
+func (k *checker) blobKey(key, value []byte) error {
+	account, id, n, err := encoding.DecodeBlobKey(key)
+	if err != nil {
+		k.problem("", "", "image key %x: %v", key, err)
+		return nil
+	}
+	if n == 0 {
+		k.endBlob()
+		return k.beginBlob(account, id, value)
+	}
+	b := &k.blob
+	if b.account != account || b.id != id {
+		k.endBlob()
+		k.blob = blobCheck{account: account, id: id}
+		k.problem(account, "", "image bytes %s have no header", id)
+		return nil
+	}
+	if b.header == nil {
+		return nil // said already
+	}
+	if n != b.chunks+1 {
+		k.problem(account, b.header.Owner, "image bytes %s: chunk %d is missing", id, b.chunks+1)
+	}
+	b.chunks = n
+	b.size += int64(len(value))
+	b.hash.Write(value)
+	return nil
+}
+
+func (k *checker) beginBlob(account string, id encoding.BlobID, value []byte) error {
+	k.report.Blobs++
+	k.blob = blobCheck{account: account, id: id}
+	h := new(encoding.BlobHeader)
+	if err := encoding.DecodeBlobHeader(value, h); err != nil {
+		k.problem(account, "", "image bytes %s: %v", id, err)
+		return nil
+	}
+	k.blob.header, k.blob.hash = h, sha256.New()
+	if h.State == encoding.BlobOwned {
+		return k.owned(account, id, h)
+	}
+	ok, err := k.hasExpiry(blobExpiry(account, id, h.Deadline))
+	if err == nil && !ok {
+		k.problem(account, h.Owner, "image bytes %s wait for removal but have no expiry entry at %d", id, h.Deadline)
+	}
+	return err
+}
+
+// owned checks that the owner of a blob refers to it.
+func (k *checker) owned(account string, id encoding.BlobID, h *encoding.BlobHeader) error {
+	var r encoding.Record
+	found, err := k.reader.Get(k.ctx, encoding.AppendProductKey(nil, account, h.Owner), func(value []byte) error {
+		if err := encoding.DecodeRecord(value, &r); err != nil {
+			r = encoding.Record{} // reported with the product
+		}
+		return nil
+	})
+	if err == nil && (!found || r.Incarnation != h.Incarnation || indexOfBlob(r.Images, id) < 0) {
+		k.problem(account, h.Owner, "does not refer to the image bytes %s that it owns", id)
+	}
+	return err
+}
+
+// endBlob checks the bytes of the blob that was walked. Those of a staged one
+// may be on their way in.
+func (k *checker) endBlob() {
+	b := k.blob
+	k.blob = blobCheck{}
+	if b.header == nil || b.header.State != encoding.BlobOwned {
+		return
+	}
+	if b.chunks != b.header.Chunks || b.size != b.header.Size || !bytes.Equal(b.hash.Sum(nil), b.header.SHA256[:]) {
+		k.problem(b.account, b.header.Owner, "image bytes %s are damaged", b.id)
+	}
+}
+
+func (k *checker) expiry(key, _ []byte) error {
+	k.report.Entries++
+	e, err := encoding.DecodeExpiryKey(key)
+	if err != nil {
+		k.problem("", "", "expiry key %x: %v", key, err)
+		return nil
+	}
+	if e.Shard != encoding.Shard(e.Account, e.ID, k.c.shards) {
+		k.problem(e.Account, e.ID, "expiry entry in shard %d", e.Shard)
+	}
+	current, err := k.isCurrent(e)
+	if err == nil && !current {
+		k.report.Stale++
+	}
+	return err
+}
+
+// isCurrent tells whether e is the current entry of what it stands for.
+func (k *checker) isCurrent(e encoding.Expiry) (current bool, err error) {
+	if blob, ok := e.BlobID(); ok {
+		h, err := k.header(e.Account, blob)
+		return h != nil && h.State != encoding.BlobOwned && h.Deadline == e.Deadline, err
+	}
+	_, err = k.reader.Get(k.ctx, encoding.AppendProductKey(nil, e.Account, e.ID), func(value []byte) error {
+		h, err := encoding.PeekRecord(value)
+		current = err == nil && h.IndexedAt == e.Deadline
+		return nil
+	})
+	return current, err
+}
+
+// header returns nil for a blob that is missing or damaged; damage is reported
+// where blobs are walked.
+func (k *checker) header(account string, id encoding.BlobID) (h *encoding.BlobHeader, err error) {
+	_, err = k.reader.Get(k.ctx, encoding.AppendBlobKey(nil, account, id, 0), func(value []byte) error {
+		h = new(encoding.BlobHeader)
+		if encoding.DecodeBlobHeader(value, h) != nil {
+			h = nil
+		}
+		return nil
+	})
+	return h, err
+}
+
+func (k *checker) hasExpiry(e encoding.Expiry) (bool, error) {
+	e.Shard = encoding.Shard(e.Account, e.ID, k.c.shards)
+	return k.exists(encoding.AppendExpiryKey(nil, e))
+}
+
+func (k *checker) exists(key []byte) (bool, error) {
+	return k.reader.Get(k.ctx, key, func([]byte) error { return nil })
+}

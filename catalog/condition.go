@@ -1,0 +1,47 @@
+package catalog
+
+import (
+	"slices"
+
+	"github.com/shelflife-db/shelflife/encoding"
+)
+
+// A Condition makes a write depend on the stored product. All conditions of a
+// write must hold, judged at the instant at which it commits; else it fails
+// with ErrPreconditionFailed and changes nothing.
+type Condition struct {
+	holds func(live bool, v Version) bool
+}
+
+// IfVersion holds for a live product whose version is one of v. Uses and
+// renewals keep a version, every edit makes a new one.
+func IfVersion(v ...Version) Condition {
+	v = slices.Clone(v)
+	return Condition{func(live bool, have Version) bool { return live && slices.Contains(v, have) }}
+}
+
+// IfExists holds for any live product: the write edits and never creates.
+func IfExists() Condition {
+	return Condition{func(live bool, _ Version) bool { return live }}
+}
+
+// CreateOnly holds where no live product has the ID: the write creates and
+// never edits.
+func CreateOnly() Condition {
+	return Condition{func(live bool, _ Version) bool { return !live }}
+}
+
+// conditionsHold judges conds for a product in the state old, nil if there is
+// none that lives.
+func conditionsHold(conds []Condition, old *encoding.Record) bool {
+	var v Version
+	if old != nil {
+		v = Version{old.Incarnation, old.Edit}
+	}
+	for _, c := range conds {
+		if c.holds != nil && !c.holds(old != nil, v) {
+			return false
+		}
+	}
+	return true
+}

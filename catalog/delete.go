@@ -1,0 +1,117 @@
+package catalog
+
+import (
+	"context"
+
+	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/encoding"
+)
+
+// deleteBatch is how many products DeleteAccount removes in one Update, during
+// which nobody else writes to the account.
+const deleteBatch = 64
+
+// Delete removes a live product and all it owns. It fails with ErrNotFound,
+// or, given conditions, with ErrPreconditionFailed where they do not hold or
+// there is no product.
+func (c *Catalog) Delete(ctx context.Context, account, externalID string, conds ...Condition) error {
+	return wrap("delete", externalID, c.delete(ctx, account, externalID, conds))
+}
+
+func (c *Catalog) delete(ctx context.Context, account, id string, conds []Condition) error {
+	if err := checkNames(account, id); err != nil {
+		return err
+	}
+	if err := c.calls.Enter(); err != nil {
+		return err
+	}
+	defer c.calls.Exit()
+	o := c.updateOptions()
+	o.Reclaim = true
+	return c.update(ctx, []backend.Scope{productScope(account, id)}, o, func(t *tx) error {
+		f, err := t.load(account, id)
+		if err != nil {
+			return err
+		}
+		if !conditionsHold(conds, f.live) {
+			return ErrPreconditionFailed
+		}
+		if f.live == nil {
+			return ErrNotFound
+		}
+		return t.write(f, nil, nil)
+	})
+}
+
+// DeleteAccount removes every product of an account whose creation was
+// acknowledged before the call began, with all it owns, and returns how many
+// live ones that were. Each product goes whole, the account in several steps:
+// after an error some may be gone, and the call may be repeated.
+func (c *Catalog) DeleteAccount(ctx context.Context, account string) (removed int, err error) {
+	removed, err = c.deleteAccount(ctx, account)
+	return removed, wrap("delete account", account, err)
+}
+
+func (c *Catalog) deleteAccount(ctx context.Context, account string) (removed int, err error) {
+	faults := new(ValidationError)
+	checkAccount(faults, account)
+	if err := faults.err(); err != nil {
+		return 0, err
+	}
+	if err := c.calls.Enter(); err != nil {
+		return 0, err
+	}
+	defer c.calls.Exit()
+	scopes := []backend.Scope{{Group: encoding.AccountScope(account)}}
+	o := c.updateOptions()
+	o.Reclaim = true
+	start, end := encoding.ProductRange(account)
+	for start != nil {
+		var next []byte
+		live := 0
+		err := c.update(ctx, scopes, o, func(t *tx) error {
+			var err error
+			live, next, err = t.deleteSome(account, backend.Range{Start: start, End: end})
+			return err
+		})
+		if err != nil {
+			return removed, err
+		}
+		removed += live
+		start = next
+	}
+	return removed, nil
+}
+
+// deleteSome removes the first products of r and returns how many of them were
+// live, and where to go on, nil at the end.
+func (t *tx) deleteSome(account string, r backend.Range) (live int, next []byte, err error) {
+	var ids []string
+	for e, err := range t.txn.Scan(t.ctx, r, backend.ScanOptions{KeysOnly: true}) {
+		if err != nil {
+			return 0, nil, err
+		}
+		if len(ids) == deleteBatch {
+			next = append(next, e.Key...)
+			break
+		}
+		_, id, err := encoding.DecodeProductKey(e.Key)
+		if err != nil {
+			return 0, nil, err
+		}
+		ids = append(ids, id)
+	}
+	for _, id := range ids {
+		f, err := t.load(account, id)
+		if err != nil {
+			return 0, nil, err
+		}
+		if f.live != nil {
+			live++
+		}
+		if err := t.write(f, nil, nil); err != nil {
+			return 0, nil, err
+		}
+	}
+	return live, next, nil
+}

@@ -1,0 +1,166 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/shelflife-db/shelflife/backend"
+)
+
+// Errors of the catalog's operations, for errors.Is. What they concern is in
+// the text of the error that wraps them.
+var (
+	// ErrNotFound says that no live product has the ID.
+	ErrNotFound = errors.New("product not found")
+	// ErrImageNotFound says that the product has no uploaded bytes at the
+	// position.
+	ErrImageNotFound = errors.New("image not found")
+	// ErrImageGone says that the image was replaced or deleted while it was
+	// being read, longer ago than Options.ImageGrace.
+	ErrImageGone = errors.New("image bytes are gone")
+	// ErrPreconditionFailed says that a [Condition] did not hold.
+	ErrPreconditionFailed = errors.New("precondition failed")
+	// ErrClosed says that the catalog is closed.
+	ErrClosed = errors.New("catalog is closed")
+	// ErrUnavailable says that the store can't serve the call now; nothing was
+	// changed.
+	ErrUnavailable = errors.New("store is unavailable")
+	// ErrUnknownOutcome says that a write may or may not have happened: read
+	// before repeating.
+	ErrUnknownOutcome = errors.New("may or may not have happened: read before repeating")
+)
+
+// Code is the stable, machine-readable part of a [FieldError].
+type Code string
+
+// The codes of invalid input.
+const (
+	// CodeValidationFailed: a field is wrong or over its limit.
+	CodeValidationFailed Code = "VALIDATION_FAILED"
+	// CodeExternalIDRequired: there is no external ID.
+	CodeExternalIDRequired Code = "EXTERNAL_ID_REQUIRED"
+	// CodeImagesRequired: a product can't be created without an image, nor
+	// have an empty list of them.
+	CodeImagesRequired Code = "PRODUCT_IMAGES_REQUIRED"
+	// CodeInvalidImageInput: an image has not exactly one source.
+	CodeInvalidImageInput Code = "INVALID_IMAGE_INPUT"
+	// CodeFileNotFound: a file key names no part of its request.
+	CodeFileNotFound Code = "MULTIPART_FILE_NOT_FOUND"
+	// CodeInvalidImage: the bytes are not an acceptable image.
+	CodeInvalidImage Code = "INVALID_IMAGE"
+	// CodePayloadTooLarge: an upload is over Limits.ImageBytes.
+	CodePayloadTooLarge Code = "PAYLOAD_TOO_LARGE"
+)
+
+// FieldError is one fault of an input.
+type FieldError struct {
+	// Path names the field as the JSON form does: "images.0.source.url"; ""
+	// where the fault concerns the whole input.
+	Path    string `json:"path"`
+	Code    Code   `json:"code"`
+	Message string `json:"message"`
+}
+
+// ValidationError says that an input was refused and nothing changed. It
+// holds every fault that could be found.
+type ValidationError struct {
+	Fields []FieldError
+}
+
+// Error lists the faults.
+func (e *ValidationError) Error() string {
+	var b strings.Builder
+	b.WriteString("invalid input")
+	for i, f := range e.Fields {
+		if i == 0 {
+			b.WriteString(": ")
+		} else {
+			b.WriteString("; ")
+		}
+		if f.Path != "" {
+			b.WriteString(f.Path)
+			b.WriteString(": ")
+		}
+		b.WriteString(f.Message)
+	}
+	return b.String()
+}
+
+// Code is that of all faults where they agree, else CodeValidationFailed.
+func (e *ValidationError) Code() Code {
+	for _, f := range e.Fields {
+		if f.Code != e.Fields[0].Code {
+			return CodeValidationFailed
+		}
+	}
+	if len(e.Fields) == 0 {
+		return CodeValidationFailed
+	}
+	return e.Fields[0].Code
+}
+
+// add records a fault.
+func (e *ValidationError) add(path string, code Code, format string, args ...any) {
+	e.Fields = append(e.Fields, FieldError{path, code, fmt.Sprintf(format, args...)})
+}
+
+// err returns e as an error, or nil if it holds no fault.
+func (e *ValidationError) err() error {
+	if len(e.Fields) == 0 {
+		return nil
+	}
+	return e
+}
+
+func invalid(path string, code Code, format string, args ...any) error {
+	e := new(ValidationError)
+	e.add(path, code, format, args...)
+	return e
+}
+
+// opError is an error of the public layer: what was being done, to what, and
+// why it failed. class is the sentinel of this package that a backend's error
+// stands for.
+type opError struct {
+	op, id string
+	class  error
+	cause  error
+}
+
+func (e *opError) Error() string {
+	subject := e.op
+	if e.id != "" {
+		subject = fmt.Sprintf("%s %q", e.op, e.id)
+	}
+	if e.class != nil {
+		return fmt.Sprintf("shelflife: %s: %v: %v", subject, e.class, e.cause)
+	}
+	return fmt.Sprintf("shelflife: %s: %v", subject, e.cause)
+}
+
+func (e *opError) Unwrap() []error {
+	if e.class != nil {
+		return []error{e.class, e.cause}
+	}
+	return []error{e.cause}
+}
+
+// wrap gives err, an inner error, its public form; nil stays nil.
+func wrap(op, id string, err error) error {
+	if err == nil {
+		return nil
+	}
+	e := &opError{op: op, id: id, cause: err}
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, backend.ErrUnknownOutcome):
+		e.class = ErrUnknownOutcome
+	case errors.Is(err, backend.ErrClosed):
+		e.class = ErrClosed
+	case errors.Is(err, backend.ErrUnavailable):
+		e.class = ErrUnavailable
+	}
+	return e
+}

@@ -1,0 +1,214 @@
+package catalog
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"iter"
+	"strings"
+
+	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/encoding"
+	"github.com/shelflife-db/shelflife/ttl"
+)
+
+// Sweep removes what has expired from storage now, instead of waiting for the
+// background to do it: everything whose deadline passed at least
+// Options.Sweeper.Grace ago. Readers are not affected: for them it is gone
+// already.
+func (c *Catalog) Sweep(ctx context.Context) (ttl.SweepResult, error) {
+	if err := c.calls.Enter(); err != nil {
+		return ttl.SweepResult{}, wrap("sweep", "", err)
+	}
+	defer c.calls.Exit()
+	res, err := c.sweeper.Sweep(ctx)
+	return res, wrap("sweep", "", err)
+}
+
+// expirer is what the sweeper sees of the catalog.
+type expirer struct{ c *Catalog }
+
+var _ ttl.Store = expirer{}
+
+// Entries yields the entries of the expiry space, merging its shards.
+func (x expirer) Entries(ctx context.Context, from, to int64) iter.Seq2[ttl.Entry, error] {
+	if x.c.shards == 1 {
+		return x.shard(ctx, 0, from, to)
+	}
+	return x.merge(ctx, from, to)
+}
+
+func (x expirer) shard(ctx context.Context, shard byte, from, to int64) iter.Seq2[ttl.Entry, error] {
+	return func(yield func(ttl.Entry, error) bool) {
+		start, end := encoding.ExpiryRange(shard, from, to)
+		for e, err := range x.c.backend.Scan(ctx, backend.Range{Start: start, End: end}, backend.ScanOptions{KeysOnly: true}) {
+			if err != nil {
+				yield(ttl.Entry{}, err)
+				return
+			}
+			entry, err := encoding.DecodeExpiryKey(e.Key)
+			if err != nil {
+				x.c.opts.Logger.Error("shelflife: skipped a damaged expiry entry", "error", err)
+				continue
+			}
+			if !yield(indexEntry(entry.Deadline, e.Key), nil) {
+				return
+			}
+		}
+	}
+}
+
+// merge yields the entries of all shards in order. Shards are few.
+func (x expirer) merge(ctx context.Context, from, to int64) iter.Seq2[ttl.Entry, error] {
+	return func(yield func(ttl.Entry, error) bool) {
+		type head struct {
+			entry ttl.Entry
+			next  func() (ttl.Entry, error, bool)
+		}
+		var heads []head
+		for shard := range x.c.shards {
+			next, stop := iter.Pull2(x.shard(ctx, byte(shard), from, to))
+			defer stop()
+			entry, err, ok := next()
+			if err != nil {
+				yield(ttl.Entry{}, err)
+				return
+			}
+			if ok {
+				heads = append(heads, head{entry, next})
+			}
+		}
+		for len(heads) > 0 {
+			first := 0
+			for i := range heads {
+				a, b := heads[i].entry, heads[first].entry
+				if cmp.Or(cmp.Compare(a.Deadline, b.Deadline), strings.Compare(a.Key, b.Key)) < 0 {
+					first = i
+				}
+			}
+			if !yield(heads[first].entry, nil) {
+				return
+			}
+			entry, err, ok := heads[first].next()
+			switch {
+			case err != nil:
+				yield(ttl.Entry{}, err)
+				return
+			case ok:
+				heads[first].entry = entry
+			default:
+				heads = append(heads[:first], heads[first+1:]...)
+			}
+		}
+	}
+}
+
+// Expire removes what the entries stand for, or moves them, in one Update.
+func (x expirer) Expire(ctx context.Context, due []ttl.Entry) (done int, err error) {
+	c := x.c
+	entries := make([]encoding.Expiry, 0, len(due))
+	scopes := make([]backend.Scope, 0, len(due))
+	for _, d := range due {
+		e, err := encoding.DecodeExpiryKey([]byte(d.Key))
+		if err != nil {
+			continue // only a damaged store has such an entry; Check reports it
+		}
+		entries = append(entries, e)
+		if blob, ok := e.BlobID(); ok {
+			scopes = append(scopes, blobScope(e.Account, blob))
+		} else {
+			scopes = append(scopes, productScope(e.Account, e.ID))
+		}
+	}
+	o := c.updateOptions()
+	o.Reclaim = true
+	if c.opts.OnExpire != nil {
+		o.Buffered = false // what was reported as expired must not come back
+	}
+	horizon := c.sweeper.Horizon()
+	err = c.update(ctx, scopes, o, func(t *tx) error {
+		for _, e := range entries {
+			err := t.expireEntry(e, horizon)
+			if errors.Is(err, encoding.ErrCorrupt) || errors.Is(err, encoding.ErrNewerSchema) {
+				c.opts.Logger.Error("shelflife: could not read what has expired", "error", err)
+				continue
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return len(due), nil
+}
+
+// expireEntry handles one entry whose deadline lies before horizon.
+func (t *tx) expireEntry(e encoding.Expiry, horizon int64) error {
+	if blob, ok := e.BlobID(); ok {
+		return t.expireBlob(e, blob, horizon)
+	}
+	f, err := t.load(e.Account, e.ID)
+	if err != nil {
+		return err
+	}
+	if f.stored == nil || f.stored.IndexedAt != e.Deadline {
+		return t.deleteExpiry(e) // not the current entry of anything
+	}
+	used := t.c.uses.fold(f.stored)
+	deadline := used.ExpiresAt()
+	if deadline == encoding.None || deadline > horizon {
+		next := *used // its entry was early: it was used since
+		return t.write(f, &next, nil)
+	}
+	replaced := *f
+	if err := t.write(f, nil, nil); err != nil {
+		return err
+	}
+	t.expire(&replaced)
+	return nil
+}
+
+func (t *tx) expireBlob(e encoding.Expiry, blob encoding.BlobID, horizon int64) error {
+	h, err := t.blobHeader(e.Account, blob)
+	if err != nil {
+		return err
+	}
+	if h == nil || h.State == encoding.BlobOwned || h.Deadline != e.Deadline || h.Deadline > horizon {
+		return t.deleteExpiry(e)
+	}
+	return t.removeBlob(e.Account, blob, h)
+}
+
+// SaveProgress remembers how far the sweeper came.
+func (x expirer) SaveProgress(ctx context.Context, sweptTo int64) error {
+	group, item := encoding.MetaScope(metaSweep)
+	scopes := []backend.Scope{{Group: group, Item: item}}
+	o := backend.UpdateOptions{Buffered: true, Reclaim: true}
+	return x.c.backend.Update(ctx, scopes, o, func(_ context.Context, txn backend.Txn) error {
+		return txn.Put(encoding.AppendMetaKey(nil, metaSweep), binary.BigEndian.AppendUint64(nil, uint64(sweptTo)))
+	})
+}
+
+// loadProgress returns how far the sweeper came, or now if that is earlier: a
+// clock that went back between two openings writes deadlines behind it.
+func (c *Catalog) loadProgress(ctx context.Context) (sweptTo int64, err error) {
+	_, err = c.backend.Get(ctx, encoding.AppendMetaKey(nil, metaSweep), func(value []byte) error {
+		if len(value) == 8 {
+			sweptTo = int64(binary.BigEndian.Uint64(value))
+		}
+		return nil
+	})
+	return min(sweptTo, c.now.Now()), err
+}
+
+// addToIndex announces an entry that is visible now.
+func (c *Catalog) addToIndex(e ttl.Entry) {
+	if c.index.Add(e) {
+		c.sweeper.Wake()
+	}
+}
+

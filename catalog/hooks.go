@@ -1,0 +1,58 @@
+package catalog
+
+import "sync"
+
+// expireHooks calls Options.OnExpire in one goroutine, off everybody's path.
+type expireHooks struct {
+	fn func(Expired)
+
+	// mu guards the fields below. It is not held while fn runs.
+	mu      sync.Mutex
+	changed sync.Cond
+	queue   []Expired
+	stopped bool
+}
+
+func newExpireHooks(fn func(Expired)) *expireHooks {
+	h := &expireHooks{fn: fn}
+	h.changed.L = &h.mu
+	return h
+}
+
+// add queues what a commit expired.
+func (h *expireHooks) add(expired []Expired) {
+	if len(expired) == 0 {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.queue = append(h.queue, expired...)
+	h.changed.Signal()
+}
+
+// run calls fn until stop was called and the queue is empty.
+func (h *expireHooks) run() {
+	for {
+		h.mu.Lock()
+		for len(h.queue) == 0 && !h.stopped {
+			h.changed.Wait()
+		}
+		queue := h.queue
+		h.queue = nil
+		h.mu.Unlock()
+		if len(queue) == 0 {
+			return
+		}
+		for _, e := range queue {
+			h.fn(e)
+		}
+	}
+}
+
+// stop has run end when it has called fn for everything that was queued.
+func (h *expireHooks) stop() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stopped = true
+	h.changed.Broadcast()
+}

@@ -1,0 +1,113 @@
+package imageheader
+
+import (
+	"encoding/binary"
+	"io"
+)
+
+// The JPEG markers that matter on the way to the frame header (ITU T.81, B.1).
+const (
+	markerTEM   = 0x01
+	markerSOF0  = 0xC0
+	markerDHT   = 0xC4 // inside the range of SOF markers, as JPG and DAC are
+	markerJPG   = 0xC8
+	markerDAC   = 0xCC
+	markerSOF15 = 0xCF
+	markerRST0  = 0xD0
+	markerRST7  = 0xD7
+	markerSOI   = 0xD8
+	markerEOI   = 0xD9
+	markerSOS   = 0xDA
+	markerDHP   = 0xDE // size of a hierarchical image, before its first frame
+)
+
+// readJPEG walks the segments up to the frame header. image/jpeg is not used:
+// it refuses legal images that it cannot decode (12-bit samples, lossless and
+// arithmetic coding, unusual subsampling, CMYK without an Adobe segment).
+func readJPEG(src *source) (header, error) {
+	if err := src.discard(2); err != nil {
+		return header{}, err
+	}
+	var length [2]byte
+	for {
+		marker, err := nextMarker(src)
+		if err != nil {
+			return header{}, err
+		}
+		switch {
+		case marker == markerSOI, marker == markerEOI, marker == markerSOS:
+			return header{}, errMalformed
+		case marker == markerTEM, marker >= markerRST0 && marker <= markerRST7:
+			continue // no length follows
+		}
+		if _, err := io.ReadFull(src, length[:]); err != nil {
+			return header{}, err
+		}
+		n := int(binary.BigEndian.Uint16(length[:])) - len(length)
+		if n < 0 {
+			return header{}, errMalformed
+		}
+		if isFrame(marker) {
+			return readFrame(src, n)
+		}
+		if err := src.discard(int64(n)); err != nil {
+			return header{}, err
+		}
+	}
+}
+
+// nextMarker skips to the next marker. Stray bytes between segments are
+// tolerated, as decoders do.
+func nextMarker(src *source) (byte, error) {
+	for {
+		b, err := src.ReadByte()
+		if err != nil {
+			return 0, err
+		}
+		if b != 0xFF {
+			continue
+		}
+		for b == 0xFF {
+			if b, err = src.ReadByte(); err != nil {
+				return 0, err
+			}
+		}
+		if b != 0 {
+			return b, nil
+		}
+	}
+}
+
+func isFrame(marker byte) bool {
+	switch marker {
+	case markerDHT, markerJPG, markerDAC:
+		return false
+	case markerDHP:
+		return true
+	}
+	return marker >= markerSOF0 && marker <= markerSOF15
+}
+
+// readFrame reads a frame header of n bytes: precision, height, width, number
+// of components, and three bytes for each of these.
+func readFrame(src *source, n int) (header, error) {
+	var frame [6]byte
+	if n < len(frame) {
+		return header{}, errMalformed
+	}
+	if _, err := io.ReadFull(src, frame[:]); err != nil {
+		return header{}, err
+	}
+	components := int(frame[5])
+	if components == 0 || n != len(frame)+3*components {
+		return header{}, errMalformed
+	}
+	if err := src.discard(int64(3 * components)); err != nil {
+		return header{}, err
+	}
+	return header{
+		kind:   JPEG,
+		height: uint32(binary.BigEndian.Uint16(frame[1:])),
+		width:  uint32(binary.BigEndian.Uint16(frame[3:])),
+	}, nil
+}

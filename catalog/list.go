@@ -1,0 +1,289 @@
+package catalog
+
+import (
+	"bytes"
+	"context"
+	"iter"
+	"unicode/utf8"
+
+	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/encoding"
+)
+
+const (
+	defaultLimit = 50
+	maxLimit     = 200
+	// maxPageBytes ends a page early that would take too much memory.
+	maxPageBytes = 8 << 20
+	// unlistedRun is how many unlisted products in a row are stepped over
+	// before the next listed one is looked up.
+	unlistedRun = 16
+)
+
+// ListOptions choose a page of a list. The zero value is the first page of the
+// listed products.
+type ListOptions struct {
+	// Limit is the largest number of products of the page, 1 to 200. Default:
+	// 50. A page of very large products may hold fewer.
+	Limit int
+	// Cursor is the NextCursor of an earlier page, whatever its other options
+	// were: the page goes on behind that one's last product. Default: the
+	// beginning.
+	Cursor string
+	// Prefix chooses the products whose ID begins with it. Default: all.
+	Prefix string
+	// Unlisted chooses the unlisted products too. Default: the listed only.
+	Unlisted bool
+}
+
+// Page is a part of a list.
+type Page struct {
+	Products []*Product
+	// NextCursor continues the list; it is "" on the last page. It is a
+	// position, nothing else: it stays good across restarts and the deletion
+	// of products, and shows nobody what they could not list without it.
+	NextCursor string
+	// HasMore tells whether there is more, exactly.
+	HasMore bool
+}
+
+// AllOptions choose the products of [Catalog.All]. The zero value chooses the
+// listed ones.
+type AllOptions struct {
+	// Prefix chooses the products whose ID begins with it. Default: all.
+	Prefix string
+	// Unlisted chooses the unlisted products too. Default: the listed only.
+	Unlisted bool
+}
+
+// List returns a page of an account's products in byte order of their IDs.
+// Whoever pages through sees every product that lives and stays listed
+// meanwhile exactly once, whatever is written.
+func (c *Catalog) List(ctx context.Context, account string, o ListOptions) (Page, error) {
+	page, err := c.list(ctx, account, o)
+	return page, wrap("list", "", err)
+}
+
+func (c *Catalog) list(ctx context.Context, account string, o ListOptions) (page Page, err error) {
+	faults := new(ValidationError)
+	checkAccount(faults, account)
+	checkPrefix(faults, o.Prefix)
+	setDefault(&o.Limit, defaultLimit)
+	if o.Limit < 1 || o.Limit > maxLimit {
+		faults.add("limit", CodeValidationFailed, "must be 1 to %d, not %d", maxLimit, o.Limit)
+	}
+	after, ok := "", true
+	if o.Cursor != "" {
+		if after, ok = c.decodeCursor(o.Cursor); !ok {
+			faults.add("cursor", CodeValidationFailed, "not a cursor of this catalog")
+		}
+	}
+	if err := faults.err(); err != nil {
+		return Page{}, err
+	}
+	if err := c.calls.Enter(); err != nil {
+		return Page{}, err
+	}
+	defer c.calls.Exit()
+
+	defer c.uses.pin()()
+	l := lister{c: c, reader: c.backend, account: account, prefix: o.Prefix, unlisted: o.Unlisted, began: c.now.Now()}
+	size, last := 0, ""
+	for r, err := range l.records(ctx, after) {
+		if err != nil {
+			return Page{}, err
+		}
+		if len(page.Products) == o.Limit || size > maxPageBytes {
+			page.HasMore, page.NextCursor = true, c.encodeCursor(last)
+			break
+		}
+		page.Products = append(page.Products, newProduct(r))
+		size += int(recordWeight(r))
+		last = r.ID
+	}
+	return page, nil
+}
+
+// All yields an account's products in byte order of their IDs, as they were
+// when the loop began, but for those that expire while it runs. It keeps that
+// state for as long as it runs, in constant memory; after an error, which is
+// its last step, it ends.
+func (c *Catalog) All(ctx context.Context, account string, o AllOptions) iter.Seq2[*Product, error] {
+	return func(yield func(*Product, error) bool) {
+		for r, err := range c.all(ctx, account, o) {
+			if err != nil {
+				yield(nil, wrap("list all", "", err))
+				return
+			}
+			if !yield(newProduct(r), nil) {
+				return
+			}
+		}
+	}
+}
+
+func (c *Catalog) all(ctx context.Context, account string, o AllOptions) iter.Seq2[*encoding.Record, error] {
+	return func(yield func(*encoding.Record, error) bool) {
+		faults := new(ValidationError)
+		checkAccount(faults, account)
+		checkPrefix(faults, o.Prefix)
+		if err := faults.err(); err != nil {
+			yield(nil, err)
+			return
+		}
+		defer c.uses.pin()()
+		l := lister{c: c, account: account, prefix: o.Prefix, unlisted: o.Unlisted, began: c.now.Now()}
+		snapshot, err := c.backend.Snapshot(ctx)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		defer snapshot.Close()
+		l.reader = snapshot
+		for r, err := range l.records(ctx, "") {
+			if !yield(r, err) {
+				return
+			}
+		}
+	}
+}
+
+func checkPrefix(faults *ValidationError, prefix string) {
+	if len(prefix) > maxNameBytes || !utf8.ValidString(prefix) {
+		faults.add("prefix", CodeValidationFailed, "must be at most %d bytes of valid UTF-8", maxNameBytes)
+	}
+}
+
+// lister walks the products of an account.
+type lister struct {
+	c        *Catalog
+	reader   backend.Reader
+	account  string
+	prefix   string
+	unlisted bool
+	began    int64 // a time before the state that reader sees
+}
+
+// records yields the live records behind the ID after, pending uses folded in.
+// The uses are pinned.
+//
+// It steps over the generated IDs, which are never listed, and over long runs
+// of other unlisted products by way of the listed space, so that its cost
+// depends on what it yields.
+func (l *lister) records(ctx context.Context, after string) iter.Seq2[*encoding.Record, error] {
+	return func(yield func(*encoding.Record, error) bool) {
+		start, end := encoding.ProductPrefixRange(l.account, l.prefix)
+		if after != "" {
+			behind := encoding.AppendSuccessor(nil, encoding.AppendProductKey(nil, l.account, after))
+			if bytes.Compare(behind, start) > 0 {
+				start = behind
+			}
+		}
+		generated, behindGenerated := encoding.ProductPrefixRange(l.account, generatedPrefix)
+		for {
+			until := end
+			if !l.unlisted && bytes.Compare(start, behindGenerated) < 0 {
+				if bytes.Compare(generated, start) <= 0 {
+					start = behindGenerated
+				} else if bytes.Compare(generated, end) < 0 {
+					until = generated
+				}
+			}
+			if bytes.Compare(start, end) >= 0 {
+				return
+			}
+			run, more := l.scan(ctx, backend.Range{Start: start, End: until}, yield)
+			if !more {
+				return
+			}
+			start = until
+			if run != "" {
+				next, err := l.nextListed(ctx, run)
+				if err != nil {
+					yield(nil, err)
+					return
+				}
+				if next == "" {
+					return
+				}
+				start = encoding.AppendProductKey(nil, l.account, next)
+			}
+		}
+	}
+}
+
+// scan yields what is to be seen in r. more tells whether to go on behind it;
+// run is not "" where it broke off, at this ID, in a run of unlisted products.
+func (l *lister) scan(ctx context.Context, r backend.Range, yield func(*encoding.Record, error) bool) (run string, more bool) {
+	skipped := 0
+	for e, err := range l.reader.Scan(ctx, r, backend.ScanOptions{}) {
+		if err != nil {
+			yield(nil, err)
+			return "", false
+		}
+		h, err := encoding.PeekRecord(e.Value)
+		if err == nil && !h.Listed && !l.unlisted {
+			if skipped++; skipped < unlistedRun {
+				continue
+			}
+			_, id, err := encoding.DecodeProductKey(e.Key)
+			if err != nil {
+				yield(nil, err)
+				return "", false
+			}
+			return id, true
+		}
+		skipped = 0
+		record := new(encoding.Record)
+		if err == nil {
+			err = encoding.DecodeRecord(e.Value, record)
+		}
+		if err == nil {
+			record, err = l.live(ctx, record)
+		}
+		if err != nil {
+			yield(nil, err)
+			return "", false
+		}
+		if record != nil && !yield(record, nil) {
+			return "", false
+		}
+	}
+	return "", true
+}
+
+// live returns what a reader may see of r, nil if it has expired.
+func (l *lister) live(ctx context.Context, r *encoding.Record) (*encoding.Record, error) {
+	used := l.c.uses.fold(r)
+	now := l.c.now.Now()
+	switch {
+	case isLive(used, now):
+		return used, nil
+	case !isLive(used, l.began):
+		return nil, nil
+	}
+	// It expired after the scan began, unless a use that went past the overlay
+	// has renewed it since.
+	current, err := l.c.read(ctx, productKey{r.Account, r.ID})
+	if err != nil || current == nil || current.Incarnation != r.Incarnation || !isLive(current, now) {
+		return nil, err
+	}
+	if !current.Listed && !l.unlisted {
+		return nil, nil
+	}
+	return current, nil
+}
+
+// nextListed returns the first listed ID behind id, "" if there is none.
+func (l *lister) nextListed(ctx context.Context, id string) (string, error) {
+	_, end := encoding.ListedPrefixRange(l.account, l.prefix)
+	start := encoding.AppendSuccessor(nil, encoding.AppendListedKey(nil, l.account, id))
+	for e, err := range l.reader.Scan(ctx, backend.Range{Start: start, End: end}, backend.ScanOptions{KeysOnly: true}) {
+		if err != nil {
+			return "", err
+		}
+		_, next, err := encoding.DecodeListedKey(e.Key)
+		return next, err
+	}
+	return "", nil
+}

@@ -1,0 +1,159 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+
+	"github.com/shelflife-db/shelflife/backend"
+)
+
+// manyBatch and manyBatchBytes bound what UpsertMany commits in one Update.
+const (
+	manyBatch      = 64
+	manyBatchBytes = 1 << 20
+)
+
+// UpsertItem is one upsert of [Catalog.UpsertMany].
+type UpsertItem struct {
+	ExternalID string
+	Patch      Patch
+	Conditions []Condition
+}
+
+// UpsertManyResult is the result or the error of one item.
+type UpsertManyResult struct {
+	Result
+	Err error
+}
+
+// UpsertMany does for each item, in order, what [Catalog.Upsert] does, and
+// returns a result or an error for each. Every item is atomic, the call is
+// not: after an error the others may have happened. The same ID may appear
+// more than once. Commits are shared, so that many items cost much less than
+// as many calls.
+func (c *Catalog) UpsertMany(ctx context.Context, account string, items []UpsertItem) []UpsertManyResult {
+	results := make([]UpsertManyResult, len(items))
+	if err := c.calls.Enter(); err != nil {
+		for i := range results {
+			results[i].Err = wrap("upsert", items[i].ExternalID, err)
+		}
+		return results
+	}
+	defer c.calls.Exit()
+	m := &manyUpserts{c: c, ctx: ctx, account: account, items: items, results: results}
+	for i := range items {
+		m.add(i)
+	}
+	m.commit()
+	m.await()
+	for i := range results {
+		if results[i].Err != nil {
+			results[i] = UpsertManyResult{Err: wrap("upsert", items[i].ExternalID, results[i].Err)}
+		}
+	}
+	return results
+}
+
+// manyUpserts collects items and commits them in batches, without waiting for
+// each to be durable.
+type manyUpserts struct {
+	c       *Catalog
+	ctx     context.Context
+	account string
+	items   []UpsertItem
+	results []UpsertManyResult
+
+	batch     []int // items of the Update being filled
+	intakes   []*intake
+	bytes     int
+	committed []int // items that were decided and wait to be durable
+	scopes    []backend.Scope
+}
+
+// add checks and receives an item and puts it into the batch.
+func (m *manyUpserts) add(i int) {
+	item := &m.items[i]
+	in, err := m.c.receive(m.ctx, m.account, item.ExternalID, item.Patch)
+	if err != nil {
+		m.results[i].Err = err
+		return
+	}
+	m.batch = append(m.batch, i)
+	m.intakes = append(m.intakes, in)
+	m.bytes += in.size()
+	if len(m.batch) == manyBatch || m.bytes >= manyBatchBytes {
+		m.commit()
+	}
+}
+
+// commit upserts the batch in one Update. An item that is refused writes
+// nothing and leaves the others alone.
+func (m *manyUpserts) commit() {
+	if len(m.batch) == 0 {
+		return
+	}
+	var scopes []backend.Scope
+	for j, i := range m.batch {
+		scopes = append(scopes, productScope(m.account, m.items[i].ExternalID))
+		scopes = append(scopes, m.intakes[j].scopes()...)
+	}
+	err := m.c.update(m.ctx, scopes, backend.UpdateOptions{Buffered: true}, func(t *tx) error {
+		for j, i := range m.batch {
+			item := &m.items[i]
+			res, err := t.upsert(explicit, m.account, item.ExternalID, m.intakes[j], item.Conditions)
+			m.results[i] = UpsertManyResult{res, err}
+			if err != nil && !isRefusal(err) {
+				return err
+			}
+		}
+		return nil
+	})
+	for j, i := range m.batch {
+		if err != nil {
+			m.results[i].Err = err
+		}
+		m.intakes[j].discard(m.ctx, m.c)
+	}
+	if err == nil {
+		m.committed = append(m.committed, m.batch...)
+		m.scopes = append(m.scopes, scopes...)
+	}
+	m.batch, m.intakes, m.bytes = nil, nil, 0
+}
+
+// await makes durable what the results rest on.
+func (m *manyUpserts) await() {
+	if m.c.opts.Durability == Buffered || len(m.committed) == 0 {
+		return
+	}
+	err := m.c.backend.Durable(context.WithoutCancel(m.ctx), m.scopes)
+	if err == nil {
+		return
+	}
+	for _, i := range m.committed {
+		m.results[i].Err = errors.Join(backend.ErrUnknownOutcome, err)
+	}
+}
+
+// isRefusal tells whether err concerns one item, decided before it wrote
+// anything.
+func isRefusal(err error) bool {
+	var bad *ValidationError
+	return errors.As(err, &bad) || errors.Is(err, ErrPreconditionFailed)
+}
+
+// size estimates what the upsert will write, in bytes.
+func (in *intake) size() int {
+	n := len(in.patch.metadata)
+	if in.patch.description != nil {
+		n += len(*in.patch.description)
+	}
+	for i := range in.patch.images {
+		n += len(in.patch.images[i].url) + len(in.patch.images[i].classifications)
+	}
+	for _, b := range in.blobs {
+		n += len(b.data)
+	}
+	return n
+}
+

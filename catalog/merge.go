@@ -1,0 +1,185 @@
+package catalog
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/shelflife-db/shelflife/encoding"
+)
+
+// way is how an upsert came: the three differ in what they mean for a
+// product's lifetime, uses and listing.
+type way int
+
+const (
+	explicit way = iota
+	inline
+	oneShot
+)
+
+// defaultDays is the lifetime of a product that is created without one.
+func (w way) defaultDays() int {
+	switch w {
+	case inline:
+		return 15
+	case oneShot:
+		return 7
+	default:
+		return 0
+	}
+}
+
+// isUse tells whether the upsert counts as a use.
+func (w way) isUse() bool { return w != explicit }
+
+// identities makes the random numbers of products and edits.
+type identities func() uint64
+
+// create returns the product that p makes under id, or every fault that keeps
+// it from being made.
+func (w way) create(account, id string, p *preparedPatch, now int64, random identities) (*encoding.Record, error) {
+	faults := new(ValidationError)
+	if w != oneShot && strings.HasPrefix(id, generatedPrefix) {
+		faults.add("externalId", CodeValidationFailed, "the prefix %q is reserved for IDs that are generated", generatedPrefix)
+	}
+	if p.images == nil {
+		faults.add("images", CodeImagesRequired, "a product needs at least one image")
+	}
+	r := &encoding.Record{
+		Listed:       w == explicit,
+		Generated:    w == oneShot,
+		Incarnation:  random(),
+		Edit:         random(),
+		Revision:     1,
+		CreatedAt:    now,
+		UpdatedAt:    now,
+		LastUsedAt:   encoding.None,
+		Anchor:       now,
+		IndexedAt:    encoding.None,
+		ValidForDays: w.defaultDays(),
+		Account:      account,
+		ID:           id,
+		Images:       mergeImages(faults, nil, p.images),
+		Metadata:     p.metadata,
+	}
+	if p.title != nil {
+		r.Title = *p.title
+	}
+	if p.description != nil {
+		r.Description = *p.description
+	}
+	if p.setDays {
+		r.ValidForDays = p.days
+	}
+	if w.isUse() {
+		r.LastUsedAt = now
+	}
+	return r, faults.err()
+}
+
+// edit returns what p makes of old, which is not changed. changed tells
+// whether that is an edit; renewed whether the patch restarted the clock.
+// Times never go back, though now may lie before what another clock wrote.
+func (w way) edit(old *encoding.Record, p *preparedPatch, now int64, random identities) (next *encoding.Record, changed, renewed bool, err error) {
+	faults := new(ValidationError)
+	r := *old
+	if p.title != nil && *p.title != old.Title {
+		r.Title, changed = *p.title, true
+	}
+	if p.description != nil && *p.description != old.Description {
+		r.Description, changed = *p.description, true
+	}
+	if p.images != nil {
+		r.Images = mergeImages(faults, old.Images, p.images)
+		changed = changed || !slices.EqualFunc(r.Images, old.Images, sameImage)
+	}
+	if p.setMetadata && !bytes.Equal(p.metadata, old.Metadata) {
+		r.Metadata, changed = p.metadata, true
+	}
+	if p.setDays {
+		renewed = p.days != 0
+		changed = changed || p.days != old.ValidForDays
+		r.ValidForDays = p.days
+	}
+	if w == explicit && !old.Listed && !old.Generated {
+		r.Listed, changed = true, true
+	}
+	if err := faults.err(); err != nil {
+		return nil, false, false, err
+	}
+	if changed {
+		r.Edit = random()
+		r.Revision++
+		r.UpdatedAt = max(now, old.UpdatedAt)
+	}
+	if renewed {
+		r.Anchor = max(now, r.Anchor)
+	}
+	if w.isUse() {
+		touch(&r, now)
+	}
+	return &r, changed, renewed, nil
+}
+
+// touch records a use of r at the time at.
+func touch(r *encoding.Record, at int64) {
+	r.LastUsedAt = max(at, r.LastUsedAt)
+	r.Anchor = max(at, r.Anchor)
+}
+
+// isLive tells whether the product has not expired at now.
+func isLive(r *encoding.Record, now int64) bool {
+	deadline := r.ExpiresAt()
+	return deadline == encoding.None || now < deadline
+}
+
+// mergeImages returns the images that a patch makes of old ones. Bytes that
+// the product holds already are kept where the patch refers to them, and where
+// it brings equal ones at the same position.
+func mergeImages(faults *ValidationError, old []encoding.Image, patch []preparedImage) []encoding.Image {
+	if patch == nil {
+		return nil
+	}
+	out := make([]encoding.Image, len(patch))
+	for i := range patch {
+		p := &patch[i]
+		switch {
+		case p.blob == nil && p.keep.IsZero():
+			if i < len(old) && old[i].URL == p.url {
+				out[i] = old[i]
+			}
+			out[i].URL = p.url
+		case p.blob == nil:
+			at := indexOfBlob(old, p.keep)
+			if at < 0 {
+				faults.add(fmt.Sprintf("images.%d.source.url", i), CodeValidationFailed,
+					"not a reference to an uploaded image of this product")
+				continue
+			}
+			out[i] = old[at]
+		case indexOfBlob(old, p.blob.id) >= 0:
+			out[i] = old[indexOfBlob(old, p.blob.id)]
+		case i < len(old) && !old[i].Blob.IsZero() && old[i].SHA256 == p.blob.header.SHA256 && old[i].Size == p.blob.header.Size:
+			out[i] = old[i]
+		default:
+			h := &p.blob.header
+			out[i] = encoding.Image{
+				Blob: p.blob.id, ContentType: h.Kind, Size: h.Size,
+				Width: h.Width, Height: h.Height, SHA256: h.SHA256,
+			}
+		}
+		out[i].Classifications = p.classifications
+	}
+	return out
+}
+
+func sameImage(a, b encoding.Image) bool {
+	return a.URL == b.URL && a.Blob == b.Blob && bytes.Equal(a.Classifications, b.Classifications)
+}
+
+// indexOfBlob returns the first image that refers to the blob, or -1.
+func indexOfBlob(images []encoding.Image, id encoding.BlobID) int {
+	return slices.IndexFunc(images, func(img encoding.Image) bool { return img.Blob == id })
+}

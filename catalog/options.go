@@ -1,0 +1,191 @@
+package catalog
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/shelflife-db/shelflife/ttl"
+)
+
+// Durability is when a write is acknowledged.
+type Durability int
+
+const (
+	// Synced acknowledges a write when it is durable.
+	Synced Durability = iota
+	// Buffered acknowledges a write when it is visible. A crash may take the
+	// last acknowledged writes, whole and in order: never half of one, never
+	// an older one while a newer survives.
+	Buffered
+)
+
+// NoUseWindow is the Options.UseWindow under which every use is durable
+// before it is acknowledged.
+const NoUseWindow time.Duration = -1
+
+// Options of Open. The zero value, and nil, mean the defaults.
+type Options struct {
+	// Clock is the catalog's only source of time. Default: ttl.SystemClock().
+	Clock ttl.Clock
+	// Logger gets what an operator should know: failures in the background,
+	// leaps of the clock. It is given no metadata, no image and no key.
+	// Default: none.
+	Logger *slog.Logger
+	// Durability of upserts and deletes. Uses are governed by UseWindow.
+	// Default: Synced.
+	Durability Durability
+	// UseWindow bounds how long after its acknowledgement a use becomes
+	// durable; a crash may take the uses of the last window. Uses near the
+	// deadline of their product are durable at once whatever it is, and so are
+	// all uses on a backend that other processes write to. Default: 1 s. At
+	// most 1 h. NoUseWindow: no window.
+	UseWindow time.Duration
+	// UseCapacity is the largest number of products whose uses wait to become
+	// durable; further uses are durable at once. Default: 65,536.
+	UseCapacity int
+	// CacheBytes is about how much memory the cache of decoded products takes.
+	// It is not used on a backend that other processes write to, and never
+	// changes what is read. Default: 32 MiB. Negative: no cache.
+	CacheBytes int64
+	// ImageGrace is how long replaced and deleted image bytes stay for those
+	// who are reading them. Default: 15 min. Negative: none.
+	ImageGrace time.Duration
+	// StageLifetime is how long staged image bytes wait for the upsert that
+	// claims them, counted from the last byte. Default: 1 h.
+	StageLifetime time.Duration
+	// Limits of the input. They bind what is written from now on, not what is
+	// stored.
+	Limits Limits
+	// OnExpire is called after a product's expiry was committed, whether the
+	// sweeper removed it or an upsert replaced it; at most once per product,
+	// never for deletes, never concurrently with itself, off the path of any
+	// call. It may call the catalog, but not Close, which waits for it.
+	// Default: none.
+	OnExpire func(Expired)
+	// Index is the window of deadlines kept in memory. It affects when the
+	// store is read, never what expires. Default: see ttl.IndexOptions.
+	Index ttl.IndexOptions
+	// Sweeper is how expired products leave storage. It never affects when a
+	// product is gone for readers. Its Grace defaults to five seconds and two
+	// use windows. Other defaults: see ttl.SweeperOptions.
+	Sweeper ttl.SweeperOptions
+}
+
+// Expired is what Options.OnExpire gets.
+type Expired struct {
+	Account string
+	// Product is the product as it was in its last moment.
+	Product *Product
+}
+
+// Limits of the input. A zero field means its default.
+type Limits struct {
+	// URLBytes limits an image's URL. Default: 2,048 bytes.
+	URLBytes int
+	// TitleLength limits the title. Default: 1,000 code points.
+	TitleLength int
+	// DescriptionLength limits the description. Default: 20,000 code points.
+	DescriptionLength int
+	// MetadataBytes limits the compact metadata. Default: 65,536 bytes.
+	MetadataBytes int
+	// ClassificationBytes limits the compact classifications of each image.
+	// Default: 8,192 bytes.
+	ClassificationBytes int
+	// Nesting limits how deep objects and arrays are nested, counted from the
+	// root of the JSON form of an upsert: the metadata begin at depth 2.
+	// Default: 64.
+	Nesting int
+	// Images limits the number of images of a product. Default: 32. At most
+	// 1,024.
+	Images int
+	// ImageBytes limits one uploaded image. Default: 20 MiB.
+	ImageBytes int64
+	// ImagePixels limits width × height of an uploaded image. Default: 100
+	// million.
+	ImagePixels int64
+}
+
+// defaultUseWindow is how long a use may wait by default; foldFraction of a
+// window passes between folds, so that folding itself ends within it.
+const (
+	defaultUseWindow = time.Second
+	maxUseWindow     = time.Hour
+	maxImages        = 1024
+)
+
+// WithDefaults returns the limits that l means: its zero fields replaced by
+// their defaults.
+func (l Limits) WithDefaults() Limits {
+	setDefault(&l.URLBytes, 2048)
+	setDefault(&l.TitleLength, 1000)
+	setDefault(&l.DescriptionLength, 20_000)
+	setDefault(&l.MetadataBytes, 64<<10)
+	setDefault(&l.ClassificationBytes, 8<<10)
+	setDefault(&l.Nesting, 64)
+	setDefault(&l.Images, 32)
+	setDefault(&l.ImageBytes, 20<<20)
+	setDefault(&l.ImagePixels, 100_000_000)
+	return l
+}
+
+// withDefaults returns a copy of o with every default filled in, or an error
+// that names the first field that can't be.
+func (o *Options) withDefaults() (*Options, error) {
+	var out Options
+	if o != nil {
+		out = *o
+	}
+	if out.Clock == nil {
+		out.Clock = ttl.SystemClock()
+	}
+	if out.Logger == nil {
+		out.Logger = slog.New(slog.DiscardHandler)
+	}
+	if out.Durability != Synced && out.Durability != Buffered {
+		return nil, fmt.Errorf("option Durability: unknown value %d", out.Durability)
+	}
+	setDefault(&out.UseWindow, defaultUseWindow)
+	if out.UseWindow < 0 {
+		out.UseWindow = NoUseWindow
+	}
+	if out.UseWindow > maxUseWindow {
+		return nil, fmt.Errorf("option UseWindow: %v is over %v", out.UseWindow, maxUseWindow)
+	}
+	setDefault(&out.UseCapacity, 65_536)
+	setDefault(&out.CacheBytes, 32<<20)
+	setDefault(&out.ImageGrace, 15*time.Minute)
+	out.ImageGrace = max(out.ImageGrace, 0)
+	setDefault(&out.StageLifetime, time.Hour)
+	setDefault(&out.Sweeper.Grace, 5*time.Second+2*max(out.UseWindow, 0))
+	if out.Sweeper.Logger == nil {
+		out.Sweeper.Logger = out.Logger
+	}
+	out.Limits = out.Limits.WithDefaults()
+	l := out.Limits
+	for _, f := range []struct {
+		name  string
+		value int64
+	}{
+		{"UseCapacity", int64(out.UseCapacity)}, {"StageLifetime", int64(out.StageLifetime)},
+		{"Limits.URLBytes", int64(l.URLBytes)}, {"Limits.TitleLength", int64(l.TitleLength)},
+		{"Limits.DescriptionLength", int64(l.DescriptionLength)}, {"Limits.MetadataBytes", int64(l.MetadataBytes)},
+		{"Limits.ClassificationBytes", int64(l.ClassificationBytes)}, {"Limits.Nesting", int64(l.Nesting)},
+		{"Limits.Images", int64(l.Images)}, {"Limits.ImageBytes", l.ImageBytes}, {"Limits.ImagePixels", l.ImagePixels},
+	} {
+		if f.value < 0 {
+			return nil, fmt.Errorf("option %s: %d is negative", f.name, f.value)
+		}
+	}
+	if l.Images > maxImages {
+		return nil, fmt.Errorf("option Limits.Images: %d is over %d", l.Images, maxImages)
+	}
+	return &out, nil
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}

@@ -1,0 +1,196 @@
+package catalog
+
+import (
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+
+	"github.com/shelflife-db/shelflife/encoding"
+)
+
+// useOverlay holds the latest use of products whose records do not show it
+// yet. Readers put it on top of the records; a fold, about once per use
+// window, writes it into them.
+//
+// A reader looks here before it reads the record. An entry stays until the
+// round after the one that folded it, and as long as a scan is pinned that may
+// have begun before its fold was visible, so that no reader falls between the
+// overlay and the record.
+type useOverlay struct {
+	capacity int64
+	count    atomic.Int64 // entries in all stripes
+	seed     maphash.Seed
+	stripes  [overlayStripes]overlayStripe
+
+	// roundMu guards round and pins. It is taken before a stripe's lock.
+	roundMu sync.Mutex
+	round   uint64
+	pins    map[uint64]int // scans by the round in which they began
+}
+
+const overlayStripes = 64
+
+type overlayStripe struct {
+	// mu guards uses. No other lock is taken under it.
+	mu   sync.RWMutex
+	uses map[productKey]pendingUse
+}
+
+// pendingUse is a use at the time at of the product with the incarnation; it
+// says nothing of another product that has the same ID.
+type pendingUse struct {
+	incarnation uint64
+	at          int64
+	// foldedAt is the use that the record shows, 0 if none of this entry, and
+	// foldedIn the round in which that became so.
+	foldedAt int64
+	foldedIn uint64
+}
+
+// dueUse is a use to be folded.
+type dueUse struct {
+	productKey
+	incarnation uint64
+	at          int64
+}
+
+func newUseOverlay(capacity int) *useOverlay {
+	o := &useOverlay{capacity: int64(capacity), seed: maphash.MakeSeed(), pins: make(map[uint64]int)}
+	for i := range o.stripes {
+		o.stripes[i].uses = make(map[productKey]pendingUse)
+	}
+	return o
+}
+
+// get returns the pending use of a product; to be called before its record is
+// read.
+func (o *useOverlay) get(k productKey) pendingUse {
+	if o.count.Load() == 0 {
+		return pendingUse{}
+	}
+	s := o.stripe(k)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.uses[k]
+}
+
+// fold returns r with its pending use, r itself if there is none. r was read
+// in an Update that holds its scope, or by a scan that is pinned.
+func (o *useOverlay) fold(r *encoding.Record) *encoding.Record {
+	return o.get(productKey{r.Account, r.ID}).on(r)
+}
+
+// on returns r with the use put on top, r itself if the use is not of this
+// product or older than what it shows.
+func (u pendingUse) on(r *encoding.Record) *encoding.Record {
+	if u.incarnation != r.Incarnation || u.at <= r.LastUsedAt {
+		return r
+	}
+	used := *r
+	touch(&used, u.at)
+	return &used
+}
+
+// add records a use. It reports false where the use must go into the record
+// itself: the overlay is full, or holds a use of another product that had the
+// ID.
+func (o *useOverlay) add(k productKey, incarnation uint64, at int64) bool {
+	s := o.stripe(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u, ok := s.uses[k]
+	switch {
+	case ok && u.incarnation != incarnation:
+		return false
+	case !ok && o.count.Load() >= o.capacity:
+		return false
+	case !ok:
+		o.count.Add(1)
+		u = pendingUse{incarnation: incarnation}
+	}
+	u.at = max(u.at, at)
+	s.uses[k] = u
+	return true
+}
+
+// drop forgets the use of a product that was removed.
+func (o *useOverlay) drop(k productKey) {
+	s := o.stripe(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.uses[k]; ok {
+		delete(s.uses, k)
+		o.count.Add(-1)
+	}
+}
+
+// begin starts a round and returns what it has to fold.
+func (o *useOverlay) begin() []dueUse {
+	o.roundMu.Lock()
+	o.round++
+	o.roundMu.Unlock()
+	var due []dueUse
+	for i := range o.stripes {
+		s := &o.stripes[i]
+		s.mu.RLock()
+		for k, u := range s.uses {
+			if u.at != u.foldedAt {
+				due = append(due, dueUse{k, u.incarnation, u.at})
+			}
+		}
+		s.mu.RUnlock()
+	}
+	return due
+}
+
+// end notes that the records show what was folded in this round, and removes
+// what no reader needs any more.
+func (o *useOverlay) end(folded []dueUse) {
+	o.roundMu.Lock()
+	defer o.roundMu.Unlock()
+	for _, d := range folded {
+		s := o.stripe(d.productKey)
+		s.mu.Lock()
+		if u, ok := s.uses[d.productKey]; ok && u.incarnation == d.incarnation {
+			u.foldedAt, u.foldedIn = d.at, o.round
+			s.uses[d.productKey] = u
+		}
+		s.mu.Unlock()
+	}
+	oldest := o.round
+	for round := range o.pins {
+		oldest = min(oldest, round)
+	}
+	for i := range o.stripes {
+		s := &o.stripes[i]
+		s.mu.Lock()
+		for k, u := range s.uses {
+			if u.at == u.foldedAt && u.foldedIn < oldest {
+				delete(s.uses, k)
+				o.count.Add(-1)
+			}
+		}
+		s.mu.Unlock()
+	}
+}
+
+// pin keeps the entries that a scan beginning now may need, until the returned
+// function is called.
+func (o *useOverlay) pin() (unpin func()) {
+	o.roundMu.Lock()
+	round := o.round
+	o.pins[round]++
+	o.roundMu.Unlock()
+	return sync.OnceFunc(func() {
+		o.roundMu.Lock()
+		defer o.roundMu.Unlock()
+		if o.pins[round]--; o.pins[round] == 0 {
+			delete(o.pins, round)
+		}
+	})
+}
+
+func (o *useOverlay) stripe(k productKey) *overlayStripe {
+	return &o.stripes[maphash.Comparable(o.seed, k)%overlayStripes]
+}
+

@@ -1,0 +1,99 @@
+package catalog
+
+import (
+	"encoding/json"
+	"io"
+)
+
+// Optional is a field of a [Patch]: absent (the zero value), null, or a value.
+// The three mean different things; see [Patch].
+type Optional[T any] struct {
+	value T
+	state optionalState
+}
+
+type optionalState uint8
+
+const (
+	absent optionalState = iota
+	null
+	set
+)
+
+// Set returns an Optional that holds v.
+func Set[T any](v T) Optional[T] { return Optional[T]{value: v, state: set} }
+
+// Null returns an Optional that is explicitly null.
+func Null[T any]() Optional[T] { return Optional[T]{state: null} }
+
+// Get returns the value and whether there is one: false for absent and null.
+func (o Optional[T]) Get() (v T, ok bool) { return o.value, o.state == set }
+
+// IsNull tells whether o is explicitly null.
+func (o Optional[T]) IsNull() bool { return o.state == null }
+
+// IsAbsent tells whether o says nothing: the zero value.
+func (o Optional[T]) IsAbsent() bool { return o.state == absent }
+
+// Patch says what an upsert sets. An absent field keeps what is stored when
+// the upsert edits, and means the default when it creates:
+//
+//	field         absent, creating   absent, editing   null
+//	Title         ""                 kept              refused
+//	Description   ""                 kept              refused
+//	Images        refused            kept              refused
+//	Metadata      none               kept              cleared
+//	ValidForDays  see the methods    kept              kept forever
+type Patch struct {
+	// Title is at most Limits.TitleLength code points.
+	Title Optional[string]
+	// Description is at most Limits.DescriptionLength code points.
+	Description Optional[string]
+	// Images replaces all images of the product: 1 to Limits.Images of them,
+	// in display order.
+	Images Optional[[]NewImage]
+	// Metadata is any JSON value of at most Limits.MetadataBytes compact, with
+	// no duplicate names and no lone surrogates. The value null clears.
+	Metadata Optional[json.RawMessage]
+	// ValidForDays is the lifetime between uses, 1 to 365 days of 24 hours.
+	// Carrying a number restarts the clock, even the number it has.
+	ValidForDays Optional[int]
+}
+
+// IsEmpty tells whether the patch sets nothing.
+func (p Patch) IsEmpty() bool {
+	return p.Title.IsAbsent() && p.Description.IsAbsent() && p.Images.IsAbsent() &&
+		p.Metadata.IsAbsent() && p.ValidForDays.IsAbsent()
+}
+
+// NewImage is one image of a [Patch]. Exactly one of URL, Upload and Staged
+// must be given.
+type NewImage struct {
+	// URL is an absolute http or https URL with a host, at most
+	// Limits.URLBytes long; the catalog never fetches it. The SourceURL of an
+	// uploaded image that the product has now keeps its bytes; that of any
+	// other image is refused.
+	URL string
+	// Upload is the image's bytes. One Upload may serve several images of a
+	// patch; its bytes are stored once.
+	Upload *Upload
+	// Staged is the reference of bytes that StageImage took in for the same
+	// account. It can be claimed by one product.
+	Staged StagedRef
+	// Classifications is a JSON object of at most Limits.ClassificationBytes
+	// compact; nil and null mean none.
+	Classifications json.RawMessage
+}
+
+// Upload is the bytes of an image on their way in. It serves one upsert.
+type Upload struct {
+	r io.Reader
+}
+
+// NewUpload returns an Upload that reads r to its end, once, during the upsert
+// that it is given to, in bounded memory. The upsert does not close r.
+func NewUpload(r io.Reader) *Upload { return &Upload{r} }
+
+// StagedRef names staged image bytes; see [Catalog.StageImage]. It is not a
+// secret, but of use within its account only.
+type StagedRef string

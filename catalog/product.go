@@ -1,0 +1,189 @@
+package catalog
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/shelflife-db/shelflife/encoding"
+)
+
+// Product is a product as it was at one instant. It belongs to the caller:
+// changing it affects nobody else. Its times are UTC with millisecond
+// precision.
+type Product struct {
+	// ExternalID identifies the product within its account.
+	ExternalID string
+	// Title and Description are "" where none was given.
+	Title, Description string
+	// Images are in display order; there is at least one.
+	Images []Image
+	// Metadata is compact JSON, byte for byte as it was given apart from
+	// insignificant white space; nil where there is none.
+	Metadata json.RawMessage
+	// ValidForDays is the lifetime between uses in days of 24 hours; 0 means
+	// that the product is kept forever.
+	ValidForDays int
+	// Listed tells whether the product appears in lists by default.
+	Listed bool
+	// LastUsedAt is the zero time for a product never used, ExpiresAt for one
+	// that is kept forever.
+	LastUsedAt, ExpiresAt time.Time
+	// UpdatedAt moves when an edit changed something, never on a use.
+	CreatedAt, UpdatedAt time.Time
+
+	version Version
+}
+
+// Image is one image of a Product.
+type Image struct {
+	// SourceURL is the URL that was given, or "upload://" and an opaque ID for
+	// uploaded bytes, which OpenImage reads.
+	SourceURL string
+	// Order is the position in Product.Images, from 0.
+	Order int
+	// Classifications is a compact JSON object, nil where none was given.
+	Classifications json.RawMessage
+	// ContentType, Size in bytes, Width and Height in stored pixels are known
+	// for uploaded bytes and zero otherwise.
+	ContentType   string
+	Size          int64
+	Width, Height int
+}
+
+// Uploaded tells whether the catalog holds the bytes of the image.
+func (i Image) Uploaded() bool { return strings.HasPrefix(i.SourceURL, uploadScheme) }
+
+// Version names one edit of one product, for [IfVersion]. It is opaque and
+// never names two edits, not even of a product that was deleted and created
+// again. Uses and renewals of the lifetime keep it. The zero Version names no
+// edit.
+type Version struct {
+	incarnation, edit uint64
+}
+
+const (
+	versionLength = 22 // 16 bytes in base64
+	// etagFormat changes whenever the same product begins to be written as
+	// other JSON, so that a tag never names two representations.
+	etagFormat = "1"
+)
+
+// String returns a form of v that [ParseVersion] reads.
+func (v Version) String() string {
+	var raw [16]byte
+	binary.BigEndian.PutUint64(raw[:8], v.incarnation)
+	binary.BigEndian.PutUint64(raw[8:], v.edit)
+	return base64.RawURLEncoding.EncodeToString(raw[:])
+}
+
+// ParseVersion reads what [Version.String] returned; ok is false for any other
+// string.
+func ParseVersion(s string) (v Version, ok bool) {
+	var raw [16]byte
+	if len(s) != versionLength {
+		return Version{}, false
+	}
+	n, err := base64.RawURLEncoding.Strict().Decode(raw[:], []byte(s))
+	if err != nil || n != len(raw) {
+		return Version{}, false
+	}
+	return Version{binary.BigEndian.Uint64(raw[:8]), binary.BigEndian.Uint64(raw[8:])}, true
+}
+
+// Version returns the version of the product.
+func (p *Product) Version() Version { return p.version }
+
+// ETag returns a strong entity tag of the product's JSON form, quotes
+// included. It changes with every byte of that form, a use included;
+// [ETagVersion] gives back the part that only edits change.
+func (p *Product) ETag() string {
+	b := make([]byte, 0, 48)
+	b = append(b, '"')
+	b = append(b, p.version.String()...)
+	b = append(b, '.')
+	b = append(b, etagFormat...)
+	b = append(b, '.')
+	b = strconv.AppendInt(b, millisOf(p.LastUsedAt), 36)
+	b = append(b, '.')
+	b = strconv.AppendInt(b, millisOf(p.ExpiresAt), 36)
+	b = append(b, '"')
+	return string(b)
+}
+
+// ETagVersion returns the version that a tag made by [Product.ETag] is of; ok
+// is false for any other string.
+func ETagVersion(etag string) (v Version, ok bool) {
+	inner, ok := strings.CutPrefix(etag, `"`)
+	if !ok {
+		return Version{}, false
+	}
+	inner, ok = strings.CutSuffix(inner, `"`)
+	if !ok {
+		return Version{}, false
+	}
+	parts := strings.Split(inner, ".")
+	if len(parts) != 4 || parts[1] != etagFormat {
+		return Version{}, false
+	}
+	for _, p := range parts[2:] {
+		if _, err := strconv.ParseInt(p, 36, 64); err != nil {
+			return Version{}, false
+		}
+	}
+	return ParseVersion(parts[0])
+}
+
+// newProduct makes the caller's own copy of r.
+func newProduct(r *encoding.Record) *Product {
+	p := &Product{
+		ExternalID:   r.ID,
+		Title:        r.Title,
+		Description:  r.Description,
+		Images:       make([]Image, len(r.Images)),
+		Metadata:     slices.Clone(r.Metadata),
+		ValidForDays: r.ValidForDays,
+		Listed:       r.Listed,
+		LastUsedAt:   timeOf(r.LastUsedAt),
+		ExpiresAt:    timeOf(r.ExpiresAt()),
+		CreatedAt:    timeOf(r.CreatedAt),
+		UpdatedAt:    timeOf(r.UpdatedAt),
+		version:      Version{r.Incarnation, r.Edit},
+	}
+	for i := range r.Images {
+		img := &r.Images[i]
+		p.Images[i] = Image{
+			SourceURL:       img.URL,
+			Order:           i,
+			Classifications: slices.Clone(img.Classifications),
+			ContentType:     img.ContentType,
+			Size:            img.Size,
+			Width:           img.Width,
+			Height:          img.Height,
+		}
+		if !img.Blob.IsZero() {
+			p.Images[i].SourceURL = uploadScheme + img.Blob.String()
+		}
+	}
+	return p
+}
+
+// timeOf and millisOf translate between Unix milliseconds and time.Time;
+// encoding.None is the zero time.
+func timeOf(ms int64) time.Time {
+	if ms == encoding.None {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+func millisOf(t time.Time) int64 {
+	if t.IsZero() {
+		return encoding.None
+	}
+	return t.UnixMilli()
+}

@@ -1,0 +1,446 @@
+package productjson
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/shelflife-db/shelflife/catalog"
+)
+
+// Options of Decode. The zero value reads the whole text as an upsert by a
+// client that need not name the product and can't send files.
+type Options struct {
+	// Limits bound the nesting, counted from the root of the text, and the
+	// number of images that are looked at; the other limits are the
+	// Validator's. Give those of the catalog. Default: the catalog's defaults.
+	// Nesting beyond 10,000 is refused in any case.
+	Limits catalog.Limits
+	// Member is the name of the member of the text's root that is the upsert.
+	// The other members are checked for strictness and otherwise ignored.
+	// Default: the whole text is the upsert.
+	Member string
+	// RequireExternalID makes an external ID that is absent, null or "" a
+	// fault with catalog.CodeExternalIDRequired. Default: it may be absent; null
+	// and "" are faults with catalog.CodeValidationFailed.
+	RequireExternalID bool
+	// Files returns the file that a file key names, nil if there is none. It
+	// is called once for each file key that is used unambiguously, in the
+	// order of their first use. A *catalog.ValidationError becomes a fault of
+	// the images that name the file; any other error ends Decode, which
+	// returns it. Default: there are no files.
+	Files func(fileKey string) (*catalog.Upload, error)
+}
+
+// Decode reads the JSON form of an upsert.
+//
+// A text that is not strict JSON gives a *catalog.ValidationError with one
+// fault. All other faults are kept for [Upsert.Validate]. Any other error is
+// one of Options.Files.
+func Decode(data []byte, o Options) (*Upsert, error) {
+	o.Limits = o.Limits.WithDefaults()
+	root, isObject, err := parseRoot(data)
+	if err != nil {
+		return nil, err
+	}
+	d := &decoder{options: o, upsert: &Upsert{order: make(map[string]int)}, depth: 1}
+	if !isObject {
+		d.fault("", catalog.CodeValidationFailed, "must be a JSON object")
+		return d.upsert, nil
+	}
+	spec := root
+	if o.Member != "" {
+		if spec, err = d.member(root); err != nil || spec == nil {
+			return d.upsert, err
+		}
+	}
+	if err := d.decode(spec); err != nil {
+		return nil, err
+	}
+	return d.upsert, nil
+}
+
+// decoder collects what one text says.
+type decoder struct {
+	options Options
+	upsert  *Upsert
+	depth   int // how many levels enclose the upsert's members
+	files   map[string]file
+}
+
+// file is what Options.Files said about a file key.
+type file struct {
+	upload *catalog.Upload
+	faults []catalog.FieldError
+}
+
+// fault records a fault at a path below the upsert.
+func (d *decoder) fault(path string, code catalog.Code, format string, args ...any) {
+	d.upsert.faults = append(d.upsert.faults, catalog.FieldError{Path: path, Code: code, Message: fmt.Sprintf(format, args...)})
+}
+
+func (d *decoder) wrongType(path, want string) {
+	d.fault(path, catalog.CodeValidationFailed, "must be %s", want)
+}
+
+// tooDeep records a fault if value, inside depth levels, exceeds the limit.
+func (d *decoder) tooDeep(path string, value []byte, depth int) bool {
+	if depth+nesting(value) <= d.options.Limits.Nesting {
+		return false
+	}
+	d.fault(path, catalog.CodeValidationFailed, "must not be nested deeper than %d levels", d.options.Limits.Nesting)
+	return true
+}
+
+// member finds the upsert in the root; nil if it isn't there, which is a
+// fault.
+func (d *decoder) member(root []member) ([]member, error) {
+	for _, m := range root {
+		if m.name != d.options.Member {
+			d.tooDeep(m.name, m.value, d.depth)
+		}
+	}
+	// From here on paths are relative to the member.
+	d.upsert.member = d.options.Member
+	d.upsert.outside, d.upsert.faults = d.upsert.faults, nil
+	i := slices.IndexFunc(root, func(m member) bool { return m.name == d.options.Member })
+	switch {
+	case i < 0:
+		d.fault("", catalog.CodeValidationFailed, "is required")
+		return nil, nil
+	case root[i].value.Kind() != '{':
+		d.wrongType("", "a JSON object")
+		return nil, nil
+	}
+	d.depth++
+	spec, err := parseObject(root[i].value)
+	if err == nil && spec == nil {
+		spec = []member{}
+	}
+	return spec, err
+}
+
+func (d *decoder) decode(spec []member) error {
+	var images, urls *member
+	seenID := false
+	for i := range spec {
+		m := &spec[i]
+		d.upsert.order[m.name] = i
+		var err error
+		sets := true
+		switch m.name {
+		case "externalId":
+			sets, seenID = false, true
+			err = d.externalID(m)
+		case "title":
+			d.upsert.Patch.Title, err = d.text(m)
+		case "description":
+			d.upsert.Patch.Description, err = d.text(m)
+		case "images":
+			images = m
+		case "imageUrls":
+			urls = m
+			d.upsert.Deprecated = true
+		case "metadata":
+			if m.isNull() {
+				d.upsert.Patch.Metadata = catalog.Null[json.RawMessage]()
+			} else if !d.tooDeep(m.name, m.value, d.depth) {
+				d.upsert.Patch.Metadata = catalog.Set(json.RawMessage(m.value))
+			}
+		case "validForDays":
+			d.validForDays(m)
+		default:
+			sets = false
+			d.tooDeep(m.name, m.value, d.depth)
+		}
+		if err != nil {
+			return err
+		}
+		d.upsert.SetsFields = d.upsert.SetsFields || sets
+	}
+	if !seenID && d.options.RequireExternalID {
+		d.fault("externalId", catalog.CodeExternalIDRequired, "an external ID is required")
+	}
+	return d.allImages(images, urls)
+}
+
+func (d *decoder) externalID(m *member) error {
+	id := ""
+	switch m.value.Kind() {
+	case '"':
+		text, err := unquote(m.value)
+		if err != nil {
+			return err
+		}
+		id = text
+		d.upsert.ExternalID = catalog.Set(id)
+	case 'n':
+		d.upsert.ExternalID = catalog.Null[string]()
+	default:
+		d.wrongType(m.name, "a string")
+		return nil
+	}
+	switch {
+	case id != "":
+	case d.options.RequireExternalID:
+		d.fault(m.name, catalog.CodeExternalIDRequired, "an external ID is required")
+	default:
+		d.fault(m.name, catalog.CodeValidationFailed, "must not be null or empty; leave it out to have one made")
+	}
+	return nil
+}
+
+func (d *decoder) text(m *member) (catalog.Optional[string], error) {
+	switch m.value.Kind() {
+	case '"':
+		text, err := unquote(m.value)
+		return catalog.Set(text), err
+	case 'n':
+		return catalog.Null[string](), nil // the Validator's to judge
+	}
+	d.wrongType(m.name, "a string")
+	return catalog.Optional[string]{}, nil
+}
+
+func (d *decoder) validForDays(m *member) {
+	switch m.value.Kind() {
+	case '0':
+		if days, ok := integerOf(string(m.value)); ok {
+			d.upsert.Patch.ValidForDays = catalog.Set(days)
+			return
+		}
+	case 'n':
+		d.upsert.Patch.ValidForDays = catalog.Null[int]()
+		return
+	}
+	d.wrongType(m.name, "an integer or null")
+}
+
+// allImages reads images or imageUrls, whichever the text has.
+func (d *decoder) allImages(images, urls *member) error {
+	if urls != nil && images != nil {
+		d.fault(urls.name, catalog.CodeValidationFailed, "must not be given together with images")
+	}
+	switch {
+	case images != nil:
+		return d.images(images, d.image)
+	case urls != nil:
+		d.upsert.urlList = true
+		return d.images(urls, d.listedURL)
+	}
+	return nil
+}
+
+// images reads a list with one for each of its entries.
+func (d *decoder) images(m *member, one func(path string, value jsontext.Value) (catalog.NewImage, entryForm, error)) error {
+	switch m.value.Kind() {
+	case '[':
+	case 'n':
+		d.upsert.Patch.Images = catalog.Null[[]catalog.NewImage]() // the Validator's to judge
+		return nil
+	default:
+		d.wrongType(m.name, "a list")
+		return nil
+	}
+	list := []catalog.NewImage{}
+	var failed error
+	limit := d.options.Limits.Images
+	err := parseArray(m.value, func(i int, value jsontext.Value) bool {
+		if i == limit {
+			d.fault(m.name, catalog.CodeValidationFailed, "must hold at most %d images", limit)
+			return false
+		}
+		image, form, err := one(fmt.Sprintf("%s.%d", m.name, i), value)
+		if err != nil {
+			failed = err
+			return false
+		}
+		list = append(list, image)
+		d.upsert.forms = append(d.upsert.forms, form)
+		return true
+	})
+	d.upsert.Patch.Images = catalog.Set(list)
+	return errors.Join(failed, err)
+}
+
+// noSource stands in for the source of an image that is faulty already, so
+// that the Validator looks at the rest of it.
+var noSource = catalog.NewUpload(strings.NewReader(""))
+
+// listedURL reads an entry of imageUrls.
+func (d *decoder) listedURL(path string, value jsontext.Value) (catalog.NewImage, entryForm, error) {
+	url, ok, err := d.nonEmpty(path, value)
+	if !ok {
+		return catalog.NewImage{Upload: noSource}, formAmbiguous, err
+	}
+	return catalog.NewImage{URL: url}, formFlat, nil
+}
+
+// sources are the ways in which an entry of images can name its bytes, nil
+// where absent or null.
+type sources struct {
+	source, returned, url, fileKey jsontext.Value
+}
+
+// image reads an entry of images.
+func (d *decoder) image(path string, value jsontext.Value) (out catalog.NewImage, form entryForm, err error) {
+	out.Upload = noSource
+	if value.Kind() != '{' {
+		d.wrongType(path, "an object")
+		return out, formAmbiguous, nil
+	}
+	members, err := parseObject(value)
+	if err != nil {
+		return out, formAmbiguous, err
+	}
+	var s sources
+	for i := range members {
+		m := &members[i]
+		if m.isNull() {
+			continue
+		}
+		switch m.name {
+		case "source":
+			s.source = m.value
+		case "sourceUrl":
+			s.returned = m.value
+		case "url":
+			s.url = m.value
+		case "fileKey":
+			s.fileKey = m.value
+		case "classifications":
+			if !d.tooDeep(path+".classifications", m.value, d.depth+2) {
+				out.Classifications = json.RawMessage(m.value)
+			}
+		default:
+			d.tooDeep(path+"."+m.name, m.value, d.depth+2)
+		}
+	}
+	flat := s.url != nil || s.fileKey != nil
+	d.upsert.Deprecated = d.upsert.Deprecated || flat
+	switch {
+	case flat && (s.source != nil || s.returned != nil), s.source != nil && s.returned != nil:
+		d.fault(path, catalog.CodeValidationFailed, "must have only one of source, sourceUrl, and url or fileKey")
+		return out, formAmbiguous, nil
+	case flat:
+		return out, formFlat, d.oneSource(path, s.url, s.fileKey, &out)
+	case s.returned != nil:
+		url, ok, err := d.nonEmpty(path+".sourceUrl", s.returned)
+		if ok {
+			out.URL, out.Upload = url, nil
+		}
+		return out, formReturned, err
+	case s.source != nil:
+		return out, formSource, d.source(path+".source", s.source, &out)
+	}
+	d.fault(path+".source", catalog.CodeInvalidImageInput, "must have a url or a fileKey")
+	return out, formAmbiguous, nil
+}
+
+// source reads the source of an image.
+func (d *decoder) source(path string, value jsontext.Value, out *catalog.NewImage) error {
+	if value.Kind() != '{' {
+		d.wrongType(path, "an object")
+		return nil
+	}
+	members, err := parseObject(value)
+	if err != nil {
+		return err
+	}
+	var url, fileKey jsontext.Value
+	for i := range members {
+		m := &members[i]
+		switch {
+		case m.isNull():
+		case m.name == "url":
+			url = m.value
+		case m.name == "fileKey":
+			fileKey = m.value
+		default:
+			d.tooDeep(path+"."+m.name, m.value, d.depth+3)
+		}
+	}
+	return d.oneSource(path, url, fileKey, out)
+}
+
+// oneSource sets the source of out from the url or fileKey of the object at
+// path, nil where absent.
+func (d *decoder) oneSource(path string, url, fileKey jsontext.Value, out *catalog.NewImage) error {
+	switch {
+	case url == nil && fileKey == nil:
+		d.fault(path, catalog.CodeInvalidImageInput, "must have a url or a fileKey")
+		return nil
+	case url != nil && fileKey != nil:
+		d.fault(path, catalog.CodeInvalidImageInput, "must have a url or a fileKey, not both")
+		_, _, errURL := d.nonEmpty(path+".url", url)
+		_, _, errKey := d.nonEmpty(path+".fileKey", fileKey)
+		return errors.Join(errURL, errKey)
+	case url != nil:
+		text, ok, err := d.nonEmpty(path+".url", url)
+		if ok {
+			out.URL, out.Upload = text, nil
+		}
+		return err
+	}
+	key, ok, err := d.nonEmpty(path+".fileKey", fileKey)
+	if !ok {
+		return err
+	}
+	f, err := d.file(key)
+	if err != nil {
+		return err
+	}
+	for _, fault := range f.faults {
+		d.fault(path+".fileKey", fault.Code, "%s", fault.Message)
+	}
+	if f.upload != nil {
+		out.Upload = f.upload
+	}
+	return nil
+}
+
+// file looks up a file key once.
+func (d *decoder) file(key string) (file, error) {
+	f, ok := d.files[key]
+	if ok {
+		return f, nil
+	}
+	if d.options.Files != nil {
+		upload, err := d.options.Files(key)
+		var invalid *catalog.ValidationError
+		switch {
+		case errors.As(err, &invalid):
+			f.faults = invalid.Fields
+		case err != nil:
+			return file{}, err
+		default:
+			f.upload = upload
+		}
+	}
+	if f.upload == nil && f.faults == nil {
+		f.faults = []catalog.FieldError{{Code: catalog.CodeFileNotFound, Message: "names no file part of this request"}}
+	}
+	if d.files == nil {
+		d.files = make(map[string]file)
+	}
+	d.files[key] = f
+	d.upsert.fileKeys = append(d.upsert.fileKeys, key)
+	return f, nil
+}
+
+// nonEmpty reads a string; ok is false for the empty one and anything else,
+// which are faults.
+func (d *decoder) nonEmpty(path string, value jsontext.Value) (text string, ok bool, err error) {
+	if value.Kind() == '"' {
+		text, err = unquote(value)
+		if err != nil || text != "" {
+			return text, err == nil, err
+		}
+	}
+	d.wrongType(path, "a non-empty string")
+	return "", false, nil
+}

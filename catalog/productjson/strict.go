@@ -1,0 +1,170 @@
+package productjson
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/shelflife-db/shelflife/catalog"
+)
+
+// maxParserDepth is the nesting beyond which the parser gives up.
+const maxParserDepth = 10_000
+
+// member is one name of an object with its value as it stands in the text.
+type member struct {
+	name  string
+	value jsontext.Value
+}
+
+func (m member) isNull() bool { return m.value.Kind() == 'n' }
+
+// parseRoot reads the whole text strictly. If it is JSON but not an object,
+// isObject is false. An error is a *catalog.ValidationError with one fault.
+func parseRoot(data []byte) (members []member, isObject bool, err error) {
+	dec := jsontext.NewDecoder(bytes.NewBuffer(data))
+	if dec.PeekKind() == '{' {
+		isObject = true
+		members, err = readObject(dec, data)
+	} else {
+		_, err = dec.ReadValue()
+	}
+	if err == nil {
+		_, err = dec.ReadToken()
+		if err == io.EOF {
+			return members, isObject, nil
+		}
+		if err == nil {
+			err = errTrailing
+		}
+	}
+	return nil, false, syntaxFault(data, err)
+}
+
+var errTrailing = errors.New("something follows the value")
+
+// parseObject reads an object that is known to be valid.
+func parseObject(raw []byte) ([]member, error) {
+	return readObject(jsontext.NewDecoder(bytes.NewBuffer(raw), jsontext.AllowDuplicateNames(true)), raw)
+}
+
+// readObject reads an object from the decoder of data. The values are parts
+// of data.
+func readObject(dec *jsontext.Decoder, data []byte) ([]member, error) {
+	if _, err := dec.ReadToken(); err != nil {
+		return nil, err
+	}
+	var members []member
+	for dec.PeekKind() != '}' {
+		name, err := dec.ReadToken()
+		if err != nil {
+			return nil, err
+		}
+		m := member{name: name.String()}
+		if m.value, err = readValue(dec, data); err != nil {
+			return nil, err
+		}
+		members = append(members, m)
+	}
+	_, err := dec.ReadToken()
+	return members, err
+}
+
+// parseArray calls fn with the elements of an array that is known to be valid,
+// until fn returns false.
+func parseArray(raw []byte, fn func(i int, value jsontext.Value) bool) error {
+	dec := jsontext.NewDecoder(bytes.NewBuffer(raw), jsontext.AllowDuplicateNames(true))
+	if _, err := dec.ReadToken(); err != nil {
+		return err
+	}
+	for i := 0; dec.PeekKind() != ']'; i++ {
+		value, err := readValue(dec, raw)
+		if err != nil {
+			return err
+		}
+		if !fn(i, value) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// readValue returns the next value as a part of data, unlike the decoder,
+// whose values live until the next call.
+func readValue(dec *jsontext.Decoder, data []byte) (jsontext.Value, error) {
+	value, err := dec.ReadValue()
+	if err != nil {
+		return nil, err
+	}
+	end := dec.InputOffset()
+	return data[end-int64(len(value)) : end : end], nil
+}
+
+// unquote decodes a string that is known to be valid.
+func unquote(value jsontext.Value) (string, error) {
+	text, err := jsontext.AppendUnquote(nil, value)
+	return string(text), err
+}
+
+// syntaxFault turns what the parser complains of into a fault that says where
+// without saying how it is parsed.
+func syntaxFault(data []byte, err error) error {
+	fault := catalog.FieldError{Code: catalog.CodeValidationFailed, Message: "not valid JSON"}
+	var syntax *jsontext.SyntacticError
+	switch {
+	case len(bytes.TrimSpace(data)) == 0:
+		fault.Message = "no JSON: the text is empty"
+	case errors.Is(err, errTrailing):
+		fault.Message = "something follows the JSON value"
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		fault.Message = "not valid JSON: the text ends too early"
+	case !errors.As(err, &syntax):
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		fault.Path = dotted(syntax.JSONPointer)
+		fault.Message = "the name occurs twice in its object"
+	case nesting(data) > maxParserDepth:
+		fault.Path, _, _ = strings.Cut(dotted(syntax.JSONPointer), ".")
+		fault.Message = "nested too deep"
+	default:
+		fault.Message = fmt.Sprintf("not valid JSON in UTF-8 at byte %d", syntax.ByteOffset)
+	}
+	return &catalog.ValidationError{Fields: []catalog.FieldError{fault}}
+}
+
+// dotted turns a JSON pointer into a path.
+func dotted(p jsontext.Pointer) string {
+	var b strings.Builder
+	for token := range p.Tokens() {
+		if b.Len() > 0 {
+			b.WriteByte('.')
+		}
+		b.WriteString(token)
+	}
+	return b.String()
+}
+
+// nesting returns how many objects and arrays are open at the deepest point of
+// raw.
+func nesting(raw []byte) int {
+	depth, deepest := 0, 0
+	for i := 0; i < len(raw); i++ {
+		switch raw[i] {
+		case '"':
+			for i++; i < len(raw) && raw[i] != '"'; i++ {
+				if raw[i] == '\\' {
+					i++
+				}
+			}
+		case '{', '[':
+			depth++
+			deepest = max(deepest, depth)
+		case '}', ']':
+			depth--
+		}
+	}
+	return deepest
+}

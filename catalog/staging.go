@@ -1,0 +1,325 @@
+package catalog
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"time"
+
+	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/catalog/internal/imageheader"
+	"github.com/shelflife-db/shelflife/encoding"
+)
+
+const (
+	// chunkSize is how image bytes are cut, and how much of an upload is in
+	// memory at a time.
+	chunkSize = 256 << 10
+	// inlineBudget is how many image bytes of one upsert may travel in its
+	// commit. Larger ones are staged first.
+	inlineBudget = 1 << 20
+)
+
+var (
+	errImageTooLarge = errors.New("image too large")
+	errStageLost     = errors.New("the image was not uploaded within its lifetime")
+)
+
+// StagedImage is image bytes that wait for a product.
+type StagedImage struct {
+	// Ref goes into NewImage.Staged.
+	Ref           StagedRef
+	ContentType   string
+	Size          int64 // bytes
+	Width, Height int   // stored pixels
+	// ExpiresAt is when the bytes vanish if no upsert has claimed them.
+	ExpiresAt time.Time
+}
+
+// StageImage takes in the bytes of an image ahead of the upsert that claims
+// them, in bounded memory. When it returns they are durable; unclaimed, they
+// vanish by themselves after Options.StageLifetime. Bytes that are no image,
+// or over a limit, are refused with a *ValidationError whose paths are "".
+func (c *Catalog) StageImage(ctx context.Context, account string, r io.Reader) (StagedImage, error) {
+	img, err := c.stageImage(ctx, account, r)
+	return img, wrap("stage image", "", err)
+}
+
+func (c *Catalog) stageImage(ctx context.Context, account string, r io.Reader) (StagedImage, error) {
+	if err := c.calls.Enter(); err != nil {
+		return StagedImage{}, err
+	}
+	defer c.calls.Exit()
+	faults := new(ValidationError)
+	checkAccount(faults, account)
+	if err := faults.err(); err != nil {
+		return StagedImage{}, err
+	}
+	b, err := c.receiveBlob(ctx, account, r, 0, c.updateOptions())
+	if err != nil {
+		return StagedImage{}, err
+	}
+	h := &b.header
+	return StagedImage{StagedRef(b.id.String()), h.Kind, h.Size, h.Width, h.Height, timeOf(h.Deadline)}, nil
+}
+
+// intake is what an upsert was given, checked and received as far as that goes
+// without the stored product.
+type intake struct {
+	account string
+	patch   *preparedPatch
+	blobs   []*incomingBlob
+}
+
+// receive checks the arguments of an upsert and takes in its uploads. Where it
+// returns an error, nothing is left behind.
+func (c *Catalog) receive(ctx context.Context, account, id string, p Patch) (*intake, error) {
+	faults := new(ValidationError)
+	checkAccount(faults, account)
+	checkExternalID(faults, id)
+	in := &intake{account: account, patch: c.prepare(faults, p)}
+	images, _ := p.Images.Get()
+	if len(images) != len(in.patch.images) {
+		return nil, faults.err() // too many to look at each
+	}
+	if err := c.receiveUploads(ctx, faults, in, images); err != nil {
+		in.discard(ctx, c)
+		return nil, err
+	}
+	if err := c.findStaged(ctx, faults, in, images); err != nil {
+		in.discard(ctx, c)
+		return nil, err
+	}
+	if err := faults.err(); err != nil {
+		in.discard(ctx, c)
+		return nil, err
+	}
+	return in, nil
+}
+
+// receiveUploads takes in each upload once. After a fault it only looks for
+// more of them.
+func (c *Catalog) receiveUploads(ctx context.Context, faults *ValidationError, in *intake, images []NewImage) error {
+	received := make(map[*Upload]*incomingBlob)
+	budget := inlineBudget
+	for i := range images {
+		up := images[i].Upload
+		if up == nil || up.r == nil {
+			continue
+		}
+		path := fmt.Sprintf("images.%d.source.fileKey", i)
+		b, ok := received[up]
+		if !ok {
+			var err error
+			if len(faults.Fields) == 0 {
+				b, err = c.receiveBlob(ctx, in.account, up.r, budget, backend.UpdateOptions{Buffered: true})
+			} else {
+				err = c.InspectUpload(up.r)
+			}
+			if bad := (*ValidationError)(nil); errors.As(err, &bad) {
+				faults.add(path, bad.Code(), "%s", bad.Fields[0].Message)
+			} else if err != nil {
+				return err
+			}
+			received[up] = b
+			if b != nil {
+				b.path = path
+				b.ours = b.data == nil
+				budget -= len(b.data)
+				in.blobs = append(in.blobs, b)
+			}
+		}
+		in.patch.images[i].blob = b
+	}
+	return nil
+}
+
+// findStaged looks up the staged images that the patch refers to. Whether they
+// can be claimed is judged by the commit.
+func (c *Catalog) findStaged(ctx context.Context, faults *ValidationError, in *intake, images []NewImage) error {
+	found := make(map[StagedRef]*incomingBlob)
+	for i := range images {
+		ref := images[i].Staged
+		id, ok := encoding.ParseBlobID(string(ref))
+		if ref == "" || !ok {
+			continue
+		}
+		path := fmt.Sprintf("images.%d.source", i)
+		b := found[ref]
+		if b == nil {
+			b = &incomingBlob{id: id, path: path}
+			key := encoding.AppendBlobKey(nil, in.account, id, 0)
+			exists, err := c.backend.Get(ctx, key, func(value []byte) error {
+				return encoding.DecodeBlobHeader(value, &b.header)
+			})
+			if err != nil {
+				return err
+			}
+			if !exists || b.header.Chunks == 0 {
+				faults.add(path, CodeInvalidImageInput, "there is no such staged image")
+				continue
+			}
+			found[ref] = b
+			in.blobs = append(in.blobs, b)
+		}
+		in.patch.images[i].blob = b
+	}
+	return nil
+}
+
+// scopes returns those of the blobs that the commit may claim.
+func (in *intake) scopes() []backend.Scope {
+	scopes := make([]backend.Scope, 0, 1+len(in.blobs))
+	for _, b := range in.blobs {
+		scopes = append(scopes, blobScope(in.account, b.id))
+	}
+	return scopes
+}
+
+// discard removes what was staged for this upsert and not used. A failure is
+// no harm: the sweeper finds what is left.
+func (in *intake) discard(ctx context.Context, c *Catalog) {
+	for _, b := range in.blobs {
+		if b.ours && !b.claimed {
+			c.discardStaged(context.WithoutCancel(ctx), in.account, b.id)
+		}
+	}
+}
+
+func (c *Catalog) discardStaged(ctx context.Context, account string, id encoding.BlobID) {
+	scopes := []backend.Scope{blobScope(account, id)}
+	_ = c.update(ctx, scopes, backend.UpdateOptions{Buffered: true, Reclaim: true}, func(t *tx) error {
+		h, err := t.blobHeader(account, id)
+		if err != nil || h == nil || h.State != encoding.BlobStaged {
+			return err
+		}
+		return t.removeBlob(account, id, h)
+	})
+}
+
+// receiveBlob reads an image to its end. Up to inline bytes are returned as
+// data, more are staged on the way, with last for the options of the last
+// Update. A *ValidationError has one fault with the path "".
+func (c *Catalog) receiveBlob(ctx context.Context, account string, r io.Reader, inline int, last backend.UpdateOptions) (*incomingBlob, error) {
+	w := &blobWriter{c: c, ctx: ctx, account: account, id: newBlobID(), inline: min(inline, chunkSize), hash: sha256.New()}
+	info, err := imageheader.Read(io.TeeReader(r, w), c.limits.ImagePixels)
+	if err == nil {
+		_, err = io.Copy(w, r)
+	}
+	if err == nil {
+		err = w.finish(info, last)
+	}
+	if err == nil {
+		return &incomingBlob{id: w.id, header: w.header, data: w.data}, nil
+	}
+	if w.staged {
+		c.discardStaged(context.WithoutCancel(ctx), account, w.id)
+	}
+	if bad := (*imageheader.Error)(nil); errors.As(err, &bad) {
+		return nil, invalid("", CodeInvalidImage, "%s", bad.Reason)
+	}
+	if errors.Is(err, errImageTooLarge) {
+		return nil, invalid("", CodePayloadTooLarge, "an image must be at most %d bytes long", c.limits.ImageBytes)
+	}
+	return nil, err
+}
+
+// blobWriter cuts what is written to it into chunks and stages them.
+type blobWriter struct {
+	c       *Catalog
+	ctx     context.Context
+	account string
+	id      encoding.BlobID
+	inline  int // how many bytes need not be staged
+	hash    hash.Hash
+
+	buf    bytes.Buffer // of the chunk being filled
+	header encoding.BlobHeader
+	staged bool
+	data   []byte // set by finish if nothing was staged
+}
+
+func (w *blobWriter) Write(p []byte) (int, error) {
+	written := 0
+	for len(p) > 0 {
+		if w.buf.Len() == chunkSize {
+			if err := w.flush(backend.UpdateOptions{Buffered: true}); err != nil {
+				return written, err
+			}
+		}
+		n := min(len(p), chunkSize-w.buf.Len())
+		if w.header.Size+int64(n) > w.c.limits.ImageBytes {
+			return written, errImageTooLarge
+		}
+		w.buf.Write(p[:n])
+		w.hash.Write(p[:n])
+		w.header.Size += int64(n)
+		written += n
+		p = p[n:]
+	}
+	return written, nil
+}
+
+// finish completes the header and stages the last chunk, unless everything
+// fits into the commit.
+func (w *blobWriter) finish(info imageheader.Info, o backend.UpdateOptions) error {
+	w.header.Kind, w.header.Width, w.header.Height = info.ContentType, info.Width, info.Height
+	w.header.SHA256 = [sha256.Size]byte(w.hash.Sum(nil))
+	if !w.staged && w.buf.Len() <= w.inline {
+		w.data = w.buf.Bytes()
+		w.header.ChunkSize, w.header.Chunks = chunkSize, 1
+		return nil
+	}
+	return w.flush(o)
+}
+
+// flush stages the chunk in the buffer and, when the image is whole, what is
+// known of it. Each flush moves the deadline on: it counts from the last byte.
+func (w *blobWriter) flush(o backend.UpdateOptions) error {
+	whole := w.header.Kind != ""
+	chunk := w.header.Chunks
+	scopes := []backend.Scope{blobScope(w.account, w.id)}
+	var next encoding.BlobHeader
+	err := w.c.update(w.ctx, scopes, o, func(t *tx) error {
+		old, err := t.blobHeader(w.account, w.id)
+		if err != nil {
+			return err
+		}
+		if w.staged && (old == nil || old.State != encoding.BlobStaged) {
+			return errStageLost
+		}
+		next = encoding.BlobHeader{}
+		if whole {
+			next = w.header
+			next.Chunks = chunk + 1
+		}
+		next.State, next.ChunkSize = encoding.BlobStaged, chunkSize
+		next.Deadline = t.now + w.c.opts.StageLifetime.Milliseconds()
+		if old != nil && old.Deadline != next.Deadline {
+			if err := t.deleteExpiry(blobExpiry(w.account, w.id, old.Deadline)); err != nil {
+				return err
+			}
+		}
+		if err := t.putExpiry(blobExpiry(w.account, w.id, next.Deadline)); err != nil {
+			return err
+		}
+		if err := t.putBlobHeader(w.account, w.id, &next); err != nil {
+			return err
+		}
+		return t.putChunk(w.account, w.id, chunk, w.buf.Bytes())
+	})
+	if err != nil {
+		return err
+	}
+	w.staged = true
+	w.header.Chunks = chunk + 1
+	if whole {
+		w.header = next
+	}
+	w.buf.Reset()
+	return nil
+}

@@ -1,0 +1,95 @@
+package catalog
+
+import (
+	"context"
+
+	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/encoding"
+	"github.com/shelflife-db/shelflife/ttl"
+)
+
+// AccountStats counts the live products of an account.
+type AccountStats struct {
+	Products int // live
+	Listed   int // of them, in lists
+	Expiring int // of them, with a lifetime
+	Images   int // of all products, by URL and uploaded
+	Uploads  int // stored images; one that serves several images counts once
+	// ImageBytes is the size of the stored images, RecordBytes that of the
+	// products without them, before compression.
+	ImageBytes, RecordBytes int64
+}
+
+// Stats walks an account and counts exactly what it had at one instant.
+func (c *Catalog) Stats(ctx context.Context, account string) (AccountStats, error) {
+	var s AccountStats
+	var buf []byte
+	for r, err := range c.all(ctx, account, AllOptions{Unlisted: true}) {
+		if err != nil {
+			return AccountStats{}, wrap("stats", "", err)
+		}
+		s.Products++
+		if r.Listed {
+			s.Listed++
+		}
+		if r.ValidForDays != 0 {
+			s.Expiring++
+		}
+		s.Images += len(r.Images)
+		for i := range r.Images {
+			if b := r.Images[i].Blob; !b.IsZero() && indexOfBlob(r.Images, b) == i {
+				s.Uploads++
+				s.ImageBytes += r.Images[i].Size
+			}
+		}
+		buf = encoding.AppendRecord(buf[:0], r)
+		s.RecordBytes += int64(len(buf))
+	}
+	return s, nil
+}
+
+// StoreStats describes the whole store, cheaply and approximately.
+type StoreStats struct {
+	// ProductBytes and ImageBytes estimate what products and stored images
+	// take where the backend keeps them.
+	ProductBytes, ImageBytes int64
+	// PendingUses counts the products with a use that waits to become durable
+	// or has just become so.
+	PendingUses int
+	// CacheBytes estimates the memory of the record cache.
+	CacheBytes int64
+	// IndexEntries counts the deadlines held in memory.
+	IndexEntries int
+	Sweeper      ttl.SweeperStats
+}
+
+// StoreStats returns figures about the store of all accounts.
+func (c *Catalog) StoreStats(ctx context.Context) (StoreStats, error) {
+	s, err := c.storeStats(ctx)
+	return s, wrap("store stats", "", err)
+}
+
+func (c *Catalog) storeStats(ctx context.Context) (s StoreStats, err error) {
+	if err := c.calls.Enter(); err != nil {
+		return s, err
+	}
+	defer c.calls.Exit()
+	if s.ProductBytes, err = c.sizeOf(ctx, encoding.SpaceProduct); err != nil {
+		return s, err
+	}
+	if s.ImageBytes, err = c.sizeOf(ctx, encoding.SpaceBlob); err != nil {
+		return s, err
+	}
+	s.PendingUses = int(c.uses.count.Load())
+	if c.cache != nil {
+		s.CacheBytes = int64(c.cache.entries.WeightedSize())
+	}
+	s.IndexEntries = c.index.Len()
+	s.Sweeper = c.sweeper.Stats()
+	return s, nil
+}
+
+func (c *Catalog) sizeOf(ctx context.Context, space byte) (int64, error) {
+	start, end := encoding.SpaceRange(space)
+	return c.backend.Size(ctx, backend.Range{Start: start, End: end})
+}

@@ -1,0 +1,267 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/encoding"
+	"github.com/shelflife-db/shelflife/ttl"
+)
+
+// errMoreScopes ends a run of an Update that met blobs whose scopes it had not
+// declared.
+var errMoreScopes = errors.New("more scopes are needed")
+
+// tx is an Update on products. Every change of a product goes through its
+// write method, and nothing else changes one.
+type tx struct {
+	c       *Catalog
+	scopes  []backend.Scope // declared
+	missing []backend.Scope // found to be needed
+	marked  []productKey    // in the record cache
+	cached  map[productKey]*encoding.Record
+	expired []Expired // products whose expiry this commits
+	key     []byte    // reused
+	value   []byte    // reused
+
+	ctx context.Context // that of the callback
+	txn backend.Txn
+	now int64
+}
+
+// found is a product as an Update or a reader found it.
+type found struct {
+	account, id string
+	// stored is the record as the store has it, nil if there is none.
+	stored *encoding.Record
+	// live is stored with a pending use folded in; nil if it has expired.
+	live *encoding.Record
+}
+
+// update runs fn in an Update of the backend. fn may run more than once, as
+// that of backend.Update. The scopes of blobs that fn lets go of need not be
+// declared: update starts again with those that it met.
+func (c *Catalog) update(ctx context.Context, scopes []backend.Scope, o backend.UpdateOptions, fn func(*tx) error) error {
+	t := &tx{c: c, scopes: scopes}
+	for {
+		err := c.backend.Update(ctx, t.scopes, o, func(ctx context.Context, txn backend.Txn) error {
+			t.ctx, t.txn, t.now = ctx, txn, c.now.Now()
+			t.missing, t.expired = t.missing[:0], t.expired[:0]
+			err := fn(t)
+			if err == nil && len(t.missing) > 0 {
+				err = errMoreScopes
+			}
+			return err
+		})
+		t.unmark()
+		if err == nil {
+			c.hooks.add(t.expired)
+		}
+		if !errors.Is(err, errMoreScopes) {
+			return err
+		}
+		t.scopes = append(slices.Clone(t.scopes), t.missing...)
+	}
+}
+
+// unmark ends what the Update did to the record cache.
+func (t *tx) unmark() {
+	for _, k := range t.marked {
+		t.c.cache.unmark(k)
+	}
+	t.marked, t.cached = t.marked[:0], nil
+}
+
+// load reads a product whose scope is declared.
+func (t *tx) load(account, id string) (*found, error) {
+	f := &found{account: account, id: id}
+	stored, err := t.stored(productKey{account, id})
+	if err != nil || stored == nil {
+		return f, err
+	}
+	f.stored = stored
+	if live := t.c.uses.fold(stored); isLive(live, t.now) {
+		f.live = live
+	}
+	return f, nil
+}
+
+// stored reads a record. The cache may stand in for the store: whoever changes
+// a product holds its scope and takes it out of the cache first.
+func (t *tx) stored(k productKey) (*encoding.Record, error) {
+	if t.c.cache != nil {
+		if r, ok := t.cached[k]; ok {
+			return r, nil
+		}
+		if !slices.Contains(t.marked, k) {
+			r, ok := t.c.cache.mark(k)
+			t.marked = append(t.marked, k)
+			if ok {
+				if t.cached == nil {
+					t.cached = make(map[productKey]*encoding.Record, 1)
+				}
+				t.cached[k] = r
+				return r, nil
+			}
+		}
+	}
+	var r *encoding.Record
+	t.key = encoding.AppendProductKey(t.key[:0], k.account, k.id)
+	_, err := t.txn.Get(t.ctx, t.key, func(value []byte) error {
+		r = new(encoding.Record)
+		return encoding.DecodeRecord(value, r)
+	})
+	return r, err
+}
+
+// write replaces f.stored by next, nil to remove the product. Everything that
+// hangs on a product's state hangs here: its record, its place in the list,
+// its expiry entry, the fate of its image bytes, the index, the cache and the
+// pending uses. incoming are the blobs that next may refer to beside those of
+// the old state. A *ValidationError about one of them comes before anything is
+// written.
+func (t *tx) write(f *found, next *encoding.Record, incoming []*incomingBlob) error {
+	claims, err := t.checkClaims(f, next, incoming)
+	if err != nil {
+		return err
+	}
+	if err := t.writeExpiry(f, next); err != nil {
+		return err
+	}
+	if err := t.writeListed(f, next); err != nil {
+		return err
+	}
+	if err := t.writeBlobs(f, next, claims); err != nil {
+		return err
+	}
+	if err := t.writeRecord(f, next); err != nil {
+		return err
+	}
+	k := productKey{f.account, f.id}
+	delete(t.cached, k)
+	f.stored = next
+	t.txn.OnVisible(func() {
+		if t.c.cache != nil && next != nil {
+			t.c.cache.put(k, next)
+		}
+		if next == nil {
+			t.c.uses.drop(k)
+		}
+	})
+	return nil
+}
+
+func (t *tx) writeRecord(f *found, next *encoding.Record) error {
+	t.key = encoding.AppendProductKey(t.key[:0], f.account, f.id)
+	if next == nil {
+		t.value = encoding.AppendRecord(t.value[:0], f.stored)
+		return t.txn.Delete(t.key, len(t.value))
+	}
+	t.value = encoding.AppendRecord(t.value[:0], next)
+	return t.txn.Put(t.key, t.value)
+}
+
+func (t *tx) writeListed(f *found, next *encoding.Record) error {
+	was, is := f.stored != nil && f.stored.Listed, next != nil && next.Listed
+	if was == is {
+		return nil
+	}
+	t.key = encoding.AppendListedKey(t.key[:0], f.account, f.id)
+	if is {
+		return t.txn.Put(t.key, nil)
+	}
+	return t.txn.Delete(t.key, 0)
+}
+
+// writeExpiry keeps the product's current expiry entry, whose deadline is the
+// record's IndexedAt, at or before the product's deadline. An entry that lies
+// in the future and early enough stays: the sweeper moves it when it is due.
+func (t *tx) writeExpiry(f *found, next *encoding.Record) error {
+	was, is := int64(encoding.None), int64(encoding.None)
+	if f.stored != nil {
+		was = f.stored.IndexedAt
+	}
+	if next != nil {
+		is = next.ExpiresAt()
+		if is != encoding.None && was != encoding.None && t.now < was && was <= is {
+			is = was
+		}
+		next.IndexedAt = is
+	}
+	if was == is {
+		return nil
+	}
+	e := encoding.Expiry{Kind: encoding.ExpiryProduct, Account: f.account, ID: f.id}
+	if was != encoding.None {
+		e.Deadline = was
+		if err := t.deleteExpiry(e); err != nil {
+			return err
+		}
+	}
+	if is != encoding.None {
+		e.Deadline = is
+		return t.putExpiry(e)
+	}
+	return nil
+}
+
+// writeBlobs lets go of the blobs that only the old state referred to and
+// makes the claimed ones next's own.
+func (t *tx) writeBlobs(f *found, next *encoding.Record, claims []*incomingBlob) error {
+	if f.stored != nil {
+		for id := range blobsOf(f.stored) {
+			if next != nil && indexOfBlob(next.Images, id) >= 0 {
+				continue
+			}
+			if err := t.releaseBlob(f.account, id); err != nil {
+				return err
+			}
+		}
+	}
+	for _, b := range claims {
+		if err := t.claimBlob(next, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// putExpiry and deleteExpiry write an entry of the expiry space and have the
+// index follow once that is visible.
+func (t *tx) putExpiry(e encoding.Expiry) error {
+	e.Shard = encoding.Shard(e.Account, e.ID, t.c.shards)
+	t.key = encoding.AppendExpiryKey(t.key[:0], e)
+	entry := indexEntry(e.Deadline, t.key)
+	t.txn.OnVisible(func() { t.c.addToIndex(entry) })
+	return t.txn.Put(t.key, nil)
+}
+
+func (t *tx) deleteExpiry(e encoding.Expiry) error {
+	e.Shard = encoding.Shard(e.Account, e.ID, t.c.shards)
+	t.key = encoding.AppendExpiryKey(t.key[:0], e)
+	entry := indexEntry(e.Deadline, t.key)
+	t.txn.OnVisible(func() { t.c.index.Remove(entry) })
+	return t.txn.Delete(t.key, 0)
+}
+
+// indexEntry is the index's form of an entry of the expiry space.
+func indexEntry(deadline int64, key []byte) ttl.Entry {
+	return ttl.Entry{Deadline: deadline, Key: string(key)}
+}
+
+// declared tells whether the Update may touch what s names.
+func (t *tx) declared(s backend.Scope) bool {
+	return slices.Contains(t.scopes, s) || slices.Contains(t.scopes, backend.Scope{Group: s.Group})
+}
+
+func productScope(account, id string) backend.Scope {
+	group, item := encoding.ProductScope(account, id)
+	return backend.Scope{Group: group, Item: item}
+}
+
+func blobScope(account string, id encoding.BlobID) backend.Scope {
+	group, item := encoding.BlobScope(account, id)
+	return backend.Scope{Group: group, Item: item}
+}

@@ -1,0 +1,182 @@
+package catalog
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/encoding"
+)
+
+// Outcome is what an upsert did.
+type Outcome int
+
+const (
+	// Unchanged: the patch said nothing new. A use or a renewal of the
+	// lifetime may have been recorded.
+	Unchanged Outcome = iota
+	// Created: there was no live product.
+	Created
+	// Edited: the product has a new version.
+	Edited
+)
+
+// String returns "unchanged", "created" or "edited".
+func (o Outcome) String() string {
+	switch o {
+	case Unchanged:
+		return "unchanged"
+	case Created:
+		return "created"
+	case Edited:
+		return "edited"
+	default:
+		return fmt.Sprintf("Outcome(%d)", int(o))
+	}
+}
+
+// Result is what an upsert returns: the product as it left it, and what it did.
+type Result struct {
+	Product *Product
+	Outcome Outcome
+}
+
+// errPlainUse ends an inline upsert that turned out to be nothing but a use.
+var errPlainUse = errors.New("nothing but a use")
+
+// Upsert creates the product the first time and edits it partially afterwards:
+// see [Patch]. It is explicit: the product is listed from then on, and one
+// that it creates without ValidForDays is kept forever.
+//
+// It is atomic, image bytes included, and durable when it returns (see
+// Options.Durability). Concurrent upserts of one product never lose an update.
+// A patch that changes nothing writes nothing.
+//
+// It fails with a *ValidationError, ErrPreconditionFailed, ErrClosed,
+// ErrUnavailable, ErrUnknownOutcome or the context's error; after all but
+// ErrUnknownOutcome nothing was changed.
+func (c *Catalog) Upsert(ctx context.Context, account, externalID string, p Patch, conds ...Condition) (Result, error) {
+	res, err := c.upsert(ctx, explicit, account, externalID, p, conds)
+	return res, wrap("upsert", externalID, err)
+}
+
+// UpsertInline is an upsert on the way to using the product: it counts as a
+// use, creates for 15 days where the patch has no ValidForDays, does not list
+// what it creates and leaves the listing of what it edits alone. One that
+// changes nothing is a plain use, see [Catalog.Use].
+//
+// For all else, errors included, it is like [Catalog.Upsert].
+func (c *Catalog) UpsertInline(ctx context.Context, account, externalID string, p Patch, conds ...Condition) (Result, error) {
+	for {
+		res, err := c.upsert(ctx, inline, account, externalID, p, conds)
+		if !errors.Is(err, errPlainUse) {
+			return res, wrap("upsert inline", externalID, err)
+		}
+		product, err := c.use(ctx, account, externalID)
+		if !errors.Is(err, ErrNotFound) {
+			return Result{Product: product}, wrap("upsert inline", externalID, err)
+		}
+		// Deleted or expired in between: what is left of the patch creates.
+	}
+}
+
+// CreateOneShot creates a product under an ID of its own, "_anon_" followed by
+// unguessable characters. It counts as used, lives for 7 days where the patch
+// has no ValidForDays, and is never listed, whatever upserts it later.
+//
+// For all else, errors included, it is like [Catalog.Upsert].
+func (c *Catalog) CreateOneShot(ctx context.Context, account string, p Patch, conds ...Condition) (Result, error) {
+	res, err := c.upsert(ctx, oneShot, account, generatedPrefix+rand.Text(), p, conds)
+	return res, wrap("create one-shot", "", err)
+}
+
+func (c *Catalog) upsert(ctx context.Context, w way, account, id string, p Patch, conds []Condition) (res Result, err error) {
+	if err := c.calls.Enter(); err != nil {
+		return Result{}, err
+	}
+	defer c.calls.Exit()
+	in, err := c.receive(ctx, account, id, p)
+	if err != nil {
+		return Result{}, err
+	}
+	defer in.discard(ctx, c)
+	scopes := append(in.scopes(), productScope(account, id))
+	err = c.update(ctx, scopes, c.updateOptions(), func(t *tx) error {
+		res, err = t.upsert(w, account, id, in, conds)
+		return err
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	return res, nil
+}
+
+// upsert runs one upsert in a transaction.
+func (t *tx) upsert(w way, account, id string, in *intake, conds []Condition) (Result, error) {
+	f, err := t.load(account, id)
+	if err != nil {
+		return Result{}, err
+	}
+	if !conditionsHold(conds, f.live) {
+		return Result{}, ErrPreconditionFailed
+	}
+	if f.live == nil {
+		next, err := w.create(account, id, in.patch, t.now, t.c.random)
+		if err != nil {
+			return Result{}, err
+		}
+		replaced := *f
+		if err := t.write(f, next, in.blobs); err != nil {
+			return Result{}, err
+		}
+		t.expire(&replaced)
+		return Result{newProduct(next), Created}, nil
+	}
+	next, changed, renewed, err := w.edit(f.live, in.patch, t.now, t.c.random)
+	if err != nil {
+		return Result{}, err
+	}
+	outcome := Unchanged
+	switch {
+	case changed:
+		outcome = Edited
+	case !renewed && !w.isUse():
+		return Result{newProduct(next), Unchanged}, nil
+	case !renewed && t.c.buffersUses():
+		return Result{}, errPlainUse
+	case next.Anchor == f.stored.Anchor && next.LastUsedAt == f.stored.LastUsedAt:
+		return Result{newProduct(next), Unchanged}, nil
+	}
+	if err := t.write(f, next, in.blobs); err != nil {
+		return Result{}, err
+	}
+	return Result{newProduct(next), outcome}, nil
+}
+
+// expire notes, for Options.OnExpire, that the Update has replaced or removed f
+// if f had expired.
+func (t *tx) expire(f *found) {
+	if f.stored != nil && f.live == nil && t.c.opts.OnExpire != nil {
+		t.expired = append(t.expired, Expired{f.account, newProduct(t.c.uses.fold(f.stored))})
+	}
+}
+
+// updateOptions are those of the host's own writes.
+func (c *Catalog) updateOptions() backend.UpdateOptions {
+	return backend.UpdateOptions{Buffered: c.opts.Durability == Buffered}
+}
+
+// randomID returns a number for a product or an edit that no other will get.
+func randomID() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails: see crypto/rand
+	return binary.LittleEndian.Uint64(b[:])
+}
+
+func newBlobID() (id encoding.BlobID) {
+	_, _ = rand.Read(id[:]) // never fails: see crypto/rand
+	return id
+}

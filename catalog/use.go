@@ -1,0 +1,247 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"math"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/encoding"
+	"github.com/shelflife-db/shelflife/ttl"
+)
+
+const (
+	// A use is held back only while the deadline in the record is further away
+	// than this, so that no crash makes a product expire that was in use.
+	minUseMargin     = 10 * time.Second
+	marginWindows    = 5
+	foldBatch        = 64 // products per Update
+	foldsBeginBefore = 5  // a fold begins when 4/5 of a window have passed
+)
+
+// Use records that a product was used: it sets LastUsedAt and restarts the
+// lifetime, and returns the product as it is then. Every later read shows it.
+// It belongs to the product that it found, never to a later one with the same
+// ID.
+//
+// A use may become durable up to Options.UseWindow after it was acknowledged;
+// see there.
+func (c *Catalog) Use(ctx context.Context, account, externalID string) (*Product, error) {
+	p, err := c.use(ctx, account, externalID)
+	return p, wrap("use", externalID, err)
+}
+
+func (c *Catalog) use(ctx context.Context, account, id string) (*Product, error) {
+	if err := checkNames(account, id); err != nil {
+		return nil, err
+	}
+	if err := c.calls.Enter(); err != nil {
+		return nil, err
+	}
+	defer c.calls.Exit()
+	if !c.buffersUses() || c.folder.isStuck() {
+		return c.useDurably(ctx, account, id)
+	}
+	k := productKey{account, id}
+	now := c.now.Now()
+	pending := c.uses.get(k)
+	stored, err := c.read(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	var live *encoding.Record
+	if stored != nil {
+		live = pending.on(stored)
+	}
+	if live == nil || !isLive(live, now) {
+		// The answer must not rest on a removal that a crash takes back.
+		if err := c.awaitDurable(ctx, k); err != nil {
+			return nil, err
+		}
+		return nil, ErrNotFound
+	}
+	deadline := stored.ExpiresAt()
+	if deadline != encoding.None && deadline-now <= c.useMargin() {
+		return c.useDurably(ctx, account, id)
+	}
+	if !c.uses.add(k, stored.Incarnation, now) {
+		return c.useDurably(ctx, account, id)
+	}
+	c.folder.wake()
+	if deadline != encoding.None && c.now.Now() >= deadline {
+		return c.useDurably(ctx, account, id)
+	}
+	if err := c.awaitDurable(ctx, k); err != nil {
+		return nil, err
+	}
+	used := *live
+	touch(&used, now)
+	return newProduct(&used), nil
+}
+
+// useDurably writes a use into the record before it is acknowledged.
+func (c *Catalog) useDurably(ctx context.Context, account, id string) (*Product, error) {
+	var product *Product
+	err := c.update(ctx, []backend.Scope{productScope(account, id)}, backend.UpdateOptions{}, func(t *tx) error {
+		f, err := t.load(account, id)
+		if err != nil {
+			return err
+		}
+		if f.live == nil {
+			return ErrNotFound
+		}
+		used := *f.live
+		touch(&used, t.now)
+		product = newProduct(&used)
+		if used.LastUsedAt == f.stored.LastUsedAt && used.Anchor == f.stored.Anchor {
+			return nil
+		}
+		return t.write(f, &used, nil)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return product, nil
+}
+
+// buffersUses tells whether uses may wait in memory: not where another process
+// could not see them.
+func (c *Catalog) buffersUses() bool {
+	return c.exclusive && c.opts.UseWindow > 0
+}
+
+// useMargin is how far, in milliseconds, a record's deadline must be away for
+// its uses to wait.
+func (c *Catalog) useMargin() int64 {
+	return max(minUseMargin, marginWindows*c.opts.UseWindow).Milliseconds()
+}
+
+// awaitDurable returns when what was read of a product before is durable.
+func (c *Catalog) awaitDurable(ctx context.Context, k productKey) error {
+	if c.opts.Durability == Buffered {
+		return nil
+	}
+	return c.backend.Durable(ctx, []backend.Scope{productScope(k.account, k.id)})
+}
+
+// fold writes the uses of the overlay into the records. It does not judge the
+// clock: a use that was acknowledged holds, however late it is written.
+func (c *Catalog) fold(ctx context.Context) error {
+	due := c.uses.begin()
+	scopes := make([]backend.Scope, 0, len(due))
+	for batch := range slices.Chunk(due, foldBatch) {
+		first := len(scopes)
+		for _, d := range batch {
+			scopes = append(scopes, productScope(d.account, d.id))
+		}
+		err := c.update(ctx, scopes[first:], backend.UpdateOptions{Buffered: true}, func(t *tx) error {
+			return t.foldUses(batch)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if err := c.backend.Durable(ctx, scopes); err != nil {
+		return err
+	}
+	c.uses.end(due)
+	return nil
+}
+
+func (t *tx) foldUses(due []dueUse) error {
+	for _, d := range due {
+		f, err := t.load(d.account, d.id)
+		if err != nil {
+			return err
+		}
+		if f.stored == nil || f.stored.Incarnation != d.incarnation || f.stored.LastUsedAt >= d.at {
+			continue
+		}
+		used := *f.stored
+		touch(&used, d.at)
+		if err := t.write(f, &used, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// useFolder folds the overlay while there is something in it.
+type useFolder struct {
+	c     *Catalog
+	awake chan struct{}
+	// unfinished is when the oldest fold began that has not ended well, in
+	// nanoseconds of the monotonic clock; notFolding if there is none.
+	unfinished atomic.Int64
+}
+
+const notFolding = math.MinInt64
+
+func newUseFolder(c *Catalog) *useFolder {
+	f := &useFolder{c: c, awake: make(chan struct{}, 1)}
+	f.unfinished.Store(notFolding)
+	return f
+}
+
+// wake has the folder fold in time. It never blocks.
+func (f *useFolder) wake() {
+	select {
+	case f.awake <- struct{}{}:
+	default:
+	}
+}
+
+// run folds until ctx is done; what is left then is Close's.
+func (f *useFolder) run(ctx context.Context) {
+	interval := f.c.opts.UseWindow - f.c.opts.UseWindow/foldsBeginBefore
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-f.awake:
+		}
+		for f.c.uses.count.Load() > 0 {
+			timer := f.c.opts.Clock.NewTimer(interval)
+			if !await(ctx, timer) {
+				return
+			}
+			f.fold(ctx)
+		}
+	}
+}
+
+func (f *useFolder) fold(ctx context.Context) {
+	f.unfinished.CompareAndSwap(notFolding, int64(f.c.opts.Clock.Elapsed()))
+	if err := f.c.fold(ctx); err != nil {
+		if !errors.Is(err, context.Canceled) {
+			f.c.opts.Logger.Warn("shelflife: uses could not be written, will try again", "error", err)
+		}
+		return
+	}
+	f.unfinished.Store(notFolding)
+}
+
+// isStuck tells that folds have not got through for so long that further uses
+// must not wait for them.
+func (f *useFolder) isStuck() bool {
+	since := f.unfinished.Load()
+	if since == notFolding {
+		return false
+	}
+	limit := time.Duration(f.c.useMargin()) * time.Millisecond / 2
+	return f.c.opts.Clock.Elapsed()-time.Duration(since) > limit
+}
+
+// await waits for a timer; it reports false if ctx was done first.
+func await(ctx context.Context, t ttl.Timer) bool {
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C():
+		return true
+	}
+}

@@ -1,0 +1,265 @@
+package catalog
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/shelflife-db/shelflife/catalog/internal/imageheader"
+	"github.com/shelflife-db/shelflife/encoding"
+)
+
+const (
+	maxNameBytes = 255
+	maxDays      = 365
+	uploadScheme = "upload://"
+	// generatedPrefix is reserved for IDs that the catalog makes.
+	generatedPrefix = "_anon_"
+	// metadataDepth and classificationsDepth are how many levels enclose these
+	// values in the JSON form of an upsert: the body; the body, the list and
+	// the image.
+	metadataDepth        = 1
+	classificationsDepth = 3
+)
+
+// preparedPatch is a Patch that was found valid as far as that can be told
+// without the stored product, in the form in which it is merged.
+type preparedPatch struct {
+	title, description *string
+	images             []preparedImage // nil = absent
+	metadata           []byte          // nil with setMetadata = cleared
+	setMetadata        bool
+	days               int // 0 with setDays = kept forever
+	setDays            bool
+}
+
+// preparedImage has one source: a URL, a blob that the product should hold
+// already (keep), or one that the commit brings (blob).
+type preparedImage struct {
+	url             string
+	keep            encoding.BlobID
+	blob            *incomingBlob
+	classifications []byte
+}
+
+// isEmpty tells whether the patch sets nothing.
+func (p *preparedPatch) isEmpty() bool {
+	return p.title == nil && p.description == nil && p.images == nil && !p.setMetadata && !p.setDays
+}
+
+// Validate returns every fault of an upsert's arguments that can be told
+// without the stored product and without reading uploads, nil if there is
+// none. The upserts themselves report the same faults. An empty externalID is
+// not reported: it is for callers that find or generate one later.
+func (c *Catalog) Validate(account, externalID string, p Patch) *ValidationError {
+	faults := new(ValidationError)
+	checkAccount(faults, account)
+	if externalID != "" {
+		checkExternalID(faults, externalID)
+	}
+	c.prepare(faults, p)
+	if len(faults.Fields) == 0 {
+		return nil
+	}
+	return faults
+}
+
+// InspectUpload reads the header of an image from r and returns a
+// *ValidationError if the catalog would refuse the image, nil if not, or the
+// error of r.
+func (c *Catalog) InspectUpload(r io.Reader) error {
+	_, err := imageheader.Read(r, c.limits.ImagePixels)
+	if bad := (*imageheader.Error)(nil); errors.As(err, &bad) {
+		return invalid("", CodeInvalidImage, "%s", bad.Reason)
+	}
+	return err
+}
+
+func checkAccount(faults *ValidationError, account string) {
+	switch {
+	case account == "" || len(account) > maxNameBytes:
+		faults.add("account", CodeValidationFailed, "account must be 1 to %d bytes long, not %d", maxNameBytes, len(account))
+	case !utf8.ValidString(account):
+		faults.add("account", CodeValidationFailed, "account must be valid UTF-8")
+	}
+}
+
+func checkExternalID(faults *ValidationError, id string) {
+	const path = "externalId"
+	switch {
+	case id == "":
+		faults.add(path, CodeExternalIDRequired, "an external ID is required")
+	case len(id) > maxNameBytes:
+		faults.add(path, CodeValidationFailed, "must be at most %d bytes long, not %d", maxNameBytes, len(id))
+	case !utf8.ValidString(id):
+		faults.add(path, CodeValidationFailed, "must be valid UTF-8")
+	case strings.ContainsFunc(id, unicode.IsControl):
+		faults.add(path, CodeValidationFailed, "must not contain control characters")
+	case id == "." || id == "..":
+		faults.add(path, CodeValidationFailed, "%q can't be an ID: clients fold it out of a URL", id)
+	}
+}
+
+// checkNames checks what every operation on one product is given.
+func checkNames(account, id string) error {
+	faults := new(ValidationError)
+	checkAccount(faults, account)
+	checkExternalID(faults, id)
+	return faults.err()
+}
+
+// prepare checks p and adds its faults. What it returns is of use only if there
+// are none; uploads and staged images are resolved later.
+func (c *Catalog) prepare(faults *ValidationError, p Patch) *preparedPatch {
+	out := new(preparedPatch)
+	out.title = c.prepareText(faults, "title", p.Title, c.limits.TitleLength)
+	out.description = c.prepareText(faults, "description", p.Description, c.limits.DescriptionLength)
+	c.prepareImages(faults, p.Images, out)
+	if raw, ok := p.Metadata.Get(); ok {
+		out.metadata = c.prepareJSON(faults, "metadata", raw, c.limits.MetadataBytes, metadataDepth)
+	}
+	out.setMetadata = !p.Metadata.IsAbsent()
+	if days, ok := p.ValidForDays.Get(); ok {
+		if days < 1 || days > maxDays {
+			faults.add("validForDays", CodeValidationFailed, "must be 1 to %d, or null, not %d", maxDays, days)
+		}
+		out.days = days
+	}
+	out.setDays = !p.ValidForDays.IsAbsent()
+	return out
+}
+
+func (c *Catalog) prepareText(faults *ValidationError, path string, o Optional[string], limit int) *string {
+	if o.IsNull() {
+		faults.add(path, CodeValidationFailed, "must not be null; an empty string clears it")
+	}
+	s, ok := o.Get()
+	if !ok {
+		return nil
+	}
+	if !utf8.ValidString(s) {
+		faults.add(path, CodeValidationFailed, "must be valid UTF-8")
+	} else if n := utf8.RuneCountInString(s); n > limit {
+		faults.add(path, CodeValidationFailed, "must be at most %d characters long, not %d", limit, n)
+	}
+	return &s
+}
+
+func (c *Catalog) prepareImages(faults *ValidationError, o Optional[[]NewImage], out *preparedPatch) {
+	const path = "images"
+	if o.IsNull() {
+		faults.add(path, CodeValidationFailed, "must not be null")
+	}
+	images, ok := o.Get()
+	if !ok {
+		return
+	}
+	switch {
+	case len(images) == 0:
+		faults.add(path, CodeImagesRequired, "must hold at least one image")
+	case len(images) > c.limits.Images:
+		faults.add(path, CodeValidationFailed, "must hold at most %d images, not %d", c.limits.Images, len(images))
+		return
+	}
+	out.images = make([]preparedImage, len(images))
+	for i := range images {
+		at := fmt.Sprintf("%s.%d", path, i)
+		out.images[i] = c.prepareImage(faults, at, &images[i])
+	}
+}
+
+func (c *Catalog) prepareImage(faults *ValidationError, path string, img *NewImage) (out preparedImage) {
+	sources := 0
+	for _, given := range []bool{img.URL != "", img.Upload != nil, img.Staged != ""} {
+		if given {
+			sources++
+		}
+	}
+	switch {
+	case sources != 1:
+		faults.add(path+".source", CodeInvalidImageInput, "must have exactly one source, not %d", sources)
+	case img.URL != "":
+		c.prepareURL(faults, path+".source.url", img.URL, &out)
+	case img.Upload != nil && img.Upload.r == nil:
+		faults.add(path+".source.fileKey", CodeInvalidImageInput, "the upload has no reader")
+	case img.Staged != "":
+		if _, ok := encoding.ParseBlobID(string(img.Staged)); !ok {
+			faults.add(path+".source", CodeInvalidImageInput, "not the reference of a staged image")
+		}
+	}
+	out.classifications = c.prepareJSON(faults, path+".classifications", img.Classifications,
+		c.limits.ClassificationBytes, classificationsDepth)
+	if out.classifications != nil && out.classifications[0] != '{' {
+		faults.add(path+".classifications", CodeValidationFailed, "must be a JSON object or null")
+	}
+	return out
+}
+
+func (c *Catalog) prepareURL(faults *ValidationError, path, raw string, out *preparedImage) {
+	if ref, ok := strings.CutPrefix(raw, uploadScheme); ok {
+		id, ok := encoding.ParseBlobID(ref)
+		if !ok || id.IsZero() {
+			faults.add(path, CodeValidationFailed, "not a reference to an uploaded image of this product")
+		}
+		out.keep = id
+		return
+	}
+	out.url = raw
+	if len(raw) > c.limits.URLBytes {
+		faults.add(path, CodeValidationFailed, "must be at most %d bytes long, not %d", c.limits.URLBytes, len(raw))
+		return
+	}
+	u, err := url.Parse(raw)
+	if err != nil || !utf8.ValidString(raw) || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" {
+		faults.add(path, CodeValidationFailed, "must be an absolute http or https URL with a host")
+	}
+}
+
+// prepareJSON returns the compact form of raw, nil for null and nothing.
+func (c *Catalog) prepareJSON(faults *ValidationError, path string, raw []byte, limit, enclosing int) []byte {
+	if raw == nil {
+		return nil
+	}
+	compact, err := jsontext.AppendFormat(nil, raw, jsontext.PreserveRawStrings(true))
+	switch {
+	case err != nil:
+		faults.add(path, CodeValidationFailed, "must be one valid JSON value without duplicate names or lone surrogates")
+		return nil
+	case len(compact) > limit:
+		faults.add(path, CodeValidationFailed, "must be at most %d bytes long in compact form, not %d", limit, len(compact))
+		return nil
+	case enclosing+nesting(compact) > c.limits.Nesting:
+		faults.add(path, CodeValidationFailed, "must not be nested deeper than %d levels", c.limits.Nesting)
+		return nil
+	case string(compact) == "null":
+		return nil
+	}
+	return compact
+}
+
+// nesting returns how many objects and arrays are open at the deepest point of
+// valid JSON.
+func nesting(raw []byte) int {
+	depth, deepest, inString := 0, 0, false
+	for i := 0; i < len(raw); i++ {
+		switch ch := raw[i]; {
+		case inString && ch == '\\':
+			i++
+		case ch == '"':
+			inString = !inString
+		case inString:
+		case ch == '{' || ch == '[':
+			depth++
+			deepest = max(deepest, depth)
+		case ch == '}' || ch == ']':
+			depth--
+		}
+	}
+	return deepest
+}

@@ -1,0 +1,261 @@
+package ttl
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math"
+	"slices"
+	"time"
+)
+
+// stepResult says what one step did and when the next has work.
+type stepResult struct {
+	expired int
+	paused  bool          // a leap holds removals back
+	more    bool          // entries are due still
+	wait    time.Duration // until the next step; not positive: at once
+}
+
+// step looks at the clock, keeps the window filled and handles one batch. When
+// it is forced it does not wait out a backoff.
+func (s *Sweeper) step(ctx context.Context, forced bool) (stepResult, error) {
+	if err := ctx.Err(); err != nil {
+		return stepResult{}, err
+	}
+	select {
+	case <-s.turn:
+		defer func() { s.turn <- struct{}{} }()
+	case <-ctx.Done():
+		return stepResult{}, ctx.Err()
+	}
+	r := &s.round
+
+	now, elapsed := s.observe()
+	if elapsed < r.pauseUntil {
+		return stepResult{paused: true, wait: r.pauseUntil - elapsed}, nil
+	}
+	s.count(func(st *SweeperStats) { st.Paused = false })
+	if elapsed < r.retryAt && !forced {
+		return stepResult{wait: r.retryAt - elapsed}, nil
+	}
+
+	expired, err := s.work(ctx, now, elapsed)
+	if err != nil {
+		s.fail(ctx, err)
+		return stepResult{expired: expired, wait: r.retryAt - elapsed}, err
+	}
+	r.backoff, r.retryAt = s.o.RetryMin, 0
+	more, wait := s.ahead(now, elapsed)
+	return stepResult{expired: expired, more: more, wait: wait}, nil
+}
+
+// observe reads the clocks. now is what the due entries are judged by.
+func (s *Sweeper) observe() (now int64, elapsed time.Duration) {
+	r := &s.round
+	wall, elapsed, leap := r.leaps.observe()
+	now = min(wall, s.now.Now())
+	if leap > 0 {
+		r.pauseUntil = elapsed + s.o.LeapPause
+		s.count(func(st *SweeperStats) {
+			st.Leaps++
+			st.Paused = s.o.LeapPause > 0
+		})
+		s.o.Logger.Warn("the wall clock leapt forward; removals pause",
+			slog.Duration("leap", leap), slog.Duration("pause", s.o.LeapPause))
+	}
+	s.horizon.Store(now - s.o.Grace.Milliseconds())
+	return now, elapsed
+}
+
+// work does what is to be done now, at most one batch of it.
+func (s *Sweeper) work(ctx context.Context, now int64, elapsed time.Duration) (expired int, err error) {
+	r := &s.round
+	// What the index has can be handled even while the Source can't be read.
+	readErr := s.read(ctx, now, elapsed)
+	if len(r.aside) > 0 && elapsed >= r.asideEnd {
+		s.index.putBack(r.aside)
+		r.aside = nil
+	}
+	if expired, err = s.expire(ctx); err != nil {
+		return expired, errors.Join(readErr, err)
+	}
+	if readErr != nil {
+		return expired, readErr
+	}
+	s.advance()
+	if r.unsaved && elapsed >= r.saveAt {
+		r.saveAt = elapsed + s.o.SaveEvery
+		// Progress is a hint: removals do not wait for it.
+		if err := s.store.SaveProgress(ctx, r.sweptTo); err != nil {
+			s.report(ctx, "saving the sweeper's progress failed", err)
+		} else {
+			r.unsaved = false
+		}
+	}
+	return expired, nil
+}
+
+// read brings the window up to date with the Source.
+func (s *Sweeper) read(ctx context.Context, now int64, elapsed time.Duration) error {
+	r := &s.round
+	if s.o.FullPassEvery > 0 && elapsed >= r.fullPassAt {
+		if err := s.index.Rescan(ctx, s.store, 0, now); err != nil {
+			return err
+		}
+		r.fullPassAt = elapsed + s.o.FullPassEvery
+		r.rescanAt = elapsed + s.o.Rescan
+		s.count(func(st *SweeperStats) { st.FullPasses++ })
+	}
+	if s.o.Rescan > 0 && elapsed >= r.rescanAt {
+		if err := s.index.Rescan(ctx, s.store, r.sweptTo, now); err != nil {
+			return err
+		}
+		r.rescanAt = elapsed + s.o.Rescan
+		s.count(func(st *SweeperStats) { st.Rescans++ })
+	}
+	if s.index.wantsRefill(now, s.lead()) {
+		if err := s.index.Refill(ctx, s.store, now); err != nil {
+			return err
+		}
+		s.count(func(st *SweeperStats) { st.Refills++ })
+	}
+	return nil
+}
+
+// lead is how long before its end, in milliseconds, the window is refilled.
+func (s *Sweeper) lead() int64 { return s.index.span / 4 }
+
+// expire hands one batch to the store. The entries are out of the index while
+// the store has them, so that one that is written anew meanwhile is kept.
+func (s *Sweeper) expire(ctx context.Context) (done int, err error) {
+	r := &s.round
+	limit := s.o.BatchSize
+	if r.singly > 0 {
+		limit = 1
+		r.singly--
+	}
+	due := s.index.take(s.Horizon(), limit)
+	if len(due) == 0 {
+		return 0, nil
+	}
+	done, err = s.store.Expire(ctx, due)
+	done = min(max(done, 0), len(due))
+	if done == 0 && err == nil {
+		err = errNoProgress
+	}
+	r.unsaved = r.unsaved || done > 0
+	rest := due[done:]
+	if err != nil && len(rest) > 0 && ctx.Err() == nil {
+		rest = s.setAside(rest)
+	} else if done > 0 {
+		r.failures = 0
+	}
+	s.index.putBack(rest)
+	s.count(func(st *SweeperStats) {
+		st.Batches++
+		st.Expired += uint64(done)
+		st.SetAside = len(r.aside)
+	})
+	return done, err
+}
+
+// setAside notes that rest failed, and takes its first entry out of the way
+// when it was that too often, so that one bad record does not hold up all the
+// others. A batch's worth may be aside: more means that the store is down.
+func (s *Sweeper) setAside(rest []Entry) []Entry {
+	r := &s.round
+	// A store may fail a batch as a whole: one by one the culprit shows.
+	r.singly = s.o.BatchSize
+	if rest[0] != r.failing {
+		r.failing, r.failures = rest[0], 0
+	}
+	r.failures++
+	if r.failures < maxFailures || len(r.aside) >= s.o.BatchSize {
+		return rest
+	}
+	if len(r.aside) == 0 {
+		r.asideEnd = s.clock.Elapsed() + 10*s.o.RetryMax
+	}
+	if !slices.Contains(r.aside, rest[0]) {
+		r.aside = append(r.aside, rest[0])
+	}
+	r.failures = 0
+	return rest[1:]
+}
+
+// advance moves the progress up to the first entry that is still to be
+// handled, at most to the horizon: entries may yet be written above.
+func (s *Sweeper) advance() {
+	r := &s.round
+	to := min(s.Horizon(), s.index.End())
+	if next, ok := s.index.Next(); ok {
+		to = min(to, next)
+	}
+	for _, e := range r.aside {
+		to = min(to, e.Deadline)
+	}
+	r.sweptTo = max(r.sweptTo, to)
+	s.count(func(st *SweeperStats) { st.SweptTo = r.sweptTo })
+}
+
+// fail makes Run keep still for a while after an error of the store.
+func (s *Sweeper) fail(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	r := &s.round
+	r.retryAt = s.clock.Elapsed() + r.backoff
+	r.backoff = min(2*r.backoff, s.o.RetryMax)
+	s.report(ctx, "sweeping failed; will retry", err)
+}
+
+// report makes an error of the store known, unless it is that of ctx.
+func (s *Sweeper) report(ctx context.Context, text string, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	s.count(func(st *SweeperStats) {
+		st.Errors++
+		st.LastError = err
+	})
+	s.o.Logger.Warn(text, slog.Any("error", err))
+	if s.o.OnError != nil {
+		s.o.OnError(err)
+	}
+}
+
+// ahead finds out what comes next after a step without an error.
+func (s *Sweeper) ahead(now int64, elapsed time.Duration) (more bool, wait time.Duration) {
+	r := &s.round
+	wait = math.MaxInt64
+	if next, ok := s.index.Next(); ok {
+		if next <= s.Horizon() {
+			return true, s.o.Pause
+		}
+		wait = fromMillis(next - s.Horizon())
+	}
+	lead := s.lead()
+	if s.index.wantsRefill(now, lead) {
+		// The window is cut short by its size, and has room again.
+		return s.index.End() <= s.Horizon(), s.o.Pause
+	}
+	if end := s.index.End(); end-lead > now {
+		wait = min(wait, fromMillis(end-lead-now))
+	}
+	// The wall clock may move without a timer noticing, so never sleep for more than a span.
+	until := []time.Duration{wait, fromMillis(s.index.span)}
+	if s.o.FullPassEvery > 0 {
+		until = append(until, r.fullPassAt-elapsed)
+	}
+	if s.o.Rescan > 0 {
+		until = append(until, r.rescanAt-elapsed)
+	}
+	if len(r.aside) > 0 {
+		until = append(until, r.asideEnd-elapsed)
+	}
+	if r.unsaved {
+		until = append(until, r.saveAt-elapsed)
+	}
+	return false, slices.Min(until)
+}

@@ -1,0 +1,281 @@
+package ttl
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// maxFailures is how often in a row an entry may fail before the entries
+// behind it get their turn.
+const maxFailures = 3
+
+// errNoProgress stands for an Expire that neither did nor said anything.
+var errNoProgress = errors.New("ttl: store handled no due entry and returned no error")
+
+// Store is what a [Sweeper] needs of the one who keeps the entries.
+type Store interface {
+	Source
+
+	// Expire handles due entries, which are in order: it removes what they
+	// stand for, or moves them to a later deadline, or drops those that no
+	// longer stand for anything. It judges each by its own records, by
+	// [Sweeper.Horizon] or its own clock, never by the entry alone, and leaves
+	// no entry of those it counts as done in the Source. A moved entry's new
+	// deadline lies after the Horizon, and is announced by Index.Add like any
+	// other.
+	//
+	// done says how many of the first entries are done; the others stay due
+	// and are tried again, after a backoff when err is not nil. Calls may be
+	// repeated with entries that an earlier call has handled. After an error
+	// entries come singly for a while, and one that fails on its own several
+	// times is set aside and tried again later, so that it does not hold up
+	// the others. Expire returns soon after ctx is done.
+	Expire(ctx context.Context, due []Entry) (done int, err error)
+
+	// SaveProgress remembers, for the start of a later [NewSweeper], that no
+	// current entry lies below the deadline. It is a hint and may be lost. It
+	// is called now and then while entries come due, not when none do.
+	SaveProgress(ctx context.Context, sweptTo int64) error
+}
+
+// SweeperOptions tune a [Sweeper]. The zero value takes the defaults. A
+// negative duration stands for none where a default would otherwise apply.
+// No option affects what readers see as expired.
+type SweeperOptions struct {
+	// Grace is how long after its deadline an entry is handled. Default 5 s.
+	Grace time.Duration
+	// BatchSize is how many entries Expire gets at most. Default 64.
+	BatchSize int
+	// Pause is the rest between two batches. Default 2 ms. Sweep takes none.
+	Pause time.Duration
+	// RetryMin and RetryMax bound the wait after an error, which doubles with
+	// each that follows. Defaults 1 s and 30 s. Sweep does not wait for it.
+	RetryMin, RetryMax time.Duration
+	// LeapTolerance is how far the wall clock may get ahead of monotonic time
+	// between two looks at it before that counts as a leap. A machine that was
+	// suspended may show one too. Default 10 s.
+	LeapTolerance time.Duration
+	// LeapPause is how long, in monotonic time, nothing is handed to Expire
+	// after a leap. Default 15 minutes. Then the new time is accepted.
+	LeapPause time.Duration
+	// FullPassEvery is how often the Source is read from its beginning, for
+	// entries that were written behind the progress. Default 6 h; the first
+	// pass comes after a tenth of it. Negative: never.
+	FullPassEvery time.Duration
+	// Rescan is how often the Source is read from the progress on, for entries
+	// that other processes wrote. Default 0: never, which is right where every
+	// writer calls Index.Add.
+	Rescan time.Duration
+	// SaveEvery is how long progress may go unsaved. Default 1 minute.
+	SaveEvery time.Duration
+	// Logger receives warnings of leaps and errors. It gets no keys. Default:
+	// silent.
+	Logger *slog.Logger
+	// OnError is called with every error of the Store, except those of a
+	// context that is done. It must be quick and not call the Sweeper.
+	// Default: not called.
+	OnError func(error)
+}
+
+func (o SweeperOptions) withDefaults() SweeperOptions {
+	duration := func(d *time.Duration, byDefault time.Duration) {
+		if *d == 0 {
+			*d = byDefault
+		}
+		*d = max(*d, 0)
+	}
+	duration(&o.Grace, 5*time.Second)
+	duration(&o.Pause, 2*time.Millisecond)
+	duration(&o.RetryMin, time.Second)
+	duration(&o.RetryMax, 30*time.Second)
+	o.RetryMin = max(o.RetryMin, time.Millisecond)
+	o.RetryMax = max(o.RetryMax, o.RetryMin)
+	duration(&o.LeapTolerance, 10*time.Second)
+	duration(&o.LeapPause, 15*time.Minute)
+	duration(&o.FullPassEvery, 6*time.Hour)
+	duration(&o.Rescan, 0)
+	duration(&o.SaveEvery, time.Minute)
+	if o.BatchSize <= 0 {
+		o.BatchSize = 64
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// SweepResult says what a call of [Sweeper.Sweep] did.
+type SweepResult struct {
+	// Expired counts the entries that the Store handled.
+	Expired int
+	// Paused says that nothing more was handled because of a leaping clock.
+	Paused bool
+}
+
+// SweeperStats are counters since the start of a [Sweeper].
+type SweeperStats struct {
+	Expired    uint64 // entries that the Store handled
+	Batches    uint64 // calls of Expire
+	Refills    uint64 // reads of the Source that moved the window on
+	FullPasses uint64 // reads of the Source from its beginning
+	Rescans    uint64 // reads of the Source from the progress on
+	Errors     uint64 // errors of the Store
+	Leaps      uint64 // leaps of the wall clock
+	SetAside   int    // entries that keep failing and wait for another try
+	Paused     bool   // a leap holds removals back at present
+	SweptTo    int64  // every entry known below this deadline was handled (Unix ms)
+	LastError  error  // the latest error of the Store; nil if there was none
+}
+
+// Sweeper hands the entries of an [Index] to a [Store] when they are due.
+//
+// An entry is due when its deadline plus the grace is not after the time that
+// both the Monotone and the wall clock show: a wall clock that leapt and was
+// put right destroys nothing. All methods are safe for concurrent use.
+type Sweeper struct {
+	store Store
+	index *Index
+	clock Clock
+	now   *Monotone
+	o     SweeperOptions
+
+	wake    chan struct{} // buffered: a wake-up is never lost, several are one
+	horizon atomic.Int64
+	turn    chan struct{} // holds one token: who took it owns round
+
+	round round // owned by the holder of turn
+
+	statsMu sync.Mutex // guards stats; taken last
+	stats   SweeperStats
+}
+
+// round is what the Sweeper remembers from one step to the next. Instants are
+// monotonic time as Clock.Elapsed counts it.
+type round struct {
+	leaps      leapWatch
+	pauseUntil time.Duration // removals are held back before
+	retryAt    time.Duration // Run keeps still before
+	backoff    time.Duration // the wait after the next error
+	fullPassAt time.Duration
+	rescanAt   time.Duration
+
+	singly   int   // so many entries are handed over one by one
+	failing  Entry // the first entry that the last failure left undone
+	failures int   // how often in a row that was it
+	aside    []Entry
+	asideEnd time.Duration // when those aside are tried again
+
+	sweptTo int64
+	unsaved bool // entries were handled since sweptTo was saved
+	saveAt  time.Duration
+}
+
+// NewSweeper returns a Sweeper over the index, which it alone refills. start
+// is what SaveProgress was last called with, or 0: entries below are found by
+// a full pass only. now and the index are those that the owner of the store
+// uses. Nothing runs before Run or Sweep is called.
+func NewSweeper(store Store, index *Index, clock Clock, now *Monotone, start int64, o SweeperOptions) *Sweeper {
+	o = o.withDefaults()
+	start = max(start, 0)
+	index.skipTo(start)
+	elapsed := clock.Elapsed()
+	s := &Sweeper{
+		store: store, index: index, clock: clock, now: now, o: o,
+		wake: make(chan struct{}, 1),
+		turn: make(chan struct{}, 1),
+		round: round{
+			leaps:      newLeapWatch(clock, o.LeapTolerance),
+			backoff:    o.RetryMin,
+			fullPassAt: elapsed + o.FullPassEvery/10,
+			rescanAt:   elapsed + o.Rescan,
+			sweptTo:    start,
+			saveAt:     elapsed + o.SaveEvery,
+		},
+		stats: SweeperStats{SweptTo: start},
+	}
+	s.horizon.Store(math.MinInt64)
+	s.turn <- struct{}{}
+	return s
+}
+
+// Run sweeps until ctx is done. The caller gives it a goroutine, and cancels
+// ctx and waits for Run to return before it closes the store. Run once.
+func (s *Sweeper) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		st, err := s.step(ctx, false)
+		if err != nil && ctx.Err() != nil {
+			return
+		}
+		wake := s.wake
+		if st.more {
+			// The pause is owed to foreground work, whatever comes due.
+			wake = nil
+		}
+		if st.wait <= 0 {
+			continue
+		}
+		timer := s.clock.NewTimer(st.wait)
+		select {
+		case <-timer.C():
+		case <-wake:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// Wake tells Run that there is an earlier deadline than before: call it where
+// [Index.Add] says so. It never blocks.
+func (s *Sweeper) Wake() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Sweep handles everything that is due now, without pauses, and returns when
+// nothing is or at the first error. It does not wait for a leap pause to end:
+// the result says that one is on. It may be called beside Run or without it.
+// Errors are those of the Store and of ctx.
+func (s *Sweeper) Sweep(ctx context.Context) (SweepResult, error) {
+	var r SweepResult
+	for {
+		st, err := s.step(ctx, true)
+		r.Expired += st.expired
+		if err != nil {
+			return r, err
+		}
+		if st.paused {
+			r.Paused = true
+			return r, nil
+		}
+		if !st.more {
+			return r, nil
+		}
+	}
+}
+
+// Horizon returns the deadline, in Unix milliseconds, up to which entries are
+// due. During Expire it is that by which the batch was chosen, so that a store
+// can judge its records exactly as the Sweeper judged the entries: what is not
+// after the Horizon has been expired for the grace. Before the first step it
+// is the smallest int64.
+func (s *Sweeper) Horizon() int64 { return s.horizon.Load() }
+
+// Stats returns the counters.
+func (s *Sweeper) Stats() SweeperStats {
+	s.statsMu.Lock()
+	defer s.statsMu.Unlock()
+	return s.stats
+}
+
+func (s *Sweeper) count(update func(*SweeperStats)) {
+	s.statsMu.Lock()
+	defer s.statsMu.Unlock()
+	update(&s.stats)
+}
