@@ -1,0 +1,33 @@
+// Package encoding decides the bytes that Shelflife stores: keys, product
+// records, blob headers and the description of the store.
+//
+// # Keys
+//
+// A key is one byte for its space, then components. A component of variable
+// length (an account, a product ID, a meta name) has every 00 byte written as
+// 00 FF and ends in 00 01. Keys therefore sort as the tuples of their parts do,
+// byte by byte, and no part reaches into the range of another, whatever bytes
+// it holds. Parts of fixed width (shards, times, blob IDs, chunk numbers) are
+// raw and big endian.
+//
+//	01 meta     name
+//	10 product  account, ID                               -> record
+//	18 listed   account, ID                               -> empty
+//	20 blob     account, blob ID (16), number (4)         -> 0: header, 1+i: chunk i
+//	30 expiry   shard (1), deadline (8), kind (1), account, ID or blob ID (16) -> empty
+//	40, 50, 60  reserved
+//
+// A deadline has its sign bit inverted, so that its bytes sort as the number does.
+//
+// # Values
+//
+// A record, a blob header and a store description are MessagePack arrays that
+// any MessagePack decoder reads. Each begins with a schema number. Within one
+// schema a writer may append elements and set flag bits; a reader of the same
+// schema that does not know them keeps them and writes them back as they were.
+// Whatever such a reader must not ignore takes a new schema number, which makes
+// it fail with [ErrNewerSchema].
+//
+// Decoders accept any input: they never panic, never recurse, and allocate no
+// more than a small multiple of the input's length.
+package encoding

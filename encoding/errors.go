@@ -1,0 +1,32 @@
+package encoding
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrCorrupt reports bytes that no writer of this package made. The error that
+// wraps it says which part of what is wrong.
+var ErrCorrupt = errors.New("encoding: corrupt")
+
+// ErrNewerSchema reports data of a schema that this version does not support.
+// It is always carried by a [*SchemaError].
+var ErrNewerSchema = errors.New("encoding: newer schema")
+
+// A SchemaError reports data that needs a newer version of this package.
+// It matches [ErrNewerSchema].
+type SchemaError struct {
+	Found     int // the schema that the data needs
+	Supported int // the newest schema that this version supports
+}
+
+func (e *SchemaError) Error() string {
+	return fmt.Sprintf("encoding: newer schema: found %d, supported up to %d", e.Found, e.Supported)
+}
+
+// Is reports whether target is [ErrNewerSchema].
+func (e *SchemaError) Is(target error) bool { return target == ErrNewerSchema }
+
+func corrupt(kind, what string) error {
+	return fmt.Errorf("%w %s: %s", ErrCorrupt, kind, what)
+}

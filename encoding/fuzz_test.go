@@ -1,0 +1,116 @@
+package encoding
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func FuzzDecodeRecord(f *testing.F) {
+	f.Add(AppendRecord(nil, minimalRecord()))
+	f.Add(AppendRecord(nil, fullRecord()))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var r, aliased Record
+		h, peekErr := PeekRecord(data)
+		err := DecodeRecord(data, &r)
+		require.Equal(t, err == nil, DecodeRecordAliasing(data, &aliased) == nil)
+		if err != nil {
+			return
+		}
+		require.NoError(t, peekErr)
+		require.Equal(t, headerOf(&r), h)
+		require.Equal(t, r, aliased)
+
+		encoded := AppendRecord(nil, &r)
+		require.LessOrEqual(t, len(encoded), recordBound(&r))
+		var again Record
+		require.NoError(t, DecodeRecord(encoded, &again))
+		require.Equal(t, r, again)
+	})
+}
+
+func FuzzDecodeBlobHeader(f *testing.F) {
+	f.Add(AppendBlobHeader(nil, stagedHeader()))
+	f.Add(AppendBlobHeader(nil, ownedHeader()))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var h, again BlobHeader
+		if DecodeBlobHeader(data, &h) != nil {
+			return
+		}
+		require.NoError(t, DecodeBlobHeader(AppendBlobHeader(nil, &h), &again))
+		require.Equal(t, h, again)
+	})
+}
+
+func FuzzDecodeStoreMeta(f *testing.F) {
+	f.Add(AppendStoreMeta(nil, sampleMeta()))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var m, again StoreMeta
+		if DecodeStoreMeta(data, &m) != nil {
+			return
+		}
+		require.NoError(t, DecodeStoreMeta(AppendStoreMeta(nil, &m), &again))
+		require.Equal(t, m, again)
+	})
+}
+
+// FuzzDecodeKey asserts that a key decodes in at most its own space, and is
+// then the only one of its content.
+func FuzzDecodeKey(f *testing.F) {
+	f.Add(AppendMetaKey(nil, StoreMetaName))
+	f.Add(AppendProductKey(nil, "a\x00", "\xffb"))
+	f.Add(AppendListedKey(nil, "acme", "shirt-42"))
+	f.Add(AppendBlobKey(nil, "acme", sampleBlob, 1))
+	f.Add(AppendExpiryKey(nil, Expiry{1, 2, ExpiryProduct, "acme", "shirt-42"}))
+	f.Add(AppendExpiryKey(nil, Expiry{1, 2, ExpiryBlob, "acme", string(sampleBlob[:])}))
+	f.Fuzz(func(t *testing.T, key []byte) {
+		decoded := 0
+		check := func(err error, encode func() []byte, scope func() (string, string)) {
+			if err != nil {
+				require.ErrorIs(t, err, ErrCorrupt)
+				return
+			}
+			decoded++
+			require.True(t, bytes.Equal(key, encode()))
+			group, item, ok := ScopeOf(key)
+			require.True(t, ok)
+			wantGroup, wantItem := scope()
+			require.Equal(t, wantGroup, group)
+			require.Equal(t, wantItem, item)
+		}
+
+		name, err := DecodeMetaKey(key)
+		check(err, func() []byte { return AppendMetaKey(nil, name) },
+			func() (string, string) { return MetaScope(name) })
+
+		account, id, err := DecodeProductKey(key)
+		check(err, func() []byte { return AppendProductKey(nil, account, id) },
+			func() (string, string) { return ProductScope(account, id) })
+		if err == nil {
+			start, end := ProductPrefixRange(account, id[:len(id)/2])
+			require.True(t, within(key, start, end))
+		}
+
+		account, id, err = DecodeListedKey(key)
+		check(err, func() []byte { return AppendListedKey(nil, account, id) },
+			func() (string, string) { return ProductScope(account, id) })
+
+		account, blob, n, err := DecodeBlobKey(key)
+		check(err, func() []byte { return AppendBlobKey(nil, account, blob, n) },
+			func() (string, string) { return BlobScope(account, blob) })
+
+		e, err := DecodeExpiryKey(key)
+		check(err, func() []byte { return AppendExpiryKey(nil, e) }, func() (string, string) {
+			if blob, ok := e.BlobID(); ok {
+				return BlobScope(e.Account, blob)
+			}
+			return ProductScope(e.Account, e.ID)
+		})
+
+		require.LessOrEqual(t, decoded, 1)
+		_, _, ok := ScopeOf(key)
+		require.Equal(t, decoded == 1, ok)
+		_, _ = AppendKeyID(nil, key, len(key)/2)
+	})
+}

@@ -1,0 +1,381 @@
+package encoding
+
+import (
+	"encoding/binary"
+	"math"
+	"slices"
+	"unsafe"
+)
+
+const (
+	// None is the absence of a time.
+	None int64 = -1
+
+	// Schema is the schema that this version writes, and the newest that it
+	// reads.
+	Schema = 1
+
+	dayMillis = 86_400_000
+)
+
+// A Record is a product as it is stored. Times are Unix milliseconds or [None].
+//
+// A Record keeps what a newer writer added to it, so change a copy of the
+// decoded one instead of building another.
+type Record struct {
+	Listed    bool // appears in lists
+	Generated bool // the library made its ID
+
+	Incarnation uint64 // random, for the life of the product
+	Edit        uint64 // random, new at each edit that changes something
+	Revision    uint64 // counts the edits
+
+	CreatedAt  int64
+	UpdatedAt  int64
+	LastUsedAt int64
+	Anchor     int64 // when the lifetime began
+	IndexedAt  int64 // deadline of the current expiry entry
+
+	// ValidForDays is the lifetime in days of 24 hours, counted from Anchor;
+	// 0 = kept for ever. Decoders refuse one below 0 or above 2^31-1.
+	ValidForDays int
+
+	Account     string
+	ID          string
+	Title       string
+	Description string
+	Images      []Image // nil when there is none
+	Metadata    []byte  // compact JSON, nil = null
+
+	flags uint16 // the bits that this version does not know
+	extra []byte // the elements that this version does not know
+}
+
+// An Image is one image of a [Record]. One with a zero Blob is a URL only.
+type Image struct {
+	URL             string
+	Blob            BlobID
+	ContentType     string
+	Size            int64 // bytes
+	Width           int   // pixels
+	Height          int   // pixels
+	SHA256          [32]byte
+	Classifications []byte // compact JSON, nil = null
+
+	extra []byte // the elements that this version does not know
+}
+
+// A Header is the part of a record that stands first and has a fixed width. Its
+// fields are those of [Record].
+type Header struct {
+	Listed, Generated                                   bool
+	Incarnation, Edit, Revision                         uint64
+	CreatedAt, UpdatedAt, LastUsedAt, Anchor, IndexedAt int64
+	ValidForDays                                        int
+}
+
+// The bits of a record's second element.
+const (
+	flagListed    = 1 << 0
+	flagGenerated = 1 << 1
+	flagsKnown    = flagListed | flagGenerated
+)
+
+// Where the elements of fixed width stand. Each begins with its code; the array
+// takes the form of 16 bits whatever its length.
+const (
+	offSchema      = 3
+	offFlags       = offSchema + 1
+	offIncarnation = offFlags + 3
+	offEdit        = offIncarnation + 9
+	offRevision    = offEdit + 9
+	offCreatedAt   = offRevision + 9
+	offUpdatedAt   = offCreatedAt + 9
+	offLastUsedAt  = offUpdatedAt + 9
+	offAnchor      = offLastUsedAt + 9
+	offIndexedAt   = offAnchor + 9
+	offValidFor    = offIndexedAt + 9
+	headerLen      = offValidFor + 9
+
+	recordElements = 17
+	imageElements  = 8
+
+	// minImageLen is the length of an image whose elements are all empty.
+	minImageLen = 1 + imageElements
+	// maxImageFixed bounds the length of an image without its strings.
+	maxImageFixed = 3 + 3*5 + 18 + 34 + 3*9
+)
+
+// ExpiresAt returns when the product expires in Unix milliseconds, [None] if
+// never.
+func (r *Record) ExpiresAt() int64 { return expiresAt(r.Anchor, r.ValidForDays) }
+
+// ExpiresAt returns when the product expires in Unix milliseconds, [None] if
+// never.
+func (h *Header) ExpiresAt() int64 { return expiresAt(h.Anchor, h.ValidForDays) }
+
+func expiresAt(anchor int64, days int) int64 {
+	if days <= 0 {
+		return None
+	}
+	lifetime := int64(days) * dayMillis
+	if anchor > math.MaxInt64-lifetime {
+		return math.MaxInt64
+	}
+	return anchor + lifetime
+}
+
+// AppendRecord appends the encoding of r to dst. An empty list of images, an
+// empty metadata and empty classifications are written as absent.
+func AppendRecord(dst []byte, r *Record) []byte {
+	dst = slices.Grow(dst, recordBound(r))
+	dst = appendHeader(dst, r)
+	dst = appendStr(dst, r.Account)
+	dst = appendStr(dst, r.ID)
+	dst = appendStr(dst, r.Title)
+	dst = appendStr(dst, r.Description)
+	dst = appendArrayLen(dst, len(r.Images))
+	for i := range r.Images {
+		dst = appendImage(dst, &r.Images[i])
+	}
+	dst = appendJSON(dst, r.Metadata)
+	return append(dst, r.extra...)
+}
+
+// DecodeRecord sets *r to the record in data, whatever it held before. The
+// result shares no memory with data: it is copied once, and every string and
+// slice of r is a part of that copy. Treat the slices as immutable when r is
+// shared.
+//
+// It fails with [ErrCorrupt] or [ErrNewerSchema]; *r is then undefined.
+func DecodeRecord(data []byte, r *Record) error {
+	count, err := decodeHeader(data, r)
+	if err != nil {
+		return err
+	}
+	r.Images = nil
+	return decodeBody(append([]byte(nil), data[headerLen:]...), count, r)
+}
+
+// DecodeRecordAliasing is [DecodeRecord] without the copy: the strings and
+// slices of r are parts of data, valid only as long as data is neither changed
+// nor reused. It takes the memory of r.Images if that is large enough.
+func DecodeRecordAliasing(data []byte, r *Record) error {
+	count, err := decodeHeader(data, r)
+	if err != nil {
+		return err
+	}
+	return decodeBody(data[headerLen:], count, r)
+}
+
+// PeekRecord decodes only the front of the record in data, in a time that does
+// not depend on its length. It fails as [DecodeRecord] does, but looks at
+// nothing behind the front.
+func PeekRecord(data []byte) (h Header, err error) {
+	if _, err := checkHeader(data); err != nil {
+		return Header{}, err
+	}
+	flags := binary.BigEndian.Uint16(data[offFlags+1:])
+	return Header{
+		Listed:       flags&flagListed != 0,
+		Generated:    flags&flagGenerated != 0,
+		Incarnation:  uint64At(data, offIncarnation),
+		Edit:         uint64At(data, offEdit),
+		Revision:     uint64At(data, offRevision),
+		CreatedAt:    int64(uint64At(data, offCreatedAt)),
+		UpdatedAt:    int64(uint64At(data, offUpdatedAt)),
+		LastUsedAt:   int64(uint64At(data, offLastUsedAt)),
+		Anchor:       int64(uint64At(data, offAnchor)),
+		IndexedAt:    int64(uint64At(data, offIndexedAt)),
+		ValidForDays: int(uint64At(data, offValidFor)),
+	}, nil
+}
+
+// recordBound returns a length that the encoding of r does not exceed.
+func recordBound(r *Record) int {
+	n := headerLen + 6*5 + len(r.Account) + len(r.ID) + len(r.Title) + len(r.Description) +
+		len(r.Metadata) + len(r.extra)
+	for i := range r.Images {
+		im := &r.Images[i]
+		n += maxImageFixed + len(im.URL) + len(im.ContentType) + len(im.Classifications) + len(im.extra)
+	}
+	return n
+}
+
+// appendHeader appends the elements of fixed width; dst has room for them.
+func appendHeader(dst []byte, r *Record) []byte {
+	count := recordElements + countElements(r.extra)
+	flags := r.flags &^ flagsKnown
+	if r.Listed {
+		flags |= flagListed
+	}
+	if r.Generated {
+		flags |= flagGenerated
+	}
+	n := len(dst)
+	dst = dst[:n+headerLen]
+	b := (*[headerLen]byte)(dst[n:])
+	b[0], b[1], b[2] = codeArray16, byte(count>>8), byte(count)
+	b[offSchema] = Schema
+	b[offFlags], b[offFlags+1], b[offFlags+2] = codeUint16, byte(flags>>8), byte(flags)
+	putUint64(b, offIncarnation, codeUint64, r.Incarnation)
+	putUint64(b, offEdit, codeUint64, r.Edit)
+	putUint64(b, offRevision, codeUint64, r.Revision)
+	putUint64(b, offCreatedAt, codeInt64, uint64(r.CreatedAt))
+	putUint64(b, offUpdatedAt, codeInt64, uint64(r.UpdatedAt))
+	putUint64(b, offLastUsedAt, codeInt64, uint64(r.LastUsedAt))
+	putUint64(b, offAnchor, codeInt64, uint64(r.Anchor))
+	putUint64(b, offIndexedAt, codeInt64, uint64(r.IndexedAt))
+	putUint64(b, offValidFor, codeInt64, uint64(int64(r.ValidForDays)))
+	return dst
+}
+
+func appendImage(dst []byte, im *Image) []byte {
+	dst = appendArrayLen(dst, imageElements+countElements(im.extra))
+	dst = appendStr(dst, im.URL)
+	if im.Blob.IsZero() {
+		dst = append(dst, codeNil)
+	} else {
+		dst = append(append(dst, codeBin8, byte(len(im.Blob))), im.Blob[:]...)
+	}
+	dst = appendStr(dst, im.ContentType)
+	dst = appendInt(dst, im.Size)
+	dst = appendInt(dst, int64(im.Width))
+	dst = appendInt(dst, int64(im.Height))
+	if im.SHA256 == [32]byte{} {
+		dst = append(dst, codeNil)
+	} else {
+		dst = append(append(dst, codeBin8, byte(len(im.SHA256))), im.SHA256[:]...)
+	}
+	dst = appendJSON(dst, im.Classifications)
+	return append(dst, im.extra...)
+}
+
+func appendJSON(dst, json []byte) []byte {
+	if len(json) == 0 {
+		return append(dst, codeNil)
+	}
+	return appendStr(dst, json)
+}
+
+func putUint64(b *[headerLen]byte, off int, code byte, v uint64) {
+	b[off] = code
+	binary.BigEndian.PutUint64(b[off+1:], v)
+}
+
+func uint64At(data []byte, off int) uint64 { return binary.BigEndian.Uint64(data[off+1:]) }
+
+// checkHeader returns the number of elements of the record in data. When it
+// succeeds, data holds a whole header.
+func checkHeader(data []byte) (count int, err error) {
+	if len(data) < headerLen || data[0] != codeArray16 || data[offSchema] != Schema {
+		if err := checkSchema(data, "record"); err != nil {
+			return 0, err
+		}
+		return 0, corrupt("record", "header")
+	}
+	b := (*[headerLen]byte)(data)
+	if b[offFlags] != codeUint16 ||
+		b[offIncarnation] != codeUint64 || b[offEdit] != codeUint64 || b[offRevision] != codeUint64 ||
+		b[offCreatedAt] != codeInt64 || b[offUpdatedAt] != codeInt64 || b[offLastUsedAt] != codeInt64 ||
+		b[offAnchor] != codeInt64 || b[offIndexedAt] != codeInt64 || b[offValidFor] != codeInt64 {
+		return 0, corrupt("record", "header")
+	}
+	if uint64At(data, offValidFor) > math.MaxInt32 {
+		return 0, corrupt("record", "valid for days")
+	}
+	count = int(binary.BigEndian.Uint16(data[1:]))
+	if count < recordElements {
+		return 0, corrupt("record", "number of elements")
+	}
+	return count, nil
+}
+
+func decodeHeader(data []byte, r *Record) (count int, err error) {
+	if count, err = checkHeader(data); err != nil {
+		return 0, err
+	}
+	flags := binary.BigEndian.Uint16(data[offFlags+1:])
+	r.Listed = flags&flagListed != 0
+	r.Generated = flags&flagGenerated != 0
+	r.flags = flags &^ flagsKnown
+	r.Incarnation = uint64At(data, offIncarnation)
+	r.Edit = uint64At(data, offEdit)
+	r.Revision = uint64At(data, offRevision)
+	r.CreatedAt = int64(uint64At(data, offCreatedAt))
+	r.UpdatedAt = int64(uint64At(data, offUpdatedAt))
+	r.LastUsedAt = int64(uint64At(data, offLastUsedAt))
+	r.Anchor = int64(uint64At(data, offAnchor))
+	r.IndexedAt = int64(uint64At(data, offIndexedAt))
+	r.ValidForDays = int(uint64At(data, offValidFor))
+	return count, nil
+}
+
+// decodeBody decodes what follows the header; r aliases body.
+func decodeBody(body []byte, count int, r *Record) error {
+	in := reader{data: body}
+	r.Account = alias(in.str("account"))
+	r.ID = alias(in.str("ID"))
+	r.Title = alias(in.str("title"))
+	r.Description = alias(in.str("description"))
+	decodeImages(&in, r)
+	r.Metadata = decodeJSON(&in, "metadata")
+	r.extra = in.elements(count-recordElements, "unknown elements")
+	if in.bad == "" && in.left() != 0 {
+		in.fail("bytes after the end")
+	}
+	if in.bad != "" {
+		return corrupt("record", in.bad)
+	}
+	return nil
+}
+
+func decodeImages(in *reader, r *Record) {
+	n := in.arrayLen("images")
+	if n > in.left()/minImageLen {
+		in.fail("number of images")
+		return
+	}
+	if n == 0 {
+		r.Images = nil
+		return
+	}
+	if cap(r.Images) >= n {
+		r.Images = r.Images[:n]
+	} else {
+		r.Images = make([]Image, n)
+	}
+	for i := range r.Images {
+		decodeImage(in, &r.Images[i])
+		if in.bad != "" {
+			return
+		}
+	}
+}
+
+func decodeImage(in *reader, im *Image) {
+	n := in.arrayLen("image")
+	if n < imageElements {
+		in.fail("number of an image's elements")
+		return
+	}
+	im.URL = alias(in.str("image URL"))
+	in.bin(im.Blob[:], "image blob")
+	im.ContentType = alias(in.str("image content type"))
+	im.Size = in.int("image size")
+	im.Width = in.smallInt("image width")
+	im.Height = in.smallInt("image height")
+	in.bin(im.SHA256[:], "image hash")
+	im.Classifications = decodeJSON(in, "image classifications")
+	im.extra = in.elements(n-imageElements, "unknown elements of an image")
+}
+
+func decodeJSON(in *reader, what string) []byte {
+	if in.isNil() {
+		return nil
+	}
+	return in.str(what)
+}
+
+// alias returns b as a string that shares its memory.
+func alias(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
