@@ -1,0 +1,134 @@
+package pebble
+
+import (
+	"context"
+	"encoding/binary"
+	"sync/atomic"
+	"testing"
+
+	crdb "github.com/cockroachdb/pebble/v2"
+	"github.com/stretchr/testify/require"
+
+	"github.com/shelflife-db/shelflife/backend"
+)
+
+const benchKeys = 100_000
+
+func benchKey(b []byte, n int) []byte {
+	return binary.BigEndian.AppendUint64(append(b[:0], "key-"...), uint64(n))
+}
+
+// benchStore opens a store on the disk with benchKeys values of a product's
+// size.
+func benchStore(b *testing.B) *Store {
+	b.Helper()
+	s, err := Open(b.Context(), b.TempDir(), nil)
+	require.NoError(b, err)
+	b.Cleanup(func() { require.NoError(b, s.Close()) })
+	value := make([]byte, 1100)
+	var key []byte
+	for n := 0; n < benchKeys; n += 1000 {
+		require.NoError(b, s.Update(b.Context(), nil, backend.UpdateOptions{Buffered: true}, func(_ context.Context, x backend.Txn) error {
+			for i := range 1000 {
+				key = benchKey(key, n+i)
+				if err := x.Put(key, value); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+	}
+	require.NoError(b, s.db.Flush())
+	b.ResetTimer()
+	return s
+}
+
+// benchOrder gives each goroutine its own order of the keys, so that they do
+// not walk in step.
+type benchOrder struct{ started atomic.Int64 }
+
+func (o *benchOrder) start() int { return int(o.started.Add(1)) * 1543 }
+
+func BenchmarkScopeLock(b *testing.B) {
+	s := newStripes()
+	scopes := []backend.Scope{{Group: "account-17", Item: "product-4711"}}
+	for b.Loop() {
+		var space [6]hold
+		if h, err := s.acquire(context.Background(), space[:0], scopes); err == nil {
+			s.release(h)
+		}
+	}
+}
+
+func BenchmarkGet(b *testing.B) {
+	s := benchStore(b)
+	var order benchOrder
+	b.Run("store", func(b *testing.B) {
+		b.RunParallel(func(p *testing.PB) {
+			var key []byte
+			for n := order.start(); p.Next(); n += 7919 {
+				key = benchKey(key, n%benchKeys)
+				if found, err := s.Get(context.Background(), key, func([]byte) error { return nil }); err != nil || !found {
+					b.Error(found, err)
+				}
+			}
+		})
+	})
+	b.Run("raw", func(b *testing.B) {
+		b.RunParallel(func(p *testing.PB) {
+			var key []byte
+			for n := order.start(); p.Next(); n += 7919 {
+				key = benchKey(key, n%benchKeys)
+				_, closer, err := s.db.Get(key)
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				_ = closer.Close()
+			}
+		})
+	})
+}
+
+func BenchmarkUpdate(b *testing.B) {
+	value := make([]byte, 1100)
+	for _, c := range []struct {
+		name     string
+		buffered bool
+	}{{"buffered", true}, {"synced", false}} {
+		o := crdb.Sync
+		if c.buffered {
+			o = crdb.NoSync
+		}
+		b.Run(c.name+"/store", func(b *testing.B) {
+			s := benchStore(b)
+			var order benchOrder
+			b.SetParallelism(32)
+			b.RunParallel(func(p *testing.PB) {
+				var key []byte
+				for n := order.start(); p.Next(); n += 7919 {
+					key = benchKey(key, n%benchKeys)
+					err := s.Update(context.Background(), []backend.Scope{{Group: "g", Item: string(key)}},
+						backend.UpdateOptions{Buffered: c.buffered}, func(_ context.Context, x backend.Txn) error { return x.Put(key, value) })
+					if err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		})
+		b.Run(c.name+"/raw", func(b *testing.B) {
+			s := benchStore(b)
+			var order benchOrder
+			b.SetParallelism(32)
+			b.RunParallel(func(p *testing.PB) {
+				var key []byte
+				for n := order.start(); p.Next(); n += 7919 {
+					key = benchKey(key, n%benchKeys)
+					if err := s.db.Set(key, value, o); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		})
+	}
+}

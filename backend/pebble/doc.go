@@ -1,0 +1,36 @@
+// Package pebble keeps a Shelflife store in a directory, with Pebble, the LSM
+// engine of CockroachDB. It is the default [backend.Backend].
+//
+// # Isolation
+//
+// Pebble has no transactions. An Update locks stripes, to which its scopes are
+// hashed, in a fixed order, and commits one atomic batch. The stripes are
+// released as soon as the batch is visible; the wait for the disk comes after
+// that, so that writers of one product do not queue behind each other's fsync.
+// Two scopes that share a stripe by accident wait for each other and are
+// otherwise unaffected. Waiting is first come, first served and ends when the
+// context does.
+//
+// # Durability
+//
+// Every commit is a position in Pebble's write-ahead log, and a stripe
+// remembers the position of its last commit. What an Update could have read is
+// durable when the log is synced up to there, whoever synced it.
+//
+// # Failing disks
+//
+// The first failed write or sync of the log, the manifest, a directory or a
+// flush stops the store: no later write reaches the disk, Updates fail with
+// backend.ErrUnavailable, those whose commit was on its way with
+// backend.ErrUnknownOutcome. Reads go on, and show such commits. Opening the
+// directory again heals it: everything acknowledged is there. Pebble itself is
+// never told of the failure, since it would end the process: from then on it
+// writes to memory. A failed compaction loses nothing and is tried again.
+//
+// A disk that fills up is noticed before it is full, see Options.DiskReserve.
+//
+// # Closing
+//
+// Close waits for running calls. A Scan holds one until the loop that ranges
+// over it takes its next step, so a loop body must not wait for Close.
+package pebble

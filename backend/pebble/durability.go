@@ -1,0 +1,188 @@
+package pebble
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	crdb "github.com/cockroachdb/pebble/v2"
+)
+
+// durability knows how far the log is on the disk. A position is the sequence
+// number of the last operation of a commit; the log is in their order.
+type durability struct {
+	db   *crdb.DB
+	fail *failure
+	// upTo is the position up to which everything is durable, syncing the
+	// highest one that somebody waits to be synced, and will report.
+	upTo    atomic.Uint64
+	syncing atomic.Uint64
+
+	waiting atomic.Int64
+	// mu guards advanced, which is closed and replaced when upTo has risen
+	// while somebody was waiting.
+	mu       sync.Mutex
+	advanced chan struct{}
+}
+
+func newDurability(db *crdb.DB, fail *failure) *durability {
+	return &durability{db: db, fail: fail, advanced: make(chan struct{})}
+}
+
+// A pendingSync is a commit on its way to the disk.
+type pendingSync struct {
+	batch, marker *crdb.Batch
+	pos           uint64
+}
+
+// commit applies b and returns when it is visible. durable says that the caller
+// will settle the result, and must; without it the commit becomes durable with
+// a later one. b belongs to durability from here on.
+func (d *durability) commit(b *crdb.Batch, durable bool) (pendingSync, error) {
+	count := uint64(b.Count())
+	if !durable {
+		err := d.apply(b, crdb.NoSync)
+		pos := end(b, count)
+		if err != nil {
+			return pendingSync{}, err
+		}
+		_ = b.Close()
+		if pos == 0 {
+			s, err := d.mark(false)
+			return s, err
+		}
+		return pendingSync{pos: pos}, nil
+	}
+	if err := d.apply(b, crdb.Sync); err != nil {
+		return pendingSync{}, err
+	}
+	s := pendingSync{batch: b, pos: end(b, count)}
+	if s.pos == 0 {
+		m, err := d.mark(true)
+		if err != nil {
+			return pendingSync{}, err
+		}
+		s.marker, s.pos = m.batch, m.pos
+	}
+	storeMax(&d.syncing, s.pos)
+	return s, nil
+}
+
+// end returns the position of an applied batch, 0 if Pebble took its bytes, as
+// it does with those of large ones.
+func end(b *crdb.Batch, count uint64) uint64 {
+	if n := uint64(b.SeqNum()); n != 0 {
+		return n + count - 1
+	}
+	return 0
+}
+
+// mark writes an empty record to the log, which stands for all before it.
+func (d *durability) mark(durable bool) (pendingSync, error) {
+	b := d.db.NewBatch()
+	if err := b.LogData(nil, nil); err != nil {
+		return pendingSync{}, err
+	}
+	o := crdb.NoSync
+	if durable {
+		o = crdb.Sync
+	}
+	if err := d.apply(b, o); err != nil {
+		return pendingSync{}, err
+	}
+	// The record has the number of the operation that will follow it.
+	s := pendingSync{batch: b, pos: uint64(b.SeqNum()) - 1}
+	if !durable {
+		_ = b.Close()
+		s.batch = nil
+	}
+	return s, nil
+}
+
+// apply hands b to Pebble, which reports a commit that it could not apply to
+// its logger alone.
+func (d *durability) apply(b *crdb.Batch, o *crdb.WriteOptions) (err error) {
+	defer d.fail.onPanic(&err)
+	if o.Sync {
+		err = d.db.ApplyNoSyncWait(b, o)
+	} else {
+		err = d.db.Apply(b, o)
+	}
+	if err != nil {
+		d.fail.fail(err)
+	}
+	if d.fail.failed() {
+		return d.fail.unknown()
+	}
+	return nil
+}
+
+// settle waits until s is durable.
+func (d *durability) settle(s pendingSync) error {
+	for _, b := range [...]*crdb.Batch{s.batch, s.marker} {
+		if b == nil {
+			continue
+		}
+		if err := b.SyncWait(); err != nil {
+			d.fail.fail(err)
+		}
+		_ = b.Close()
+	}
+	// Pebble knows nothing of a failed disk, see guardFS.
+	if d.fail.failed() {
+		return d.fail.unknown()
+	}
+	storeMax(&d.upTo, s.pos)
+	if d.waiting.Load() > 0 {
+		d.mu.Lock()
+		close(d.advanced)
+		d.advanced = make(chan struct{})
+		d.mu.Unlock()
+	}
+	return nil
+}
+
+// wait returns when everything up to pos is durable. If nobody is about to
+// sync it, it does.
+func (d *durability) wait(ctx context.Context, pos uint64) error {
+	if d.upTo.Load() >= pos {
+		return nil
+	}
+	if d.syncing.Load() < pos {
+		return d.sync()
+	}
+	d.waiting.Add(1)
+	defer d.waiting.Add(-1)
+	for {
+		d.mu.Lock()
+		advanced := d.advanced
+		d.mu.Unlock()
+		if d.upTo.Load() >= pos {
+			return nil
+		}
+		select {
+		case <-advanced:
+		case <-d.fail.set:
+			return d.fail.unavailable()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// sync makes everything durable that is visible now.
+func (d *durability) sync() error {
+	if err := d.fail.unavailable(); err != nil {
+		return err
+	}
+	s, err := d.mark(true)
+	if err == nil {
+		storeMax(&d.syncing, s.pos)
+		err = d.settle(s)
+	}
+	if err != nil {
+		// Nothing was to be written but the mark.
+		return d.fail.unavailable()
+	}
+	return nil
+}

@@ -1,0 +1,46 @@
+package pebble
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/stretchr/testify/require"
+)
+
+// TestPositions: every commit lies behind what was durable before it, also
+// behind a mark, which has no operation of its own.
+func TestPositions(t *testing.T) {
+	s, err := Open(t.Context(), "d", &Options{FS: vfs.NewMem(), MemTableSize: minMemTableSize})
+	require.NoError(t, err)
+	d := s.durable
+	commit := func(size, n int, durable bool) pendingSync {
+		b := s.db.NewBatch()
+		for i := range n {
+			require.NoError(t, b.Set(fmt.Append(nil, i), make([]byte, size), nil))
+		}
+		p, err := d.commit(b, durable)
+		require.NoError(t, err)
+		return p
+	}
+	var last uint64
+	for _, size := range []int{1, minMemTableSize} { // in the memtable, and apart from it
+		for _, n := range []int{1, 3} {
+			p := commit(size, n, false)
+			require.Greater(t, p.pos, last)
+			require.Less(t, d.upTo.Load(), p.pos, "nobody has synced it")
+			require.NoError(t, d.wait(t.Context(), p.pos))
+			require.GreaterOrEqual(t, d.upTo.Load(), p.pos)
+
+			q := commit(size, n, true)
+			require.Greater(t, q.pos, d.upTo.Load())
+			require.Equal(t, q.pos, d.syncing.Load())
+			require.NoError(t, d.settle(q))
+			require.Equal(t, q.pos, d.upTo.Load())
+
+			require.NoError(t, d.sync())
+			last = d.upTo.Load()
+		}
+	}
+	require.NoError(t, s.Close())
+}

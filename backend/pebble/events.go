@@ -1,0 +1,59 @@
+package pebble
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	crdb "github.com/cockroachdb/pebble/v2"
+)
+
+// engineLogger is Pebble's logger.
+type engineLogger struct {
+	log  *slog.Logger
+	fail *failure
+}
+
+var _ crdb.Logger = engineLogger{}
+
+func (l engineLogger) Infof(format string, args ...any) {
+	if l.log.Enabled(context.Background(), slog.LevelDebug) {
+		l.log.Debug("backend/pebble: " + fmt.Sprintf(format, args...))
+	}
+}
+
+func (l engineLogger) Errorf(format string, args ...any) {
+	l.log.Warn("backend/pebble: " + fmt.Sprintf(format, args...))
+}
+
+// Fatalf stops the store. It returns, where Pebble's own logger exits the
+// process: the goroutine may be anybody's and hold any lock. Every caller in
+// Pebble goes on to return an error or to finish what it was doing, in memory,
+// since guardFS lets nothing reach the disk any more.
+func (l engineLogger) Fatalf(format string, args ...any) {
+	l.fail.fail(fmt.Errorf("engine: "+format, args...))
+}
+
+// listener returns Pebble's event listener. Its functions are called with
+// Pebble's locks held and must be quick.
+func (s *Store) listener() *crdb.EventListener {
+	log, g := s.log, s.guard
+	l := &crdb.EventListener{
+		BackgroundError: func(err error) {
+			if g.fail.failed() || g.isStopping() {
+				return
+			}
+			log.Warn("backend/pebble: background work failed, it will be tried again", "error", err)
+		},
+		// Reads of the damaged part return the error themselves; the rest of
+		// the store is usable.
+		DataCorruption: func(i crdb.DataCorruptionInfo) {
+			log.Error("backend/pebble: data corruption", "path", i.Path, "error", i.Details)
+		},
+		FlushEnd:        func(crdb.FlushInfo) { s.levelsChanged.Store(true); g.poke() },
+		CompactionEnd:   func(crdb.CompactionInfo) { s.levelsChanged.Store(true); g.poke() },
+		WriteStallBegin: func(i crdb.WriteStallBeginInfo) { log.Warn("backend/pebble: writes stall", "reason", i.Reason) },
+	}
+	l.EnsureDefaults(nil)
+	return l
+}

@@ -1,0 +1,335 @@
+package pebble
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// nudgeEvery is how many bytes may be written between two looks at the free
+// space.
+const nudgeEvery = 4 << 20
+
+var errStopping = errors.New("backend/pebble: closing")
+
+// A fileKind says what a failed write to a file means.
+type fileKind uint8
+
+const (
+	// kindLog is the write-ahead log, the manifest, its markers and the
+	// directories: Pebble panics or exits, also later, when it meets an error
+	// here. It gets none.
+	kindLog fileKind = iota
+	// kindFlush is a table made from a memtable, kindCompaction one made from
+	// tables: Pebble takes an error here and tries again. The first fails the
+	// store, since nothing else will empty the memtables, the second does not.
+	kindFlush
+	kindCompaction
+)
+
+func kindOf(name string, category vfs.DiskWriteCategory) fileKind {
+	switch category {
+	case "pebble-compaction", "pebble-blob-file-rewrite":
+		return kindCompaction
+	case "pebble-memtable-flush":
+		return kindFlush
+	}
+	if strings.HasSuffix(name, ".sst") || strings.HasSuffix(name, ".blob") {
+		return kindFlush
+	}
+	return kindLog
+}
+
+// guardFS stands between Pebble and the file system. It sees the first failed
+// write before Pebble does, records it, and keeps it from Pebble, for which
+// such an error ends the process. From then on nothing on the disk is written,
+// renamed or removed: what Pebble writes goes to a file system in memory, from
+// which it is read back, and compactions wait. Whoever waits for a commit looks
+// at the failure after Pebble has reported success.
+type guardFS struct {
+	vfs.FS // reads, names, locks and listings pass through
+	fail   *failure
+	// overlay holds the files made after the failure, by their base names.
+	overlay *vfs.MemFS
+	// nudge asks the watcher for a look at the disk.
+	nudge   chan struct{}
+	written atomic.Int64
+	// stopping is closed before Pebble is: compactions end.
+	stopping chan struct{}
+	// retry is closed and replaced when compactions that failed may try again.
+	retry atomic.Pointer[chan struct{}]
+	// backoff tells that a compaction failed since.
+	backoff atomic.Bool
+}
+
+var _ vfs.FS = (*guardFS)(nil)
+
+func newGuardFS(fs vfs.FS, fail *failure) *guardFS {
+	g := &guardFS{
+		FS:       fs,
+		fail:     fail,
+		overlay:  vfs.NewMem(),
+		nudge:    make(chan struct{}, 1),
+		stopping: make(chan struct{}),
+	}
+	c := make(chan struct{})
+	g.retry.Store(&c)
+	return g
+}
+
+func (g *guardFS) isStopping() bool {
+	select {
+	case <-g.stopping:
+		return true
+	default:
+		return false
+	}
+}
+
+// poke wakes the watcher.
+func (g *guardFS) poke() {
+	select {
+	case g.nudge <- struct{}{}:
+	default:
+	}
+}
+
+// resume lets compactions that failed try again.
+func (g *guardFS) resume() {
+	if g.backoff.CompareAndSwap(true, false) {
+		c := make(chan struct{})
+		close(*g.retry.Swap(&c))
+	}
+}
+
+func (g *guardFS) failOn(op, name string, err error) {
+	g.fail.fail(fmt.Errorf("%s %s: %w", op, name, err))
+}
+
+func (g *guardFS) Unwrap() vfs.FS { return g.FS }
+
+func (g *guardFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	return g.create(name, kindOf(name, category), func() (vfs.File, error) { return g.FS.Create(name, category) })
+}
+
+func (g *guardFS) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	return g.create(newname, kindOf(newname, category), func() (vfs.File, error) {
+		return g.FS.ReuseForWrite(oldname, newname, category)
+	})
+}
+
+func (g *guardFS) OpenReadWrite(name string, category vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
+	return g.create(name, kindOf(name, category), func() (vfs.File, error) {
+		return g.FS.OpenReadWrite(name, category, opts...)
+	})
+}
+
+func (g *guardFS) create(name string, kind fileKind, real func() (vfs.File, error)) (vfs.File, error) {
+	if kind == kindCompaction {
+		if err := g.waitCompaction(); err != nil {
+			return nil, err
+		}
+	}
+	if !g.fail.failed() {
+		f, err := real()
+		switch {
+		case err == nil:
+			return &guardFile{File: f, g: g, name: name, kind: kind}, nil
+		case kind == kindCompaction:
+			g.backoff.Store(true)
+			return nil, err
+		}
+		g.failOn("create", name, err)
+	}
+	return g.overlay.Create(g.PathBase(name), vfs.WriteCategoryUnspecified)
+}
+
+// waitCompaction holds back a compaction that would fail, so that Pebble does
+// not try again and again.
+func (g *guardFS) waitCompaction() error {
+	for {
+		retry, set, failed := *g.retry.Load(), g.fail.set, g.fail.failed()
+		switch {
+		case g.isStopping():
+			return errStopping
+		case failed:
+			retry, set = nil, nil
+		case !g.backoff.Load():
+			return nil
+		}
+		select {
+		case <-g.stopping:
+		case <-set:
+		case <-retry:
+		}
+	}
+}
+
+// inOverlay tells whether name was made after the failure.
+func (g *guardFS) inOverlay(name string) bool {
+	if !g.fail.failed() {
+		return false
+	}
+	_, err := g.overlay.Stat(g.PathBase(name))
+	return err == nil
+}
+
+func (g *guardFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
+	if g.inOverlay(name) {
+		return g.overlay.Open(g.PathBase(name), opts...)
+	}
+	return g.FS.Open(name, opts...)
+}
+
+func (g *guardFS) Stat(name string) (vfs.FileInfo, error) {
+	if g.inOverlay(name) {
+		return g.overlay.Stat(g.PathBase(name))
+	}
+	return g.FS.Stat(name)
+}
+
+func (g *guardFS) OpenDir(name string) (vfs.File, error) {
+	f, err := g.FS.OpenDir(name)
+	if err != nil {
+		return nil, err
+	}
+	return &guardFile{File: f, g: g, name: name, kind: kindLog}, nil
+}
+
+func (g *guardFS) Link(oldname, newname string) error {
+	return g.change("link", newname, func() error { return g.FS.Link(oldname, newname) })
+}
+
+func (g *guardFS) Rename(oldname, newname string) error {
+	return g.change("rename", newname, func() error { return g.FS.Rename(oldname, newname) })
+}
+
+func (g *guardFS) change(op, name string, real func() error) error {
+	if g.fail.failed() {
+		return nil
+	}
+	if err := real(); err != nil {
+		g.failOn(op, name, err)
+	}
+	return nil
+}
+
+// Remove fails without consequence: Pebble leaves the file for later.
+func (g *guardFS) Remove(name string) error {
+	if g.inOverlay(name) {
+		return g.overlay.Remove(g.PathBase(name))
+	}
+	if g.fail.failed() {
+		return nil
+	}
+	return g.FS.Remove(name)
+}
+
+func (g *guardFS) RemoveAll(name string) error {
+	if g.fail.failed() {
+		return nil
+	}
+	return g.FS.RemoveAll(name)
+}
+
+func (g *guardFS) MkdirAll(dir string, perm os.FileMode) error {
+	if g.fail.failed() {
+		return nil
+	}
+	return g.FS.MkdirAll(dir, perm)
+}
+
+func (g *guardFS) Lock(name string) (io.Closer, error) { return g.FS.Lock(name) }
+
+// guardFile is a file that Pebble writes to, or a directory that it syncs.
+type guardFile struct {
+	vfs.File
+	g    *guardFS
+	name string
+	kind fileKind
+}
+
+var _ vfs.File = (*guardFile)(nil)
+
+// do runs a write, and returns what Pebble is to see of its error.
+func (f *guardFile) do(op string, write func() error) error {
+	if f.kind == kindCompaction && f.g.isStopping() {
+		return errStopping
+	}
+	if err := f.g.fail.unavailable(); err != nil {
+		// A table that is half on the disk is of no use to anybody.
+		return f.visible(err)
+	}
+	err := write()
+	if err == nil {
+		return nil
+	}
+	if f.kind == kindCompaction {
+		f.g.backoff.Store(true)
+		return err
+	}
+	f.g.failOn(op, f.name, err)
+	return f.visible(err)
+}
+
+func (f *guardFile) visible(err error) error {
+	if f.kind == kindLog {
+		return nil
+	}
+	return err
+}
+
+func (f *guardFile) count(n int) {
+	if f.g.written.Add(int64(n)) >= nudgeEvery {
+		f.g.written.Store(0)
+		f.g.poke()
+	}
+}
+
+func (f *guardFile) Write(p []byte) (int, error) {
+	n := len(p)
+	f.count(n)
+	if err := f.do("write", func() error { _, err := f.File.Write(p); return err }); err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
+func (f *guardFile) WriteAt(p []byte, off int64) (int, error) {
+	n := len(p)
+	f.count(n)
+	if err := f.do("write", func() error { _, err := f.File.WriteAt(p, off); return err }); err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
+func (f *guardFile) Sync() error     { return f.do("sync", f.File.Sync) }
+func (f *guardFile) SyncData() error { return f.do("sync", f.File.SyncData) }
+
+func (f *guardFile) SyncTo(length int64) (full bool, err error) {
+	err = f.do("sync", func() (err error) { full, err = f.File.SyncTo(length); return err })
+	return full, err
+}
+
+// Preallocate helps only the speed of later writes, which report for
+// themselves.
+func (f *guardFile) Preallocate(offset, length int64) error {
+	if !f.g.fail.failed() {
+		_ = f.File.Preallocate(offset, length)
+	}
+	return nil
+}
+
+func (f *guardFile) Close() error {
+	err := f.File.Close()
+	if err == nil || f.g.fail.failed() {
+		return nil
+	}
+	return f.do("close", func() error { return err })
+}

@@ -1,0 +1,152 @@
+package pebble
+
+import (
+	"fmt"
+	"log/slog"
+	"math"
+	"time"
+
+	crdb "github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Options tune a Store. The zero value is for a store that has a machine's
+// disk, and some of its memory, to itself. No option changes what is stored:
+// a store may be opened with other options each time.
+type Options struct {
+	// CacheSize is the memory in bytes for blocks of tables; the memtables are
+	// charged to it too. It is taken as it is needed. At least three times
+	// MemTableSize. Default: 256 MiB, or eight times MemTableSize if that is
+	// more. It does not bound Pebble's memory for open files and commits.
+	CacheSize int64
+	// MemTableSize is how many bytes of writes are collected in memory, and in
+	// the log, before they become a table: more makes fewer and larger tables,
+	// and a longer opening after a crash. 256 KiB to 1 GiB. Default: 32 MiB.
+	// It does not affect durability.
+	MemTableSize int64
+	// MaxOpenFiles bounds the table files that are kept open. At least 16.
+	// Default: 1000. It does not affect how many files the store may have.
+	MaxOpenFiles int
+	// DiskReserve is the free space in bytes below which Updates are refused
+	// with backend.ErrUnavailable, before they change anything. Those with
+	// UpdateOptions.Reclaim are admitted down to half of it. Both resume by
+	// themselves when space comes back. Negative: the disk is not watched, and
+	// filling it up stops the store until it is opened again. Default:
+	// 256 MiB. It does not affect reads, and has no effect on a file system
+	// that does not tell its free space.
+	DiskReserve int64
+	// FS is the file system. Default: that of the operating system.
+	FS vfs.FS
+	// Logger gets Pebble's messages: failures as errors, trouble as warnings,
+	// flushes and compactions at debug level. Default: silence.
+	Logger *slog.Logger
+
+	// tick replaces the ticker that drives the watcher, in tests.
+	tick <-chan time.Time
+}
+
+const (
+	defaultMemTableSize = 32 << 20
+	defaultCacheSize    = 256 << 20
+	defaultMaxOpenFiles = 1000
+	defaultDiskReserve  = 256 << 20
+
+	minMemTableSize = 256 << 10
+	maxMemTableSize = 1 << 30
+	minOpenFiles    = 16
+)
+
+// formatMajorVersion is the on-disk format of new stores; an older one is
+// brought up to it when it is opened. It is the first with value separation,
+// and includes DeleteSized and columnar blocks. Raising it makes stores
+// unreadable for older releases.
+const formatMajorVersion = crdb.FormatValueSeparation
+
+const (
+	blockSize      = 8 << 10
+	indexBlockSize = 256 << 10
+	filterBits     = 10
+
+	// separateFrom is the size from which values live in blob files, so that
+	// compactions do not copy them: that of image chunks, above any record.
+	separateFrom = 16 << 10
+
+	maxKeySize   = 32 << 10
+	maxValueSize = 64 << 20
+
+	// stallSublevels is the depth of level 0 at which Updates wait for
+	// compactions. Pebble's own limit stalls inside a commit, where nothing can
+	// cancel it, and is set out of reach.
+	stallSublevels = 20
+)
+
+// withDefaults returns o with its defaults filled in, or an error that names
+// the option which is out of range.
+func (o *Options) withDefaults() (Options, error) {
+	var v Options
+	if o != nil {
+		v = *o
+	}
+	if v.MemTableSize == 0 {
+		v.MemTableSize = defaultMemTableSize
+	}
+	if v.MemTableSize < minMemTableSize || v.MemTableSize > maxMemTableSize {
+		return v, fmt.Errorf("backend/pebble: MemTableSize %d is not within %d and %d", v.MemTableSize, minMemTableSize, maxMemTableSize)
+	}
+	if v.CacheSize == 0 {
+		v.CacheSize = max(defaultCacheSize, 8*v.MemTableSize)
+	}
+	if v.CacheSize < 3*v.MemTableSize {
+		return v, fmt.Errorf("backend/pebble: CacheSize %d is less than three times MemTableSize %d", v.CacheSize, v.MemTableSize)
+	}
+	if v.MaxOpenFiles == 0 {
+		v.MaxOpenFiles = defaultMaxOpenFiles
+	}
+	if v.MaxOpenFiles < minOpenFiles || v.MaxOpenFiles > math.MaxInt32 {
+		return v, fmt.Errorf("backend/pebble: MaxOpenFiles %d is not within %d and %d", v.MaxOpenFiles, minOpenFiles, math.MaxInt32)
+	}
+	if v.DiskReserve == 0 {
+		v.DiskReserve = defaultDiskReserve
+	}
+	if v.FS == nil {
+		v.FS = vfs.Default
+	}
+	if v.Logger == nil {
+		v.Logger = slog.New(slog.DiscardHandler)
+	}
+	return v, nil
+}
+
+// engineOptions are Pebble's options for o.
+func engineOptions(o Options) *crdb.Options {
+	e := &crdb.Options{
+		Comparer:           crdb.DefaultComparer,
+		Merger:             merger,
+		FormatMajorVersion: formatMajorVersion,
+		CacheSize:          o.CacheSize,
+		MaxOpenFiles:       o.MaxOpenFiles,
+		MemTableSize:       uint64(o.MemTableSize),
+		// Writers wait for flushes when this many memtables are full.
+		MemTableStopWritesThreshold: 4,
+		L0CompactionThreshold:       2,
+		L0StopWritesThreshold:       1 << 20,
+		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
+	}
+	for i := range e.Levels {
+		e.Levels[i].BlockSize = blockSize
+		e.Levels[i].IndexBlockSize = indexBlockSize
+		e.Levels[i].FilterPolicy = bloom.FilterPolicy(filterBits)
+		e.Levels[i].FilterType = crdb.TableFilter
+	}
+	e.Experimental.ValueSeparationPolicy = func() crdb.ValueSeparationPolicy {
+		return crdb.ValueSeparationPolicy{
+			Enabled:               true,
+			MinimumSize:           separateFrom,
+			MaxBlobReferenceDepth: 10,
+			RewriteMinimumAge:     5 * time.Minute,
+			TargetGarbageRatio:    0.3,
+		}
+	}
+	return e
+}

@@ -1,0 +1,169 @@
+package pebble
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"iter"
+
+	crdb "github.com/cockroachdb/pebble/v2"
+
+	"github.com/shelflife-db/shelflife/backend"
+)
+
+// getter and ranger are what Pebble's DB, snapshots and batches have in common.
+type getter interface {
+	Get(key []byte) ([]byte, io.Closer, error)
+}
+
+type ranger interface {
+	NewIterWithContext(ctx context.Context, o *crdb.IterOptions) (*crdb.Iterator, error)
+}
+
+// Get implements backend.Reader.
+func (s *Store) Get(ctx context.Context, key []byte, fn func([]byte) error) (bool, error) {
+	if err := s.enter(ctx); err != nil {
+		return false, err
+	}
+	defer s.life.Exit()
+	return get(s.db, key, fn)
+}
+
+// GetMany implements backend.Reader.
+func (s *Store) GetMany(ctx context.Context, keys [][]byte, fn func(int, []byte) error) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.life.Exit()
+	if len(keys) < 2 {
+		return getMany(ctx, s.db, keys, fn)
+	}
+	if err := s.fail.engine(); err != nil {
+		return err
+	}
+	snap := s.db.NewSnapshot()
+	defer func() { _ = snap.Close() }()
+	return getMany(ctx, snap, keys, fn)
+}
+
+// Scan implements backend.Reader.
+func (s *Store) Scan(ctx context.Context, r backend.Range, o backend.ScanOptions) iter.Seq2[backend.Entry, error] {
+	return func(yield func(backend.Entry, error) bool) {
+		if err := s.enter(ctx); err != nil {
+			yield(backend.Entry{}, err)
+			return
+		}
+		defer s.life.Exit()
+		scan(ctx, s.db, r, o, s.closing, nil, yield)
+	}
+}
+
+func get(g getter, key []byte, fn func([]byte) error) (bool, error) {
+	value, closer, err := find(g, key)
+	if closer == nil {
+		return false, err
+	}
+	defer func() { _ = closer.Close() }()
+	return true, fn(value)
+}
+
+func getMany(ctx context.Context, g getter, keys [][]byte, fn func(int, []byte) error) error {
+	for i, key := range keys {
+		if i%64 == 63 {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+		}
+		if err := getNth(g, i, key, fn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func getNth(g getter, i int, key []byte, fn func(int, []byte) error) error {
+	value, closer, err := find(g, key)
+	if closer == nil {
+		return err
+	}
+	defer func() { _ = closer.Close() }()
+	return fn(i, value)
+}
+
+// find returns the value of key, to be closed, or no closer if there is none.
+func find(g getter, key []byte) ([]byte, io.Closer, error) {
+	value, closer, err := g.Get(key)
+	switch {
+	case err == nil:
+		return value, closer, nil
+	case errors.Is(err, crdb.ErrNotFound):
+		return nil, nil, nil
+	}
+	return nil, nil, engineError(err)
+}
+
+// scan yields the entries of r. It ends with ErrClosed when one of the
+// channels, which may be nil, is closed.
+func scan(ctx context.Context, from ranger, r backend.Range, o backend.ScanOptions, closing, closed <-chan struct{},
+	yield func(backend.Entry, error) bool,
+) {
+	if emptyRange(r) {
+		return
+	}
+	bounds := crdb.IterOptions{LowerBound: r.Start, UpperBound: r.End}
+	if len(r.Start) == 0 {
+		// The same to us; Pebble's checks in race builds stumble over it.
+		bounds.LowerBound = nil
+	}
+	it, err := from.NewIterWithContext(ctx, &bounds)
+	if err != nil {
+		yield(backend.Entry{}, engineError(err))
+		return
+	}
+	defer func() { _ = it.Close() }()
+
+	done := ctx.Done()
+	step, ok := it.Next, false
+	if o.Reverse {
+		step, ok = it.Prev, it.Last()
+	} else {
+		ok = it.First()
+	}
+	for ; ok; ok = step() {
+		select {
+		case <-done:
+			yield(backend.Entry{}, ctx.Err())
+			return
+		case <-closing:
+			yield(backend.Entry{}, backend.ErrClosed)
+			return
+		case <-closed:
+			yield(backend.Entry{}, backend.ErrClosed)
+			return
+		default:
+		}
+		e := backend.Entry{Key: it.Key()}
+		if !o.KeysOnly {
+			if e.Value, err = it.ValueAndErr(); err != nil {
+				yield(backend.Entry{}, engineError(err))
+				return
+			}
+		}
+		if !yield(e, nil) {
+			return
+		}
+	}
+	if err := it.Error(); err != nil {
+		if ctxErr := ctx.Err(); ctxErr != nil {
+			err = ctxErr
+		} else {
+			err = engineError(err)
+		}
+		yield(backend.Entry{}, err)
+	}
+}
+
+func emptyRange(r backend.Range) bool {
+	return r.End != nil && bytes.Compare(r.Start, r.End) >= 0
+}

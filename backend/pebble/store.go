@@ -1,0 +1,291 @@
+package pebble
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	crdb "github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/shelflife-db/shelflife/backend"
+)
+
+// ErrLocked is returned by Open for a directory that a Store, of this or of
+// another process, has open.
+var ErrLocked = errors.New("backend/pebble: the store is in use")
+
+// Store is a [backend.Backend] in a directory. It is exclusive: only one Store
+// can be open on a directory, in whatever process.
+type Store struct {
+	dir     string
+	log     *slog.Logger
+	reserve int64
+	guard   *guardFS
+	fail    *failure
+	lock    *crdb.Lock
+	db      *crdb.DB
+	stripes *stripes
+	durable *durability
+	life    backend.Lifecycle
+	closing <-chan struct{}
+	// dirty tells that something was committed since Open.
+	dirty atomic.Bool
+
+	space         atomic.Int32 // a spaceLevel
+	stall         atomic.Pointer[chan struct{}]
+	levelsChanged atomic.Bool
+	stopWatch     chan struct{}
+	watcher       sync.WaitGroup
+
+	// mu guards snapshots, those that are open. Their own locks are taken
+	// after it.
+	mu        sync.Mutex
+	snapshots map[*snapshot]struct{}
+}
+
+var _ backend.Backend = (*Store)(nil)
+
+// Open opens the store in dir, or creates it, the directory included. nil
+// options are the default ones. ErrLocked says that it is open elsewhere;
+// other errors carry Pebble's or the file system's cause. After a crash or a
+// failed write it recovers everything that was acknowledged. ctx is looked at
+// only at the start.
+func Open(ctx context.Context, dir string, o *Options) (*Store, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	opts, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	fail := newFailure(opts.Logger)
+	s := &Store{
+		dir:       dir,
+		log:       opts.Logger,
+		reserve:   opts.DiskReserve,
+		guard:     newGuardFS(opts.FS, fail),
+		fail:      fail,
+		stripes:   newStripes(),
+		stopWatch: make(chan struct{}),
+		snapshots: make(map[*snapshot]struct{}),
+	}
+	s.closing = s.life.Closing()
+	if err := s.open(opts); err != nil {
+		return nil, fmt.Errorf("backend/pebble: open %s: %w", dir, err)
+	}
+	s.durable = newDurability(s.db, fail)
+	s.lookAtSpace()
+
+	tick, stop := opts.tick, func() {}
+	if tick == nil {
+		t := time.NewTicker(watchEvery)
+		tick, stop = t.C, t.Stop
+	}
+	s.watcher.Go(func() {
+		defer stop()
+		s.watch(tick)
+	})
+	return s, nil
+}
+
+// open creates and locks the directory and opens Pebble on it.
+func (s *Store) open(o Options) (err error) {
+	if err := createDir(o.FS, s.dir); err != nil {
+		return err
+	}
+	if s.lock, err = crdb.LockDirectory(s.dir, o.FS); err != nil {
+		// Only the call that takes the lock fails with anything else than a
+		// path's error.
+		if path := (*fs.PathError)(nil); errors.As(err, &path) {
+			return err
+		}
+		return fmt.Errorf("%w: %w", ErrLocked, err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.lock.Close())
+		}
+	}()
+	e := engineOptions(o)
+	e.FS = s.guard
+	e.Lock = s.lock
+	e.Logger = engineLogger{o.Logger, s.fail}
+	e.EventListener = s.listener()
+	if s.db, err = openEngine(s.dir, e, s.fail); err != nil {
+		return err
+	}
+	if err := s.fail.unavailable(); err != nil {
+		_ = s.closeEngine()
+		return err
+	}
+	return nil
+}
+
+func openEngine(dir string, e *crdb.Options, fail *failure) (db *crdb.DB, err error) {
+	defer fail.onPanic(&err)
+	return crdb.Open(dir, e)
+}
+
+// createDir creates dir and what is missing above it, durably.
+func createDir(fsys vfs.FS, dir string) error {
+	var missing []string
+	for d := dir; ; d = fsys.PathDir(d) {
+		_, err := fsys.Stat(d)
+		if err == nil || d == fsys.PathDir(d) {
+			break
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		missing = append(missing, d)
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	if err := fsys.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for _, d := range missing {
+		parent, err := fsys.OpenDir(fsys.PathDir(d))
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(parent.Sync(), parent.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Properties implements backend.Backend.
+func (s *Store) Properties() backend.Properties {
+	return backend.Properties{
+		Name:         "pebble",
+		Exclusive:    true,
+		Shards:       1,
+		MaxKeySize:   maxKeySize,
+		MaxValueSize: maxValueSize,
+	}
+}
+
+// Ready implements backend.Backend.
+func (s *Store) Ready() error {
+	if s.life.Closed() {
+		return backend.ErrClosed
+	}
+	return s.ready(false)
+}
+
+// Size implements backend.Backend. It counts the tables and, by their average,
+// the blob files, not the memtables: up to a few times Options.MemTableSize of
+// the latest writes are missing.
+func (s *Store) Size(ctx context.Context, r backend.Range) (int64, error) {
+	if err := s.enter(ctx); err != nil {
+		return 0, err
+	}
+	defer s.life.Exit()
+	if emptyRange(r) {
+		return 0, nil
+	}
+	if err := s.fail.engine(); err != nil {
+		return 0, err
+	}
+	end := r.End
+	if end == nil {
+		end = lastKey
+	}
+	n, err := s.db.EstimateDiskUsage(r.Start, end)
+	if err != nil {
+		return 0, engineError(err)
+	}
+	return int64(n), nil
+}
+
+// lastKey is above every key that is not made of 0xff alone.
+var lastKey = []byte("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff")
+
+// Metrics returns Pebble's own figures, nil after Close or a panic of Pebble. Their meaning may
+// change with Pebble.
+func (s *Store) Metrics() *crdb.Metrics {
+	if err := s.life.Enter(); err != nil {
+		return nil
+	}
+	defer s.life.Exit()
+	if s.fail.engine() != nil {
+		return nil
+	}
+	return s.db.Metrics()
+}
+
+// Close implements backend.Backend. It writes the memtable out, so that the
+// next Open is quick. After a failed write it returns the cause, matching
+// backend.ErrUnavailable: commits with UpdateOptions.Buffered may be lost.
+func (s *Store) Close() error {
+	return s.life.Close(func() error {
+		s.closeSnapshots()
+		close(s.stopWatch)
+		s.watcher.Wait()
+		err := s.closeEngine()
+		if e := s.lock.Close(); err == nil && e != nil {
+			err = fmt.Errorf("backend/pebble: close %s: %w", s.dir, e)
+		}
+		return err
+	})
+}
+
+// closeEngine closes Pebble, or leaves it alone where it can't be.
+func (s *Store) closeEngine() (err error) {
+	if s.dirty.Load() {
+		err = s.flushEngine()
+	}
+	close(s.guard.stopping)
+	if s.fail.engine() == nil {
+		err = errors.Join(err, s.shutEngine())
+	} else {
+		// Pebble's share of the lock.
+		err = errors.Join(err, s.lock.Close())
+	}
+	if e := s.fail.unavailable(); e != nil {
+		return e
+	}
+	if err != nil {
+		return fmt.Errorf("backend/pebble: close %s: %w", s.dir, err)
+	}
+	return nil
+}
+
+// flushEngine also puts the log on the disk: it is closed with the memtable.
+func (s *Store) flushEngine() (err error) {
+	if s.fail.failed() {
+		return nil
+	}
+	defer s.fail.onPanic(&err)
+	return s.db.Flush()
+}
+
+func (s *Store) shutEngine() (err error) {
+	defer s.fail.onPanic(&err)
+	return s.db.Close()
+}
+
+// enter counts a call in whose context must be alive.
+func (s *Store) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return s.life.Enter()
+}
+
+// engineError marks an error as Pebble's.
+func engineError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("backend/pebble: %w", err)
+}
