@@ -1,0 +1,104 @@
+package httpadapter
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"net/http"
+	"unicode/utf8"
+)
+
+// APIKeyHeader is the request header that [APIKeys] reads.
+const APIKeyHeader = "X-API-Key"
+
+// APIKeys is an authenticator that knows a fixed set of API keys. It keeps
+// their SHA-256 sums alone, so keys should be long and random: whoever reads
+// the process's memory can try out guessable ones. It is safe for concurrent
+// use.
+//
+// Authenticating costs one hash and a comparison with every key, in a time
+// that does not depend on which of them matches.
+type APIKeys struct {
+	keys []hashedKey
+}
+
+type hashedKey struct {
+	sum     [sha256.Size]byte
+	account string
+}
+
+// NewAPIKeys returns an authenticator for keys, which maps each API key to the
+// account it is for; an account may have several. It fails for an empty key
+// and for an account that is not 1 to 255 bytes of valid UTF-8.
+func NewAPIKeys(keys map[string]string) (*APIKeys, error) {
+	a := &APIKeys{keys: make([]hashedKey, 0, len(keys))}
+	for key, account := range keys {
+		if key == "" {
+			return nil, fmt.Errorf("httpadapter: an API key of account %q is empty", account)
+		}
+		if err := checkAccount(account); err != nil {
+			return nil, err
+		}
+		a.keys = append(a.keys, hashedKey{sha256.Sum256([]byte(key)), account})
+	}
+	return a, nil
+}
+
+// Authenticate is an Options.Authenticate. It returns the account of the key
+// in the header X-API-Key, ErrMissingKey if there is none, and ErrInvalidKey
+// if it is not known or there are several.
+func (a *APIKeys) Authenticate(r *http.Request) (account string, err error) {
+	given := r.Header.Values(APIKeyHeader)
+	if len(given) == 0 || len(given) == 1 && given[0] == "" {
+		return "", ErrMissingKey
+	}
+	if len(given) > 1 {
+		return "", ErrInvalidKey
+	}
+	sum := sha256.Sum256([]byte(given[0]))
+	match := -1
+	for i := range a.keys {
+		equal := subtle.ConstantTimeCompare(sum[:], a.keys[i].sum[:])
+		match = subtle.ConstantTimeSelect(equal, i, match)
+	}
+	if match < 0 {
+		return "", ErrInvalidKey
+	}
+	return a.keys[match].account, nil
+}
+
+// authenticate asks the authenticator and refuses accounts that can't be,
+// which are its fault and not the client's.
+func (h *Handler) authenticate(r *http.Request) (account string, err error) {
+	account, err = h.options.Authenticate(r)
+	if err != nil {
+		return "", &authError{err}
+	}
+	if err := checkAccount(account); err != nil {
+		return "", &authError{err}
+	}
+	return account, nil
+}
+
+// authError keeps an authenticator's error from being told in any other way
+// than those that Options.Authenticate lists.
+type authError struct{ cause error }
+
+func (e *authError) Error() string { return "authenticating: " + e.cause.Error() }
+
+// Is lets through the sentinels for authenticators and nothing else.
+func (e *authError) Is(target error) bool {
+	switch target {
+	case ErrMissingKey, ErrInvalidKey, ErrForbidden, ErrAuthUnavailable:
+		return errors.Is(e.cause, target)
+	}
+	return false
+}
+
+func checkAccount(account string) error {
+	if account == "" || len(account) > 255 || !utf8.ValidString(account) {
+		return fmt.Errorf("httpadapter: the account %q is not 1 to 255 bytes of valid UTF-8", account)
+	}
+	return nil
+}

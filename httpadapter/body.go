@@ -1,0 +1,163 @@
+package httpadapter
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"strings"
+
+	"github.com/shelflife-db/shelflife/catalog"
+	"github.com/shelflife-db/shelflife/catalog/productjson"
+)
+
+// body is what a request brought: JSON, and the files beside it.
+type body struct {
+	json  []byte
+	files []*File
+	spool *spool // nil if there are no files
+}
+
+// Close gives up the files.
+func (b *body) Close() error {
+	if b.spool == nil {
+		return nil
+	}
+	return b.spool.Close()
+}
+
+// readBody reads a JSON or multipart body whole, within the limits. The
+// caller must close it.
+func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) (*body, error) {
+	kind, boundary, err := contentType(r.Header)
+	if err != nil {
+		return nil, err
+	}
+	limit, message := h.options.MaxJSONBytes, "the JSON body is too large"
+	if kind == kindMultipart {
+		limit, message = h.options.MaxMultipartBytes, "the multipart body is too large"
+	}
+	if r.ContentLength > limit {
+		return nil, tooLarge(message)
+	}
+	var source io.Reader = http.NoBody // what a request made by hand may lack
+	if r.Body != nil {
+		source = http.MaxBytesReader(w, r.Body, limit)
+	}
+	var b *body
+	switch {
+	case kind == kindJSON:
+		b, err = readJSON(source, r.ContentLength)
+	case boundary == "":
+		return nil, invalidField("", "the Content-Type names no boundary")
+	default:
+		b, err = h.readMultipart(source, boundary)
+	}
+	return b, bodyError(err, message)
+}
+
+type bodyKind int
+
+const (
+	kindJSON bodyKind = iota
+	kindMultipart
+)
+
+// contentType tells what the body claims to be. boundary is "" if it is
+// missing.
+func contentType(header http.Header) (kind bodyKind, boundary string, err error) {
+	values := header.Values("Content-Type")
+	if len(values) != 1 {
+		return 0, "", errMediaType
+	}
+	for _, coding := range header.Values("Content-Encoding") {
+		if coding != "" && !strings.EqualFold(coding, "identity") {
+			return 0, "", errMediaType
+		}
+	}
+	// With a malformed parameter the type is returned all the same.
+	media, params, err := mime.ParseMediaType(values[0])
+	if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
+		return 0, "", errMediaType
+	}
+	switch {
+	case media == "application/json" && err == nil:
+		return kindJSON, "", nil
+	case media == "multipart/form-data":
+		return kindMultipart, params["boundary"], nil
+	}
+	return 0, "", errMediaType
+}
+
+// readJSON reads a body of the announced length; -1 if it is not known.
+func readJSON(source io.Reader, length int64) (*body, error) {
+	// A length that is only announced must not take much memory.
+	const most = 64 << 10
+	var data bytes.Buffer
+	data.Grow(int(min(max(length, 0), most)) + bytes.MinRead)
+	_, err := data.ReadFrom(source)
+	return &body{json: data.Bytes()}, err
+}
+
+// bodyError tells the errors of reading a body apart. Errors that are neither
+// the adapter's own nor known are the client's fault. A client that left gets
+// the same answer as one that still listens after a body it cut off.
+func bodyError(err error, tooLargeMessage string) error {
+	var own *answer
+	var invalid *catalog.ValidationError
+	var disk *spoolError
+	var tooMany *http.MaxBytesError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &own), errors.As(err, &invalid), errors.As(err, &disk):
+		return err
+	case errors.As(err, &tooMany):
+		return tooLarge(tooLargeMessage)
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	case errors.Is(err, multipart.ErrMessageTooLarge):
+		return tooLarge("the headers of a part are too large")
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return invalidField("", "the body is cut off")
+	}
+	return invalidField("", "the body can't be read")
+}
+
+// decode reads the upsert in the body. The Deprecation header is set as soon
+// as it is known to be due, so that errors carry it too.
+func (h *Handler) decode(w http.ResponseWriter, b *body, o productjson.Options) (*productjson.Upsert, error) {
+	o.Limits = h.limits
+	o.Files = func(fileKey string) (*catalog.Upload, error) {
+		for _, f := range b.files {
+			if f.Name == fileKey {
+				return h.upload(f)
+			}
+		}
+		return nil, nil
+	}
+	u, err := productjson.Decode(b.json, o)
+	if err != nil {
+		return nil, err
+	}
+	if u.Deprecated {
+		w.Header().Set("Deprecation", deprecatedSince)
+	}
+	return u, nil
+}
+
+// upload checks an image before anything is written, and returns it as the
+// catalog takes it.
+func (h *Handler) upload(f *File) (*catalog.Upload, error) {
+	if err := h.catalog.InspectUpload(f.reader()); err != nil {
+		return nil, err
+	}
+	return catalog.NewUpload(f.reader()), nil
+}
+
+// deprecatedSince is the Deprecation header of the flat image entries and of
+// imageUrls: the first of January 2026.
+const deprecatedSince = "@1767225600"

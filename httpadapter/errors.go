@@ -1,0 +1,196 @@
+package httpadapter
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"syscall"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/shelflife-db/shelflife/catalog"
+)
+
+// Sentinels for an authenticator's errors; see Options.Authenticate. The
+// client never sees the text of an error that wraps them.
+var (
+	// ErrMissingKey says that the request carries no credentials: 401.
+	ErrMissingKey = errors.New("httpadapter: no credentials")
+	// ErrInvalidKey says that the credentials are not known: 401.
+	ErrInvalidKey = errors.New("httpadapter: invalid credentials")
+	// ErrForbidden says that the credentials are known but not allowed: 403.
+	ErrForbidden = errors.New("httpadapter: forbidden")
+	// ErrAuthUnavailable says that the credentials can't be checked now: 503.
+	ErrAuthUnavailable = errors.New("httpadapter: authentication is unavailable")
+)
+
+// answer is an error together with how the client is told.
+type answer struct {
+	status  int
+	code    string
+	message string
+	details []catalog.FieldError // of a 400
+}
+
+func (a *answer) Error() string { return "httpadapter: " + a.message }
+
+var (
+	errNoSuchPath = &answer{status: http.StatusNotFound, code: "NOT_FOUND", message: "no such path"}
+	errMethod     = &answer{status: http.StatusMethodNotAllowed, code: "METHOD_NOT_ALLOWED", message: "this path does not take the method"}
+	errMediaType  = &answer{status: http.StatusUnsupportedMediaType, code: "UNSUPPORTED_MEDIA_TYPE",
+		message: "the body must be application/json or multipart/form-data, in UTF-8 and without a content encoding"}
+	errInternal     = &answer{status: http.StatusInternalServerError, code: "INTERNAL", message: "internal error"}
+	errUnavailable  = &answer{status: http.StatusServiceUnavailable, code: "UNAVAILABLE", message: "the service is unavailable, try again later"}
+	errUnknown      = &answer{status: http.StatusServiceUnavailable, code: "UNAVAILABLE", message: "the write may or may not have happened: read before repeating it"}
+	errCondition    = &answer{status: http.StatusPreconditionFailed, code: "PRECONDITION_FAILED", message: "the condition of the request does not hold"}
+	errNoProduct    = &answer{status: http.StatusNotFound, code: "PRODUCT_NOT_FOUND", message: "no such product"}
+	errNoImage      = &answer{status: http.StatusNotFound, code: "IMAGE_NOT_FOUND", message: "no uploaded image there"}
+	errMissingCreds = &answer{status: http.StatusUnauthorized, code: "MISSING_API_KEY", message: "an API key is required"}
+	errInvalidCreds = &answer{status: http.StatusUnauthorized, code: "INVALID_API_KEY", message: "the API key is not valid"}
+	errNotAllowed   = &answer{status: http.StatusForbidden, code: "FORBIDDEN", message: "not allowed"}
+	errRange        = &answer{status: http.StatusRequestedRangeNotSatisfiable, code: "RANGE_NOT_SATISFIABLE", message: "the image has no such range"}
+)
+
+func tooLarge(message string) *answer {
+	return &answer{status: http.StatusRequestEntityTooLarge, code: string(catalog.CodePayloadTooLarge), message: message}
+}
+
+func invalidField(path, message string) error {
+	return &catalog.ValidationError{Fields: []catalog.FieldError{{Path: path, Code: catalog.CodeValidationFailed, Message: message}}}
+}
+
+// answers are how the errors of an authenticator and of the catalog are told,
+// in the order in which they are looked for.
+var answers = []struct {
+	err error
+	*answer
+}{
+	{ErrMissingKey, errMissingCreds},
+	{ErrInvalidKey, errInvalidCreds},
+	{ErrForbidden, errNotAllowed},
+	{ErrAuthUnavailable, errUnavailable},
+	{catalog.ErrNotFound, errNoProduct},
+	{catalog.ErrImageNotFound, errNoImage},
+	{catalog.ErrImageGone, errNoImage},
+	{catalog.ErrPreconditionFailed, errCondition},
+	{catalog.ErrUnknownOutcome, errUnknown},
+	{catalog.ErrClosed, errUnavailable},
+	{catalog.ErrUnavailable, errUnavailable},
+	{context.Canceled, errUnavailable},
+	{context.DeadlineExceeded, errUnavailable},
+	{syscall.ENOSPC, errUnavailable},
+}
+
+// answerFor tells how the client is told of err.
+func answerFor(err error) *answer {
+	if a := (*answer)(nil); errors.As(err, &a) {
+		return a
+	}
+	if v := (*catalog.ValidationError)(nil); errors.As(err, &v) {
+		return invalidAnswer(v)
+	}
+	for _, known := range answers {
+		if errors.Is(err, known.err) {
+			return known.answer
+		}
+	}
+	return errInternal
+}
+
+func invalidAnswer(v *catalog.ValidationError) *answer {
+	code := v.Code()
+	if code == catalog.CodePayloadTooLarge {
+		return tooLarge(v.Fields[0].Message)
+	}
+	message := "the request has several faults: see details"
+	if len(v.Fields) == 1 {
+		message = v.Fields[0].Message
+		if v.Fields[0].Path != "" {
+			message = v.Fields[0].Path + ": " + message
+		}
+	}
+	return &answer{status: http.StatusBadRequest, code: string(code), message: message, details: v.Fields}
+}
+
+// WriteError answers a request with err in the standard form, whatever it is:
+// an error of [Handler.ReadProduct], of the catalog, or of an authenticator,
+// or, as an internal error whose text goes to the log alone, any other. Nothing
+// may have been written to w before.
+func (h *Handler) WriteError(w http.ResponseWriter, r *http.Request, err error) {
+	a := answerFor(err)
+	switch {
+	case a.status < http.StatusInternalServerError:
+	case isLeaving(r, err):
+		h.options.Logger.DebugContext(r.Context(), "the client left", "method", r.Method, "error", err)
+	default:
+		level := slog.LevelError
+		if a.status == http.StatusServiceUnavailable {
+			level = slog.LevelWarn
+		}
+		h.options.Logger.Log(r.Context(), level, "request failed", "method", r.Method, "status", a.status, "error", err)
+	}
+	header := w.Header()
+	switch a.status {
+	case http.StatusUnauthorized:
+		header.Set("WWW-Authenticate", h.options.Challenge)
+	case http.StatusServiceUnavailable:
+		if a != errUnknown {
+			header.Set("Retry-After", "1")
+		}
+	}
+	header.Set("Cache-Control", "no-store")
+	writeJSON(w, r, a.status, a.appendJSON(nil))
+}
+
+// isLeaving tells whether err comes from nothing but the end of the request.
+func isLeaving(r *http.Request, err error) bool {
+	if auth := (*authError)(nil); errors.As(err, &auth) {
+		err = auth.cause
+	}
+	return r.Context().Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded))
+}
+
+func (a *answer) appendJSON(b []byte) []byte {
+	b = append(b, `{"code":`...)
+	b = appendString(b, a.code)
+	b = append(b, `,"message":`...)
+	b = appendString(b, a.message)
+	b = append(b, `,"status":`...)
+	b = strconv.AppendInt(b, int64(a.status), 10)
+	if a.status == http.StatusBadRequest {
+		b = append(b, `,"details":[`...)
+		for i, f := range a.details {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(b, `{"path":`...)
+			b = appendString(b, f.Path)
+			b = append(b, `,"code":`...)
+			b = appendString(b, string(f.Code))
+			b = append(b, `,"message":`...)
+			b = appendString(b, f.Message)
+			b = append(b, '}')
+		}
+		b = append(b, ']')
+	}
+	return append(b, '}')
+}
+
+// appendString quotes s; invalid UTF-8 in it becomes U+FFFD.
+func appendString(b []byte, s string) []byte {
+	b, _ = jsontext.AppendQuote(b, s)
+	return b
+}
+
+// writeJSON sends body, or just its length in answer to HEAD.
+func writeJSON(w http.ResponseWriter, r *http.Request, status int, body []byte) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		// An error here means that the client left, and nobody is to be told.
+		_, _ = w.Write(body)
+	}
+}

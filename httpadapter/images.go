@@ -1,0 +1,96 @@
+package httpadapter
+
+import (
+	"encoding/hex"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/shelflife-db/shelflife/catalog"
+)
+
+// getImage is GET /products/{externalId}/images/{order}.
+func (h *Handler) getImage(w http.ResponseWriter, r *request) error {
+	if err := h.fieldFaults(r, readConditions(r.Header).faults); err != nil {
+		return err
+	}
+	order, err := strconv.Atoi(r.order)
+	if err != nil || order < 0 || strconv.Itoa(order) != r.order {
+		return errNoImage
+	}
+	image, err := h.catalog.OpenImage(r.Context(), r.account, r.id, order)
+	if err != nil {
+		return err
+	}
+	defer image.Close()
+	info := image.Info()
+	header := w.Header()
+	header.Set("Content-Type", info.ContentType)
+	header.Set("ETag", `"`+hex.EncodeToString(info.SHA256[:])+`"`)
+	header.Set("Cache-Control", cacheControl)
+	// What was uploaded must not act as a page of this origin.
+	header.Set("Content-Security-Policy", "default-src 'none'; sandbox")
+	source := &watchedReader{ReadSeeker: image}
+	answer := &imageWriter{ResponseWriter: w}
+	http.ServeContent(answer, r.Request, "", time.Time{}, source)
+	switch {
+	case answer.refused != nil:
+		for _, name := range []string{"Content-Type", "Content-Security-Policy", "ETag", "Content-Length"} {
+			header.Del(name)
+		}
+		return answer.refused
+	case source.err != nil:
+		if errors.Is(source.err, catalog.ErrImageGone) || r.Context().Err() != nil {
+			h.options.Logger.DebugContext(r.Context(), "image cut off", "error", source.err)
+		} else {
+			h.options.Logger.ErrorContext(r.Context(), "image cut off", "error", source.err)
+		}
+		// The one way to end the answer so that the client notices: net/http
+		// takes this value as the wish to drop the connection.
+		panic(http.ErrAbortHandler)
+	}
+	return nil
+}
+
+// watchedReader remembers the error that ServeContent keeps to itself.
+type watchedReader struct {
+	io.ReadSeeker
+	err error
+}
+
+func (r *watchedReader) Read(b []byte) (int, error) {
+	n, err := r.ReadSeeker.Read(b)
+	if err != nil && err != io.EOF {
+		r.err = err
+	}
+	return n, err
+}
+
+// imageWriter holds back ServeContent's refusals, which are told in the
+// standard form instead.
+type imageWriter struct {
+	http.ResponseWriter
+	refused error
+}
+
+func (w *imageWriter) WriteHeader(status int) {
+	switch {
+	case status == http.StatusPreconditionFailed:
+		w.refused = errCondition
+	case status == http.StatusRequestedRangeNotSatisfiable:
+		w.refused = errRange
+	case status >= http.StatusBadRequest:
+		w.refused = errInternal
+	default:
+		w.ResponseWriter.WriteHeader(status)
+	}
+}
+
+func (w *imageWriter) Write(b []byte) (int, error) {
+	if w.refused != nil {
+		return len(b), nil
+	}
+	return w.ResponseWriter.Write(b)
+}

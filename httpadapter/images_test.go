@@ -1,0 +1,103 @@
+package httpadapter_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/backend/memory"
+)
+
+func TestGetImage(t *testing.T) {
+	// contract 6: 200/206/304, stored kind as Content-Type, ETag, ranges,
+	// nosniff, sandboxing CSP.
+	e := newEnv(t, setup{})
+	content := picture(t, 300<<10)
+	e.post("/products", newForm().file("f", content).
+		data(`{"externalId":"a","images":[{"source":{"url":"https://a.example/x"}},{"source":{"fileKey":"f"}}]}`)).ok(201)
+	const target = "/products/a/images/1"
+	r := e.get(target).ok(200)
+	require.True(t, bytes.Equal(content, r.body))
+	sum := sha256.Sum256(content)
+	etag := `"` + hex.EncodeToString(sum[:]) + `"`
+	for name, want := range map[string]string{
+		"Content-Type": "image/png", "ETag": etag, "Accept-Ranges": "bytes", "X-Content-Type-Options": "nosniff",
+		"Content-Security-Policy": "default-src 'none'; sandbox", "Cache-Control": "private, no-cache",
+	} {
+		require.Equal(t, want, r.header.Get(name), name)
+	}
+	r = e.get(target, "Range", "bytes=100-199").ok(206)
+	require.Equal(t, content[100:200], r.body)
+	require.Regexp(t, `^bytes 100-199/\d+$`, r.header.Get("Content-Range"))
+	require.Equal(t, content[len(content)-5:], e.get(target, "Range", "bytes=-5").ok(206).body)
+	require.Contains(t, e.get(target, "Range", "bytes=0-1,5-6").ok(206).header.Get("Content-Type"), "multipart/byteranges")
+	require.Len(t, e.get(target, "Range", "bytes=0-9", "If-Range", etag).ok(206).body, 10)
+	require.Len(t, e.get(target, "Range", "bytes=0-9", "If-Range", `"x"`).ok(200).body, len(content))
+	r = e.get(target, "Range", "bytes=99999999-").fails(416, "RANGE_NOT_SATISFIABLE")
+	require.Regexp(t, `^bytes \*/\d+$`, r.header.Get("Content-Range"))
+	require.Empty(t, e.get(target, "If-None-Match", etag).ok(304).body)
+	e.get(target, "If-None-Match", `"x"`).ok(200)
+	e.get(target, "If-Match", `"x"`).fails(412, "PRECONDITION_FAILED")
+	e.get(target, "If-Match", etag).ok(200)
+	e.get(target, "If-Match", "x").fails(400, "VALIDATION_FAILED", "If-Match")
+
+	for _, order := range []string{"0", "2", "01", "+1", "-1", "1.0", "x", "%31%20", "99999999999999999999"} {
+		e.get("/products/a/images/"+order).fails(404, "IMAGE_NOT_FOUND")
+	}
+	e.get("/products/a/images/%31").ok(200)
+	e.get("/products/nobody/images/0").fails(404, "PRODUCT_NOT_FOUND")
+	e.get("/products/a/images").fails(404, "NOT_FOUND")
+	e.get("/products/a/images/").fails(404, "NOT_FOUND")
+	e.get(target, "X-API-Key", "key-b").fails(404, "PRODUCT_NOT_FOUND")
+}
+
+// breaking is a backend whose reads fail from some point on.
+type breaking struct {
+	*memory.Store
+	getsLeft int
+}
+
+func (b *breaking) Get(ctx context.Context, key []byte, fn func([]byte) error) (bool, error) {
+	if b.getsLeft--; b.getsLeft < 0 {
+		return false, errors.New("the disk is gone")
+	}
+	return b.Store.Get(ctx, key, fn)
+}
+
+var _ backend.Backend = (*breaking)(nil)
+
+func TestImageCutOff(t *testing.T) {
+	// contract 5: an open image fails with an error, never with other bytes,
+	// so the answer must not look as if it were whole.
+	b := &breaking{Store: memory.New(nil), getsLeft: 1 << 30}
+	e := newEnv(t, setup{backend: b})
+	content := picture(t, 5<<20)
+	e.post("/products", newForm().file("f", content).data(fileBody("a", "f"))).ok(201)
+	e.get("/products/a").ok(200)
+	b.getsLeft = 3
+	req, err := http.NewRequest(http.MethodGet, e.server.URL+"/products/a/images/0", nil)
+	require.NoError(t, err)
+	req.Header.Set("X-API-Key", "key-a")
+	resp, err := e.server.Client().Do(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	require.Equal(t, 200, resp.StatusCode)
+	got, err := io.ReadAll(resp.Body)
+	require.Error(t, err)
+	require.Less(t, len(got), len(content))
+	require.Contains(t, e.log.String(), "the disk is gone")
+
+	// The same where the length that gives it away is not sent.
+	b.getsLeft = 3
+	req.URL.Host, req.URL.Scheme = "", ""
+	require.PanicsWithValue(t, http.ErrAbortHandler, func() { e.handler.ServeHTTP(httptest.NewRecorder(), req) })
+}

@@ -1,0 +1,117 @@
+package httpadapter
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// request is a request whose sender and target are known.
+type request struct {
+	*http.Request
+	account string
+	id      string // external ID in the path, unescaped
+	order   string // image position in the path, unescaped
+}
+
+// endpoint is what the handler offers at one path.
+type endpoint struct {
+	allow string
+	get   func(h *Handler, w http.ResponseWriter, r *request) error // HEAD too
+	post  func(h *Handler, w http.ResponseWriter, r *request) error
+	del   func(h *Handler, w http.ResponseWriter, r *request) error
+}
+
+var (
+	productsEndpoint = &endpoint{allow: "GET, HEAD, POST", get: (*Handler).listProducts, post: (*Handler).upsertProduct}
+	productEndpoint  = &endpoint{allow: "DELETE, GET, HEAD", get: (*Handler).getProduct, del: (*Handler).deleteProduct}
+	useEndpoint      = &endpoint{allow: "POST", post: (*Handler).useProduct}
+	imageEndpoint    = &endpoint{allow: "GET, HEAD", get: (*Handler).getImage}
+	usesEndpoint     = &endpoint{allow: "POST", post: (*Handler).resolveUse}
+)
+
+func (h *Handler) route(w http.ResponseWriter, r *http.Request, account string) error {
+	req := &request{Request: r, account: account}
+	e := req.find(strings.TrimPrefix(r.URL.EscapedPath(), "/"))
+	if e == nil {
+		return errNoSuchPath
+	}
+	serve := e.post
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+		serve = e.get
+	case http.MethodDelete:
+		serve = e.del
+	case http.MethodPost:
+	default:
+		serve = nil
+	}
+	if serve == nil {
+		w.Header().Set("Allow", e.allow)
+		return errMethod
+	}
+	return serve(h, w, req)
+}
+
+// find matches an escaped path without its leading slash; nil if nothing is
+// there. Cutting it up before unescaping is what lets an ID hold slashes.
+func (r *request) find(path string) *endpoint {
+	var parts [4]string
+	n := 0
+	for segment := range strings.SplitSeq(path, "/") {
+		text, err := url.PathUnescape(segment)
+		if err != nil || text == "" || n == len(parts) {
+			return nil
+		}
+		parts[n] = text
+		n++
+	}
+	switch {
+	case n == 1 && parts[0] == "uses":
+		return usesEndpoint
+	case n == 0 || parts[0] != "products":
+		return nil
+	case n == 1:
+		return productsEndpoint
+	}
+	r.id = parts[1]
+	switch {
+	case n == 2:
+		return productEndpoint
+	case n == 3 && parts[2] == "use":
+		return useEndpoint
+	case n == 4 && parts[2] == "images":
+		r.order = parts[3]
+		return imageEndpoint
+	}
+	return nil
+}
+
+// mountPath returns the escaped path under which the client sees what this
+// handler sees at "/", without a slash at its end. Where the path was rewritten
+// by something else than the removal of a prefix it can't be known and is
+// taken to be the root.
+func (r *request) mountPath() string {
+	asked, _, _ := strings.Cut(r.RequestURI, "?")
+	if !strings.HasPrefix(asked, "/") {
+		u, err := url.ParseRequestURI(asked) // the absolute form, as sent to a proxy
+		if err != nil {
+			return ""
+		}
+		asked = u.EscapedPath()
+	}
+	seen := r.URL.EscapedPath()
+	if !strings.HasPrefix(seen, "/") {
+		seen = "/" + seen
+	}
+	mount, ok := strings.CutSuffix(asked, seen)
+	if !ok {
+		return ""
+	}
+	return mount
+}
+
+// productPath returns the path of a product as the client sees it.
+func (r *request) productPath(id string) string {
+	return r.mountPath() + "/products/" + url.PathEscape(id)
+}

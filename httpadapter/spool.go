@@ -1,0 +1,112 @@
+package httpadapter
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+)
+
+// spoolMemory is how many bytes of the files of one request are kept in
+// memory.
+const spoolMemory = 256 << 10
+
+// spool keeps the files of one request: the first small ones in memory, the
+// others one after the other in a single temporary file. It is written by one
+// goroutine; what it stored may be read by several.
+type spool struct {
+	dir  string
+	free int // of spoolMemory
+	file *os.File
+	size int64 // of file
+	// named tells that the file could not be removed while open.
+	named bool
+}
+
+func newSpool(dir string) *spool { return &spool{dir: dir, free: spoolMemory} }
+
+// section is one stored file. It is valid until its spool is closed.
+type section struct {
+	io.ReaderAt
+	size int64
+}
+
+// add stores what r holds. More than limit bytes are an error that says so to
+// the client; an error that is not r's is a *spoolError.
+func (s *spool) add(r io.Reader, limit int64) (section, error) {
+	var small bytes.Buffer
+	n, err := io.CopyN(&small, r, min(int64(s.free), limit)+1)
+	switch {
+	case err != nil && err != io.EOF:
+		return section{}, err
+	case err == io.EOF:
+		s.free -= int(n)
+		return section{bytes.NewReader(small.Bytes()), n}, nil
+	}
+	start := s.size
+	if _, err := s.Write(small.Bytes()); err != nil {
+		return section{}, err
+	}
+	if _, err := io.Copy(s, io.LimitReader(r, limit+1-n)); err != nil {
+		return section{}, err
+	}
+	size := s.size - start
+	if size > limit {
+		return section{}, errFileTooLarge
+	}
+	return section{io.NewSectionReader(s.file, start, size), size}, nil
+}
+
+var errFileTooLarge = tooLarge("a file is too large")
+
+// Write appends to the temporary file, making it at the first call.
+func (s *spool) Write(b []byte) (int, error) {
+	if s.file == nil {
+		if err := s.open(); err != nil {
+			return 0, &spoolError{err}
+		}
+	}
+	n, err := s.file.WriteAt(b, s.size)
+	s.size += int64(n)
+	if err != nil {
+		return n, &spoolError{err}
+	}
+	return n, nil
+}
+
+// open makes the temporary file and removes its name at once, so that nothing
+// is left behind even if the process dies.
+func (s *spool) open() error {
+	f, err := os.CreateTemp(s.dir, "shelflife-upload-*")
+	if err != nil {
+		return err
+	}
+	s.file = f
+	s.named = os.Remove(f.Name()) != nil
+	return nil
+}
+
+// Close gives back memory and disk. Readers of the temporary file fail from
+// now on. Calling it again does nothing.
+func (s *spool) Close() error {
+	if s.file == nil {
+		return nil
+	}
+	f := s.file
+	s.file = nil
+	err := f.Close()
+	if s.named {
+		err = errors.Join(err, os.Remove(f.Name()))
+	}
+	if err != nil {
+		return &spoolError{err}
+	}
+	return nil
+}
+
+// spoolError says that files could not be kept: never the client's fault.
+type spoolError struct{ cause error }
+
+func (e *spoolError) Error() string { return "httpadapter: keeping uploaded files: " + e.cause.Error() }
+
+func (e *spoolError) Unwrap() error { return e.cause }

@@ -1,0 +1,76 @@
+package httpadapter_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestUsesPlain(t *testing.T) {
+	// contract 6: {externalId} alone is a use; names that are not known do not
+	// make it anything else.
+	e := newEnv(t, setup{})
+	e.create("a")
+	e.clock.Advance(time.Second)
+	for _, body := range []string{`{"externalId":"a"}`, `{"externalId":"a","later":1,"listed":false}`} {
+		r := e.post("/uses", body).ok(200)
+		require.Equal(t, "2026-05-13T10:00:01.000Z", r.product()["lastUsedAt"])
+		require.Equal(t, true, r.product()["listed"])
+		require.NotEmpty(t, r.etag())
+	}
+	e.post("/uses", `{"externalId":"nobody"}`).fails(404, "PRODUCT_NOT_FOUND")
+	e.post("/uses", `{"externalId":".."}`).fails(400, "VALIDATION_FAILED", "externalId")
+}
+
+func TestUsesInline(t *testing.T) {
+	// contract 3, 6: with at least one settable field it is an inline upsert
+	// and a use; 201 when it created.
+	e := newEnv(t, setup{})
+	r := e.post("/uses", productBody("a")).ok(201)
+	require.Equal(t, "/products/a", r.header.Get("Location"))
+	p := r.product()
+	require.Equal(t, 15.0, p["validForDays"])
+	require.Equal(t, false, p["listed"])
+	require.Equal(t, "2026-05-13T10:00:00.000Z", p["lastUsedAt"])
+
+	e.clock.Advance(time.Minute)
+	r = e.post("/uses", `{"externalId":"a","title":"x"}`).ok(200)
+	require.Equal(t, "x", r.product()["title"])
+	require.Equal(t, "2026-05-13T10:01:00.000Z", r.product()["updatedAt"])
+	e.clock.Advance(time.Minute)
+	r = e.post("/uses", `{"externalId":"a","title":"x"}`).ok(200)
+	require.Equal(t, "2026-05-13T10:01:00.000Z", r.product()["updatedAt"], "no effective change: a plain use")
+	require.Equal(t, "2026-05-13T10:02:00.000Z", r.product()["lastUsedAt"])
+
+	require.Contains(t, string(e.get("/products").body), `"count":0}`)
+	r = e.post("/products", `{"externalId":"a"}`).ok(200)
+	require.Equal(t, true, r.product()["listed"], "an explicit upsert lists")
+	require.Equal(t, 15.0, r.product()["validForDays"], "and keeps the lifetime")
+}
+
+func TestUsesOneShot(t *testing.T) {
+	// contract 3, 6: externalId absent is a one-shot: 7 days, never listed.
+	e := newEnv(t, setup{})
+	r := e.post("/uses", `{"images":[{"source":{"url":"https://a.example/x"}}]}`).ok(201)
+	p := r.product()
+	id := p["externalId"].(string)
+	require.True(t, strings.HasPrefix(id, "_anon_"))
+	require.Equal(t, "/products/"+id, r.header.Get("Location"))
+	require.Equal(t, 7.0, p["validForDays"])
+	require.Equal(t, false, p["listed"])
+	require.Equal(t, r.body, e.get("/products/"+id).ok(200).body, "contract 5: get returns one-shots too")
+	require.Equal(t, false, e.post("/products", `{"externalId":"`+id+`","title":"x"}`).ok(200).product()["listed"])
+	require.Contains(t, string(e.get("/products?unlisted=true").body), `"count":1}`)
+	other := e.post("/uses", `{"images":[{"source":{"url":"https://a.example/x"}}]}`).ok(201)
+	require.NotEqual(t, id, other.product()["externalId"])
+}
+
+func TestUsesMultipart(t *testing.T) {
+	e := newEnv(t, setup{})
+	body := newForm().file("f", picture(t, 0)).data(`{"images":[{"source":{"fileKey":"f"}}]}`)
+	r := e.post("/uses", body).ok(201)
+	id := r.product()["externalId"].(string)
+	require.Equal(t, picture(t, 0), e.get(path(id, "images", "0")).ok(200).body)
+}
