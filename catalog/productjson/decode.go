@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -43,11 +44,11 @@ type Options struct {
 // one of Options.Files.
 func Decode(data []byte, o Options) (*Upsert, error) {
 	o.Limits = o.Limits.WithDefaults()
-	root, isObject, err := parseRoot(data)
+	d := &decoder{options: o, upsert: &Upsert{order: make(map[string]int)}, depth: 1}
+	root, isObject, err := d.parser.root(data)
 	if err != nil {
 		return nil, err
 	}
-	d := &decoder{options: o, upsert: &Upsert{order: make(map[string]int)}, depth: 1}
 	if !isObject {
 		d.fault("", catalog.CodeValidationFailed, "must be a JSON object")
 		return d.upsert, nil
@@ -68,6 +69,7 @@ func Decode(data []byte, o Options) (*Upsert, error) {
 type decoder struct {
 	options Options
 	upsert  *Upsert
+	parser  parser
 	depth   int // how many levels enclose the upsert's members
 	files   map[string]file
 }
@@ -117,11 +119,7 @@ func (d *decoder) member(root []member) ([]member, error) {
 		return nil, nil
 	}
 	d.depth++
-	spec, err := parseObject(root[i].value)
-	if err == nil && spec == nil {
-		spec = []member{}
-	}
-	return spec, err
+	return d.parser.object(root[i].value)
 }
 
 func (d *decoder) decode(spec []member) error {
@@ -246,25 +244,24 @@ func (d *decoder) images(m *member, one func(path string, value jsontext.Value) 
 		d.wrongType(m.name, "a list")
 		return nil
 	}
-	list := []catalog.NewImage{}
-	var failed error
 	limit := d.options.Limits.Images
-	err := parseArray(m.value, func(i int, value jsontext.Value) bool {
-		if i == limit {
-			d.fault(m.name, catalog.CodeValidationFailed, "must hold at most %d images", limit)
-			return false
-		}
-		image, form, err := one(fmt.Sprintf("%s.%d", m.name, i), value)
+	elements, more, err := d.parser.array(m.value, limit)
+	if err != nil {
+		return err
+	}
+	if more {
+		d.fault(m.name, catalog.CodeValidationFailed, "must hold at most %d images", limit)
+	}
+	list := make([]catalog.NewImage, len(elements))
+	d.upsert.forms = make([]entryForm, len(elements))
+	for i, value := range elements {
+		list[i], d.upsert.forms[i], err = one(m.name+"."+strconv.Itoa(i), value)
 		if err != nil {
-			failed = err
-			return false
+			return err
 		}
-		list = append(list, image)
-		d.upsert.forms = append(d.upsert.forms, form)
-		return true
-	})
+	}
 	d.upsert.Patch.Images = catalog.Set(list)
-	return errors.Join(failed, err)
+	return nil
 }
 
 // noSource stands in for the source of an image that is faulty already, so
@@ -293,7 +290,7 @@ func (d *decoder) image(path string, value jsontext.Value) (out catalog.NewImage
 		d.wrongType(path, "an object")
 		return out, formAmbiguous, nil
 	}
-	members, err := parseObject(value)
+	members, err := d.parser.object(value)
 	if err != nil {
 		return out, formAmbiguous, err
 	}
@@ -347,7 +344,7 @@ func (d *decoder) source(path string, value jsontext.Value, out *catalog.NewImag
 		d.wrongType(path, "an object")
 		return nil
 	}
-	members, err := parseObject(value)
+	members, err := d.parser.object(value)
 	if err != nil {
 		return err
 	}

@@ -23,18 +23,32 @@ type member struct {
 
 func (m member) isNull() bool { return m.value.Kind() == 'n' }
 
-// parseRoot reads the whole text strictly. If it is JSON but not an object,
+// parser reads one value at a time, to spare the making of decoders.
+type parser struct {
+	dec  jsontext.Decoder
+	buf  bytes.Buffer
+	data []byte // what dec reads
+}
+
+// begin prepares for reading data.
+func (p *parser) begin(data []byte, o ...jsontext.Options) {
+	p.data = data
+	p.buf = *bytes.NewBuffer(data)
+	p.dec.Reset(&p.buf, o...)
+}
+
+// root reads the whole text strictly. If it is JSON but not an object,
 // isObject is false. An error is a *catalog.ValidationError with one fault.
-func parseRoot(data []byte) (members []member, isObject bool, err error) {
-	dec := jsontext.NewDecoder(bytes.NewBuffer(data))
-	if dec.PeekKind() == '{' {
+func (p *parser) root(data []byte) (members []member, isObject bool, err error) {
+	p.begin(data)
+	if p.dec.PeekKind() == '{' {
 		isObject = true
-		members, err = readObject(dec, data)
+		members, err = p.members()
 	} else {
-		_, err = dec.ReadValue()
+		_, err = p.dec.ReadValue()
 	}
 	if err == nil {
-		_, err = dec.ReadToken()
+		_, err = p.dec.ReadToken()
 		if err == io.EOF {
 			return members, isObject, nil
 		}
@@ -47,61 +61,61 @@ func parseRoot(data []byte) (members []member, isObject bool, err error) {
 
 var errTrailing = errors.New("something follows the value")
 
-// parseObject reads an object that is known to be valid.
-func parseObject(raw []byte) ([]member, error) {
-	return readObject(jsontext.NewDecoder(bytes.NewBuffer(raw), jsontext.AllowDuplicateNames(true)), raw)
+// object reads an object that is known to be valid.
+func (p *parser) object(raw []byte) ([]member, error) {
+	p.begin(raw, jsontext.AllowDuplicateNames(true))
+	return p.members()
 }
 
-// readObject reads an object from the decoder of data. The values are parts
-// of data.
-func readObject(dec *jsontext.Decoder, data []byte) ([]member, error) {
-	if _, err := dec.ReadToken(); err != nil {
+func (p *parser) members() ([]member, error) {
+	if _, err := p.dec.ReadToken(); err != nil {
 		return nil, err
 	}
-	var members []member
-	for dec.PeekKind() != '}' {
-		name, err := dec.ReadToken()
+	members := make([]member, 0, 8)
+	for p.dec.PeekKind() != '}' {
+		name, err := p.dec.ReadToken()
 		if err != nil {
 			return nil, err
 		}
 		m := member{name: name.String()}
-		if m.value, err = readValue(dec, data); err != nil {
+		if m.value, err = p.value(); err != nil {
 			return nil, err
 		}
 		members = append(members, m)
 	}
-	_, err := dec.ReadToken()
+	_, err := p.dec.ReadToken()
 	return members, err
 }
 
-// parseArray calls fn with the elements of an array that is known to be valid,
-// until fn returns false.
-func parseArray(raw []byte, fn func(i int, value jsontext.Value) bool) error {
-	dec := jsontext.NewDecoder(bytes.NewBuffer(raw), jsontext.AllowDuplicateNames(true))
-	if _, err := dec.ReadToken(); err != nil {
-		return err
+// array returns the first elements of an array that is known to be valid, at
+// most limit of them, and whether there are more.
+func (p *parser) array(raw []byte, limit int) (elements []jsontext.Value, more bool, err error) {
+	p.begin(raw, jsontext.AllowDuplicateNames(true))
+	if _, err := p.dec.ReadToken(); err != nil {
+		return nil, false, err
 	}
-	for i := 0; dec.PeekKind() != ']'; i++ {
-		value, err := readValue(dec, raw)
+	for p.dec.PeekKind() != ']' {
+		if len(elements) == limit {
+			return elements, true, nil
+		}
+		value, err := p.value()
 		if err != nil {
-			return err
+			return nil, false, err
 		}
-		if !fn(i, value) {
-			return nil
-		}
+		elements = append(elements, value)
 	}
-	return nil
+	return elements, false, nil
 }
 
-// readValue returns the next value as a part of data, unlike the decoder,
+// value returns the next value as a part of the data, unlike the decoder,
 // whose values live until the next call.
-func readValue(dec *jsontext.Decoder, data []byte) (jsontext.Value, error) {
-	value, err := dec.ReadValue()
+func (p *parser) value() (jsontext.Value, error) {
+	value, err := p.dec.ReadValue()
 	if err != nil {
 		return nil, err
 	}
-	end := dec.InputOffset()
-	return data[end-int64(len(value)) : end : end], nil
+	end := p.dec.InputOffset()
+	return p.data[end-int64(len(value)) : end : end], nil
 }
 
 // unquote decodes a string that is known to be valid.

@@ -150,16 +150,12 @@ func (u *Upsert) bodyPath(path string) string {
 		return "imageUrls." + index
 	}
 	entry := "images." + index
-	leaf, inSource := strings.CutPrefix(field, "source.")
+	leaf, ok := strings.CutPrefix(field, "source.")
 	switch {
-	case field != "source" && !inSource:
-		return path
-	case u.forms[n] == formReturned:
+	case ok && u.forms[n] == formReturned:
 		return entry + ".sourceUrl"
-	case u.forms[n] == formFlat && inSource:
+	case ok && u.forms[n] == formFlat:
 		return entry + "." + leaf
-	case u.forms[n] == formFlat:
-		return entry
 	}
 	return path
 }
