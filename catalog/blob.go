@@ -24,13 +24,16 @@ type incomingBlob struct {
 }
 
 // checkClaims returns the incoming blobs that next refers to and the old state
-// did not, and checks that they can be had.
+// of the same product did not, and checks that they can be had.
 func (t *tx) checkClaims(f *found, next *encoding.Record, incoming []*incomingBlob) ([]*incomingBlob, error) {
 	var claims []*incomingBlob
 	faults := new(ValidationError)
+	holds := func(b *incomingBlob) bool {
+		return f.stored != nil && f.stored.Incarnation == next.Incarnation && indexOfBlob(f.stored.Images, b.id) >= 0
+	}
 	for _, b := range incoming {
 		b.claimed = false
-		if next == nil || indexOfBlob(next.Images, b.id) < 0 || f.stored != nil && indexOfBlob(f.stored.Images, b.id) >= 0 {
+		if next == nil || indexOfBlob(next.Images, b.id) < 0 || holds(b) {
 			continue
 		}
 		claims = append(claims, b)

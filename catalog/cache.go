@@ -21,8 +21,9 @@ type productKey struct {
 // the product's scope, marks the key before it changes anything, which takes
 // the entry out and keeps readers from filling it; puts the new record when it
 // is visible; and unmarks the key when the Update has ended. A reader fills
-// only what it read while nobody had the key marked. This needs a backend on
-// which nobody else writes.
+// only what it read while nobody had the key marked. So whoever holds the scope
+// may take an entry in place of a read. This needs a backend on which nobody
+// else writes.
 type recordCache struct {
 	entries *otter.Cache[productKey, *encoding.Record]
 	seed    maphash.Seed
@@ -87,13 +88,13 @@ func (c *recordCache) fill(k productKey, t fillToken, r *encoding.Record) {
 
 // mark takes the entry of k out, if there is one, and keeps readers from
 // filling it until unmark. The caller holds the scope of k.
-func (c *recordCache) mark(k productKey) (r *encoding.Record, ok bool) {
+func (c *recordCache) mark(k productKey) {
 	s := c.stripe(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.marks++
 	s.epoch++
-	return c.entries.Invalidate(k)
+	c.entries.Invalidate(k)
 }
 
 // put keeps r, which is visible now. The caller has k marked.

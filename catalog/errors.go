@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -154,7 +153,6 @@ func wrap(op, id string, err error) error {
 	}
 	e := &opError{op: op, id: id, cause: err}
 	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 	case errors.Is(err, backend.ErrUnknownOutcome):
 		e.class = ErrUnknownOutcome
 	case errors.Is(err, backend.ErrClosed):

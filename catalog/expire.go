@@ -123,9 +123,6 @@ func (x expirer) Expire(ctx context.Context, due []ttl.Entry) (done int, err err
 	}
 	o := c.updateOptions()
 	o.Reclaim = true
-	if c.opts.OnExpire != nil {
-		o.Buffered = false // what was reported as expired must not come back
-	}
 	horizon := c.sweeper.Horizon()
 	err = c.update(ctx, scopes, o, func(t *tx) error {
 		for _, e := range entries {
@@ -211,4 +208,3 @@ func (c *Catalog) addToIndex(e ttl.Entry) {
 		c.sweeper.Wake()
 	}
 }
-

@@ -254,8 +254,8 @@ func (l *lister) scan(ctx context.Context, r backend.Range, yield func(*encoding
 
 // live returns what a reader may see of r, nil if it has expired.
 func (l *lister) live(ctx context.Context, r *encoding.Record) (*encoding.Record, error) {
+	now := l.c.now.Now() // before the overlay is looked at: see useOverlay.add
 	used := l.c.uses.fold(r)
-	now := l.c.now.Now()
 	switch {
 	case isLive(used, now):
 		return used, nil
@@ -265,10 +265,10 @@ func (l *lister) live(ctx context.Context, r *encoding.Record) (*encoding.Record
 	// It expired after the scan began, unless a use that went past the overlay
 	// has renewed it since.
 	current, err := l.c.read(ctx, productKey{r.Account, r.ID})
-	if err != nil || current == nil || current.Incarnation != r.Incarnation || !isLive(current, now) {
+	if err != nil || current == nil || current.Incarnation != r.Incarnation {
 		return nil, err
 	}
-	if !current.Listed && !l.unlisted {
+	if current = l.c.uses.fold(current); !isLive(current, now) || !current.Listed && !l.unlisted {
 		return nil, nil
 	}
 	return current, nil

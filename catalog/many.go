@@ -156,4 +156,3 @@ func (in *intake) size() int {
 	}
 	return n
 }
-

@@ -92,36 +92,37 @@ func (u pendingUse) on(r *encoding.Record) *encoding.Record {
 }
 
 // add records a use. It reports false where the use must go into the record
-// itself: the overlay is full, or holds a use of another product that had the
-// ID.
-func (o *useOverlay) add(k productKey, incarnation uint64, at int64) bool {
+// itself: the overlay is full, holds a use of another product that had the ID,
+// or inTime says no.
+//
+// inTime is asked under the stripe's lock and after the count says that there
+// is an entry. Readers take the time before they look here. So one that found
+// nothing here took a time at which inTime would still have said yes, or it
+// does say no: a product that a reader saw expire stays expired.
+func (o *useOverlay) add(k productKey, incarnation uint64, at int64, inTime func() bool) bool {
 	s := o.stripe(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	u, ok := s.uses[k]
-	switch {
-	case ok && u.incarnation != incarnation:
+	if ok && u.incarnation != incarnation {
 		return false
-	case !ok && o.count.Load() >= o.capacity:
-		return false
-	case !ok:
-		o.count.Add(1)
+	}
+	if !ok {
+		if o.count.Add(1) > o.capacity {
+			o.count.Add(-1)
+			return false
+		}
 		u = pendingUse{incarnation: incarnation}
+	}
+	if !inTime() {
+		if !ok {
+			o.count.Add(-1)
+		}
+		return false
 	}
 	u.at = max(u.at, at)
 	s.uses[k] = u
 	return true
-}
-
-// drop forgets the use of a product that was removed.
-func (o *useOverlay) drop(k productKey) {
-	s := o.stripe(k)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, ok := s.uses[k]; ok {
-		delete(s.uses, k)
-		o.count.Add(-1)
-	}
 }
 
 // begin starts a round and returns what it has to fold.
@@ -193,4 +194,3 @@ func (o *useOverlay) pin() (unpin func()) {
 func (o *useOverlay) stripe(k productKey) *overlayStripe {
 	return &o.stripes[maphash.Comparable(o.seed, k)%overlayStripes]
 }
-

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -131,21 +130,27 @@ func ETagVersion(etag string) (v Version, ok bool) {
 		return Version{}, false
 	}
 	for _, p := range parts[2:] {
-		if _, err := strconv.ParseInt(p, 36, 64); err != nil {
+		if ms, err := strconv.ParseInt(p, 36, 64); err != nil || strconv.FormatInt(ms, 36) != p {
 			return Version{}, false
 		}
 	}
 	return ParseVersion(parts[0])
 }
 
-// newProduct makes the caller's own copy of r.
+// newProduct makes the caller's own copy of r. Strings may be shared, they
+// can't be changed; the raw JSON is copied into one piece of memory.
 func newProduct(r *encoding.Record) *Product {
+	size := len(r.Metadata)
+	for i := range r.Images {
+		size += len(r.Images[i].Classifications)
+	}
+	raw := make(rawCopies, 0, size)
 	p := &Product{
 		ExternalID:   r.ID,
 		Title:        r.Title,
 		Description:  r.Description,
 		Images:       make([]Image, len(r.Images)),
-		Metadata:     slices.Clone(r.Metadata),
+		Metadata:     raw.copy(r.Metadata),
 		ValidForDays: r.ValidForDays,
 		Listed:       r.Listed,
 		LastUsedAt:   timeOf(r.LastUsedAt),
@@ -159,7 +164,7 @@ func newProduct(r *encoding.Record) *Product {
 		p.Images[i] = Image{
 			SourceURL:       img.URL,
 			Order:           i,
-			Classifications: slices.Clone(img.Classifications),
+			Classifications: raw.copy(img.Classifications),
 			ContentType:     img.ContentType,
 			Size:            img.Size,
 			Width:           img.Width,
@@ -170,6 +175,20 @@ func newProduct(r *encoding.Record) *Product {
 		}
 	}
 	return p
+}
+
+// rawCopies is memory for copies of raw JSON. Its capacity is that of all
+// copies together.
+type rawCopies []byte
+
+// copy returns a copy of raw that can't grow into its neighbour, nil of nil.
+func (c *rawCopies) copy(raw []byte) json.RawMessage {
+	if raw == nil {
+		return nil
+	}
+	begin := len(*c)
+	*c = append(*c, raw...)
+	return json.RawMessage((*c)[begin:len(*c):len(*c)])
 }
 
 // timeOf and millisOf translate between Unix milliseconds and time.Time;

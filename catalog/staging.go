@@ -104,7 +104,11 @@ func (c *Catalog) receive(ctx context.Context, account, id string, p Patch) (*in
 // receiveUploads takes in each upload once. After a fault it only looks for
 // more of them.
 func (c *Catalog) receiveUploads(ctx context.Context, faults *ValidationError, in *intake, images []NewImage) error {
-	received := make(map[*Upload]*incomingBlob)
+	type receipt struct {
+		blob  *incomingBlob
+		fault *ValidationError
+	}
+	received := make(map[*Upload]receipt)
 	budget := inlineBudget
 	for i := range images {
 		up := images[i].Upload
@@ -112,30 +116,49 @@ func (c *Catalog) receiveUploads(ctx context.Context, faults *ValidationError, i
 			continue
 		}
 		path := fmt.Sprintf("images.%d.source.fileKey", i)
-		b, ok := received[up]
+		got, ok := received[up]
 		if !ok {
 			var err error
 			if len(faults.Fields) == 0 {
-				b, err = c.receiveBlob(ctx, in.account, up.r, budget, backend.UpdateOptions{Buffered: true})
+				got.blob, err = c.receiveBlob(ctx, in.account, up.r, budget, backend.UpdateOptions{Buffered: true})
 			} else {
-				err = c.InspectUpload(up.r)
+				err = c.checkUpload(up.r)
 			}
-			if bad := (*ValidationError)(nil); errors.As(err, &bad) {
-				faults.add(path, bad.Code(), "%s", bad.Fields[0].Message)
-			} else if err != nil {
+			if err != nil && !errors.As(err, &got.fault) {
 				return err
 			}
-			received[up] = b
-			if b != nil {
+			received[up] = got
+			if b := got.blob; b != nil {
 				b.path = path
 				b.ours = b.data == nil
 				budget -= len(b.data)
 				in.blobs = append(in.blobs, b)
 			}
 		}
-		in.patch.images[i].blob = b
+		if got.fault != nil {
+			faults.add(path, got.fault.Code(), "%s", got.fault.Fields[0].Message)
+		}
+		in.patch.images[i].blob = got.blob
 	}
 	return nil
+}
+
+// checkUpload reads an image as receiveBlob does and returns the same faults,
+// but keeps nothing.
+func (c *Catalog) checkUpload(r io.Reader) error {
+	limited := &io.LimitedReader{R: r, N: c.limits.ImageBytes + 1}
+	err := c.InspectUpload(limited)
+	if err == nil {
+		_, err = io.Copy(io.Discard, limited)
+	}
+	if limited.N <= 0 {
+		return c.imageTooLarge()
+	}
+	return err
+}
+
+func (c *Catalog) imageTooLarge() error {
+	return invalid("", CodePayloadTooLarge, "an image must be at most %d bytes long", c.limits.ImageBytes)
 }
 
 // findStaged looks up the staged images that the patch refers to. Whether they
@@ -223,7 +246,7 @@ func (c *Catalog) receiveBlob(ctx context.Context, account string, r io.Reader, 
 		return nil, invalid("", CodeInvalidImage, "%s", bad.Reason)
 	}
 	if errors.Is(err, errImageTooLarge) {
-		return nil, invalid("", CodePayloadTooLarge, "an image must be at most %d bytes long", c.limits.ImageBytes)
+		return nil, c.imageTooLarge()
 	}
 	return nil, err
 }

@@ -20,11 +20,10 @@ type tx struct {
 	c       *Catalog
 	scopes  []backend.Scope // declared
 	missing []backend.Scope // found to be needed
-	marked  []productKey    // in the record cache
-	cached  map[productKey]*encoding.Record
-	expired []Expired // products whose expiry this commits
-	key     []byte    // reused
-	value   []byte    // reused
+	marked  []productKey    // in the record cache: what was written
+	expired []Expired       // products whose expiry this commits
+	key     []byte          // reused
+	value   []byte          // reused
 
 	ctx context.Context // that of the callback
 	txn backend.Txn
@@ -56,8 +55,8 @@ func (c *Catalog) update(ctx context.Context, scopes []backend.Scope, o backend.
 			return err
 		})
 		t.unmark()
-		if err == nil {
-			c.hooks.add(t.expired)
+		if err == nil && len(t.expired) > 0 {
+			err = t.reportExpired(ctx, o)
 		}
 		if !errors.Is(err, errMoreScopes) {
 			return err
@@ -66,12 +65,24 @@ func (c *Catalog) update(ctx context.Context, scopes []backend.Scope, o backend.
 	}
 }
 
+// reportExpired hands what the Update expired to Options.OnExpire, when a crash
+// can't bring it back any more: it must not be reported twice.
+func (t *tx) reportExpired(ctx context.Context, o backend.UpdateOptions) error {
+	if o.Buffered {
+		if err := t.c.backend.Durable(context.WithoutCancel(ctx), t.scopes); err != nil {
+			return errors.Join(backend.ErrUnknownOutcome, err)
+		}
+	}
+	t.c.hooks.add(t.expired)
+	return nil
+}
+
 // unmark ends what the Update did to the record cache.
 func (t *tx) unmark() {
 	for _, k := range t.marked {
 		t.c.cache.unmark(k)
 	}
-	t.marked, t.cached = t.marked[:0], nil
+	t.marked = t.marked[:0]
 }
 
 // load reads a product whose scope is declared.
@@ -91,20 +102,9 @@ func (t *tx) load(account, id string) (*found, error) {
 // stored reads a record. The cache may stand in for the store: whoever changes
 // a product holds its scope and takes it out of the cache first.
 func (t *tx) stored(k productKey) (*encoding.Record, error) {
-	if t.c.cache != nil {
-		if r, ok := t.cached[k]; ok {
+	if t.c.cache != nil && !slices.Contains(t.marked, k) {
+		if r, ok := t.c.cache.get(k); ok {
 			return r, nil
-		}
-		if !slices.Contains(t.marked, k) {
-			r, ok := t.c.cache.mark(k)
-			t.marked = append(t.marked, k)
-			if ok {
-				if t.cached == nil {
-					t.cached = make(map[productKey]*encoding.Record, 1)
-				}
-				t.cached[k] = r
-				return r, nil
-			}
 		}
 	}
 	var r *encoding.Record
@@ -118,14 +118,20 @@ func (t *tx) stored(k productKey) (*encoding.Record, error) {
 
 // write replaces f.stored by next, nil to remove the product. Everything that
 // hangs on a product's state hangs here: its record, its place in the list,
-// its expiry entry, the fate of its image bytes, the index, the cache and the
-// pending uses. incoming are the blobs that next may refer to beside those of
-// the old state. A *ValidationError about one of them comes before anything is
-// written.
+// its expiry entry, the fate of its image bytes, the index and the cache. The
+// pending uses of a product that is removed stay for scans that began before;
+// they are of its incarnation only, and go when they have been folded.
+// incoming are the blobs that next may refer to beside those of the old state.
+// A *ValidationError about one of them comes before anything is written.
 func (t *tx) write(f *found, next *encoding.Record, incoming []*incomingBlob) error {
 	claims, err := t.checkClaims(f, next, incoming)
 	if err != nil {
 		return err
+	}
+	k := productKey{f.account, f.id}
+	if t.c.cache != nil && !slices.Contains(t.marked, k) {
+		t.c.cache.mark(k)
+		t.marked = append(t.marked, k)
 	}
 	if err := t.writeExpiry(f, next); err != nil {
 		return err
@@ -139,17 +145,10 @@ func (t *tx) write(f *found, next *encoding.Record, incoming []*incomingBlob) er
 	if err := t.writeRecord(f, next); err != nil {
 		return err
 	}
-	k := productKey{f.account, f.id}
-	delete(t.cached, k)
 	f.stored = next
-	t.txn.OnVisible(func() {
-		if t.c.cache != nil && next != nil {
-			t.c.cache.put(k, next)
-		}
-		if next == nil {
-			t.c.uses.drop(k)
-		}
-	})
+	if t.c.cache != nil && next != nil {
+		t.txn.OnVisible(func() { t.c.cache.put(k, next) })
+	}
 	return nil
 }
 

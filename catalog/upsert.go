@@ -70,17 +70,8 @@ func (c *Catalog) Upsert(ctx context.Context, account, externalID string, p Patc
 //
 // For all else, errors included, it is like [Catalog.Upsert].
 func (c *Catalog) UpsertInline(ctx context.Context, account, externalID string, p Patch, conds ...Condition) (Result, error) {
-	for {
-		res, err := c.upsert(ctx, inline, account, externalID, p, conds)
-		if !errors.Is(err, errPlainUse) {
-			return res, wrap("upsert inline", externalID, err)
-		}
-		product, err := c.use(ctx, account, externalID)
-		if !errors.Is(err, ErrNotFound) {
-			return Result{Product: product}, wrap("upsert inline", externalID, err)
-		}
-		// Deleted or expired in between: what is left of the patch creates.
-	}
+	res, err := c.upsert(ctx, inline, account, externalID, p, conds)
+	return res, wrap("upsert inline", externalID, err)
 }
 
 // CreateOneShot creates a product under an ID of its own, "_anon_" followed by
@@ -104,10 +95,23 @@ func (c *Catalog) upsert(ctx context.Context, w way, account, id string, p Patch
 	}
 	defer in.discard(ctx, c)
 	scopes := append(in.scopes(), productScope(account, id))
-	err = c.update(ctx, scopes, c.updateOptions(), func(t *tx) error {
-		res, err = t.upsert(w, account, id, in, conds)
-		return err
-	})
+	for {
+		err = c.update(ctx, scopes, c.updateOptions(), func(t *tx) error {
+			res, err = t.upsert(w, account, id, in, conds)
+			return err
+		})
+		if !errors.Is(err, errPlainUse) {
+			break
+		}
+		product, err := c.use(ctx, account, id)
+		if err == nil {
+			return Result{Product: product}, nil
+		}
+		if !errors.Is(err, ErrNotFound) {
+			return Result{}, err
+		}
+		// Deleted or expired in between: the same patch creates.
+	}
 	if err != nil {
 		return Result{}, err
 	}

@@ -67,13 +67,11 @@ func (c *Catalog) use(ctx context.Context, account, id string) (*Product, error)
 	if deadline != encoding.None && deadline-now <= c.useMargin() {
 		return c.useDurably(ctx, account, id)
 	}
-	if !c.uses.add(k, stored.Incarnation, now) {
+	inTime := func() bool { return deadline == encoding.None || c.now.Now() < deadline }
+	if !c.uses.add(k, stored.Incarnation, now, inTime) {
 		return c.useDurably(ctx, account, id)
 	}
 	c.folder.wake()
-	if deadline != encoding.None && c.now.Now() >= deadline {
-		return c.useDurably(ctx, account, id)
-	}
 	if err := c.awaitDurable(ctx, k); err != nil {
 		return nil, err
 	}

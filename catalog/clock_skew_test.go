@@ -1,0 +1,203 @@
+package catalog_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/backend/memory"
+	"github.com/shelflife-db/shelflife/catalog"
+	"github.com/shelflife-db/shelflife/ttl"
+)
+
+// contract 4: a wall clock that leaps forward does not make the sweeper destroy
+// everything: removals pause, reads do not.
+func TestLeapPausesRemovals(t *testing.T) {
+	onEveryStore(t, nil, func(t *testing.T, w *world) {
+		ctx := t.Context()
+		before := w.createFor("p", 30)
+		w.clock.Leap(400 * day)
+		w.requireGone("p")
+		require.Empty(t, w.listAll(catalog.ListOptions{})[0])
+		for range 10 {
+			w.clock.Advance(time.Minute)
+			for _, c := range w.catalogs {
+				res, err := c.Sweep(ctx)
+				require.NoError(t, err)
+				require.True(t, res.Paused)
+				require.Zero(t, res.Expired)
+				stats, err := c.StoreStats(ctx)
+				require.NoError(t, err)
+				require.True(t, stats.Sweeper.Paused)
+				require.Equal(t, uint64(1), stats.Sweeper.Leaps)
+			}
+		}
+		require.Equal(t, 1, w.soundReport().Products, "still in the store")
+
+		// Put right: within this catalog time does not run backward, the next
+		// has the product again.
+		w.clock.Set(epoch.Add(time.Hour))
+		w.requireGone("p")
+		w.clock.Advance(20 * time.Minute)
+		w.sweepAll()
+		w.reopen()
+		require.Equal(t, before, w.get("p"))
+
+		// A leap that stays is accepted after the pause.
+		w.clock.Leap(400 * day)
+		_, err := w.c().Sweep(ctx)
+		require.NoError(t, err)
+		for range 2 {
+			w.clock.Advance(20 * time.Minute)
+			w.sweepAll()
+		}
+		require.Empty(t, w.rawKeys())
+	})
+}
+
+// contract 4: time does not run backward within one open catalog: what has
+// expired stays gone.
+func TestExpiredStaysGoneWhenTheClockGoesBack(t *testing.T) {
+	onEveryStore(t, nil, func(t *testing.T, w *world) {
+		w.createFor("p", 1)
+		w.clock.Advance(day)
+		for range w.catalogs {
+			w.requireGone("p")
+		}
+		w.clock.Leap(-time.Hour)
+		for range w.catalogs {
+			w.requireGone("p")
+		}
+		// What is written now is not older than what was seen.
+		fresh := w.create("p")
+		require.Equal(t, epoch.Add(day), fresh.CreatedAt)
+	})
+}
+
+// skewed opens two catalogs on one shared store, the clock of the second ahead
+// of the first's.
+func skewed(t *testing.T, ahead time.Duration) (c [2]*catalog.Catalog, clocks [2]*ttl.ManualClock) {
+	store := memory.New(&memory.Options{Shared: true, Shards: 2})
+	for i := range c {
+		clocks[i] = ttl.NewManualClock(epoch.Add(time.Duration(i) * ahead))
+		checked := backend.Checked(store.Handle(), scopeOf, func(err error) { t.Errorf("undeclared access: %v", err) })
+		var err error
+		c[i], err = catalog.Open(t.Context(), checked, &catalog.Options{Clock: clocks[i]})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, c[i].Close()) })
+	}
+	t.Cleanup(func() {
+		report, err := c[0].Check(t.Context())
+		if err == nil {
+			require.Empty(t, report.Problems)
+		}
+	})
+	return c, clocks
+}
+
+// contract 4: several processes with skewed clocks: stored times never go back,
+// whoever writes, and each use counts from the latest time known.
+func TestSkewedClocksNeverMoveTimesBack(t *testing.T) {
+	ctx := t.Context()
+	c, clocks := skewed(t, time.Hour)
+	res, err := c[1].Upsert(ctx, acme, "p", withImage(catalog.Patch{ValidForDays: catalog.Set(30)}))
+	require.NoError(t, err)
+	p, err := c[1].Use(ctx, acme, "p")
+	require.NoError(t, err)
+	ahead := epoch.Add(time.Hour)
+	require.Equal(t, ahead, p.LastUsedAt)
+
+	latest := p
+	for i := range 40 {
+		slow := c[i%2]
+		var p *catalog.Product
+		switch i % 5 {
+		case 0, 1:
+			p, err = slow.Use(ctx, acme, "p")
+		case 2:
+			res, err = slow.Upsert(ctx, acme, "p", catalog.Patch{Title: catalog.Set(time.Duration(i).String())})
+			p = res.Product
+		case 3:
+			res, err = slow.Upsert(ctx, acme, "p", catalog.Patch{ValidForDays: catalog.Set(30)})
+			p = res.Product
+		case 4:
+			res, err = slow.UpsertInline(ctx, acme, "p", catalog.Patch{Title: catalog.Set("x")})
+			p = res.Product
+		}
+		require.NoError(t, err)
+		require.Equal(t, latest.CreatedAt, p.CreatedAt)
+		require.False(t, p.LastUsedAt.Before(latest.LastUsedAt))
+		require.False(t, p.ExpiresAt.Before(latest.ExpiresAt))
+		require.False(t, p.UpdatedAt.Before(latest.UpdatedAt))
+		for _, reader := range c {
+			seen, err := reader.Get(ctx, acme, "p")
+			require.NoError(t, err)
+			require.Equal(t, p, seen, "seen by every process at once")
+		}
+		latest = p
+		clocks[i%2].Advance(time.Second)
+	}
+}
+
+// A sweeper whose clock is ahead by less than the grace removes nothing that
+// another process still has.
+func TestSkewWithinTheGrace(t *testing.T) {
+	ctx := t.Context()
+	c, clocks := skewed(t, 6*time.Second) // grace: 7 s
+	_, err := c[0].Upsert(ctx, acme, "p", withImage(catalog.Patch{ValidForDays: catalog.Set(1)}))
+	require.NoError(t, err)
+	for _, clock := range clocks {
+		clock.Advance(day - 500*time.Millisecond)
+	}
+	_, err = c[1].Get(ctx, acme, "p")
+	require.ErrorIs(t, err, catalog.ErrNotFound, "expired by the clock ahead")
+	_, err = c[1].Sweep(ctx)
+	require.NoError(t, err)
+	p, err := c[0].Use(ctx, acme, "p")
+	require.NoError(t, err, "lives by the clock behind, and is not removed")
+	for _, reader := range c {
+		seen, err := reader.Get(ctx, acme, "p")
+		require.NoError(t, err)
+		require.Equal(t, p, seen)
+	}
+	// Both sweep, each may come first, and nothing is left in the end.
+	for range 3 {
+		for i := range c {
+			clocks[i].Advance(day)
+			_, err = c[i].Sweep(ctx)
+			require.NoError(t, err)
+		}
+	}
+	report, err := c[0].Check(ctx)
+	require.NoError(t, err)
+	require.Equal(t, catalog.CheckReport{}, report)
+}
+
+// contract 3 and 4: a product that has expired for one process only is replaced
+// whole, and conditions hold for whoever sees it.
+func TestSkewedReplacement(t *testing.T) {
+	ctx := t.Context()
+	c, clocks := skewed(t, time.Hour)
+	old, err := c[0].Upsert(ctx, acme, "p", withImage(catalog.Patch{ValidForDays: catalog.Set(1), Title: catalog.Set("old")}))
+	require.NoError(t, err)
+	for _, clock := range clocks {
+		clock.Advance(day - time.Minute)
+	}
+	_, err = c[0].Get(ctx, acme, "p")
+	require.NoError(t, err)
+	fresh, err := c[1].Upsert(ctx, acme, "p", withImage(catalog.Patch{}), catalog.CreateOnly())
+	require.NoError(t, err)
+	require.Equal(t, catalog.Created, fresh.Outcome)
+	seen, err := c[0].Get(ctx, acme, "p")
+	require.NoError(t, err)
+	require.Equal(t, fresh.Product, seen)
+	_, err = c[0].Upsert(ctx, acme, "p", catalog.Patch{Title: catalog.Set("x")}, catalog.IfVersion(old.Product.Version()))
+	require.ErrorIs(t, err, catalog.ErrPreconditionFailed)
+	// The slower clock edits what carries a later time.
+	edited, err := c[0].Upsert(ctx, acme, "p", catalog.Patch{Title: catalog.Set("x")})
+	require.NoError(t, err)
+	require.Equal(t, fresh.Product.UpdatedAt, edited.Product.UpdatedAt)
+	require.NotEqual(t, fresh.Product.Version(), edited.Product.Version())
+}

@@ -1,0 +1,132 @@
+package catalog_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"io/fs"
+	"testing"
+	"testing/iotest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/shelflife-db/shelflife/catalog"
+)
+
+// contract 5: what an image reader reads, and where it seeks, is that of a
+// bytes.Reader over the bytes that were uploaded.
+func TestImageReaderIsABytesReader(t *testing.T) {
+	const chunk = 256 << 10
+	// A PNG may be followed by anything: so sizes around the chunks' ends.
+	png := pngOf(1, 4, 4)
+	sizes := []int{len(png), chunk - 1, chunk, chunk + 1, 2 * chunk, 3*chunk + 17, 5 * chunk}
+	onEveryStore(t, nil, func(t *testing.T, w *world) {
+		rng := seededRand(t)
+		for _, size := range sizes {
+			data := make([]byte, size)
+			for i := range data {
+				data[i] = byte(rng.Uint32())
+			}
+			copy(data, png)
+			p := w.upsert("p", catalog.Patch{Images: imagesOf(png, data)})
+			r, err := w.c().OpenImage(t.Context(), acme, "p", 1)
+			require.NoError(t, err)
+			info := catalog.ImageInfo{ContentType: "image/png", Size: int64(size), Width: 4, Height: 4, SHA256: sha256.Sum256(data)}
+			require.Equal(t, info, r.Info())
+			require.Equal(t, info.Size, p.Images[1].Size)
+			require.NoError(t, iotest.TestReader(r, data))
+
+			model := bytes.NewReader(data)
+			_, err = r.Seek(0, io.SeekStart)
+			require.NoError(t, err)
+			for range 60 {
+				if rng.IntN(2) == 0 {
+					whence, offset := rng.IntN(4), int64(rng.IntN(2*size)-size)
+					want, wantErr := model.Seek(offset, whence)
+					got, err := r.Seek(offset, whence)
+					require.Equal(t, wantErr == nil, err == nil, "Seek(%d, %d): %v", offset, whence, err)
+					if wantErr == nil {
+						require.Equal(t, want, got)
+					}
+					continue
+				}
+				n := rng.IntN(size)
+				want, wantErr := io.ReadAll(io.LimitReader(model, int64(n)))
+				got, err := io.ReadAll(io.LimitReader(r, int64(n)))
+				require.Equal(t, wantErr, err)
+				require.True(t, bytes.Equal(want, got))
+			}
+			require.NoError(t, r.Close())
+			require.NoError(t, r.Close())
+			_, err = r.Read(make([]byte, 1))
+			require.ErrorIs(t, err, fs.ErrClosed)
+			_, err = r.Seek(0, io.SeekStart)
+			require.ErrorIs(t, err, fs.ErrClosed)
+		}
+	})
+}
+
+// contract 6 and 7: what OpenImage finds, and what it does not.
+func TestOpenImageErrors(t *testing.T) {
+	onEveryStore(t, nil, func(t *testing.T, w *world) {
+		ctx := t.Context()
+		png := pngOf(1, 4, 4)
+		w.upsert("p", catalog.Patch{Images: catalog.Set([]catalog.NewImage{
+			{URL: "https://cdn.example/1.jpg"}, {Upload: catalog.NewUpload(bytes.NewReader(png))},
+		})})
+		for order, want := range map[int]error{-1: catalog.ErrImageNotFound, 0: catalog.ErrImageNotFound, 1: nil, 2: catalog.ErrImageNotFound, 1 << 40: catalog.ErrImageNotFound} {
+			_, err := w.c().OpenImage(ctx, acme, "p", order)
+			require.ErrorIs(t, err, want, "order %d", order)
+			require.NotErrorIs(t, err, catalog.ErrNotFound)
+		}
+		for _, names := range [][2]string{{acme, "q"}, {"other", "p"}} {
+			_, err := w.c().OpenImage(ctx, names[0], names[1], 1)
+			require.ErrorIs(t, err, catalog.ErrNotFound)
+		}
+		_, err := w.c().OpenImage(ctx, acme, "..", 1)
+		requireFaults(t, err, map[string]catalog.Code{"externalId": catalog.CodeValidationFailed})
+
+		ctx, cancel := context.WithCancel(ctx)
+		r, err := w.c().OpenImage(ctx, acme, "p", 1)
+		require.NoError(t, err)
+		cancel()
+		_, err = r.Read(make([]byte, 1))
+		require.ErrorIs(t, err, context.Canceled, "the context bounds the reader")
+	})
+}
+
+// contract 5: an open image reads as it was when opened while its product is
+// replaced again and again.
+func TestImageReadersBesideReplacements(t *testing.T) {
+	versions := make([][]byte, 4)
+	for i := range versions {
+		versions[i] = append(pngOf(uint64(i), 4, 4), bytes.Repeat([]byte{byte(i)}, 600<<10)...)
+	}
+	onEveryStore(t, nil, func(t *testing.T, w *world) {
+		ctx := t.Context()
+		w.upsert("p", catalog.Patch{Images: imagesOf(versions[0])})
+		readers, done := w.c(), make(chan error, 1)
+		go func() {
+			for range 25 {
+				r, err := readers.OpenImage(ctx, acme, "p", 0)
+				if err != nil {
+					done <- err
+					return
+				}
+				got, err := io.ReadAll(r)
+				if err != nil || sha256.Sum256(got) != r.Info().SHA256 || int64(len(got)) != r.Info().Size {
+					done <- fmt.Errorf("read %d bytes: %w", len(got), err)
+					return
+				}
+			}
+			done <- nil
+		}()
+		for i := range 12 {
+			w.upsert("p", catalog.Patch{Images: imagesOf(versions[i%len(versions)])})
+			w.sweep()
+		}
+		require.NoError(t, <-done)
+	})
+}
