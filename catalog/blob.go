@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"fmt"
 	"iter"
 
 	"github.com/shelflife-db/shelflife/backend"
@@ -15,8 +16,9 @@ type incomingBlob struct {
 	// data are the bytes of a blob that travels in the commit itself; nil for
 	// one that is staged.
 	data []byte
-	// path is that of the image that brings it.
-	path string
+	// field is that of an image which brings it: "source" or
+	// "source.fileKey".
+	field string
 	// ours tells that this upsert staged it, and discards it if it is not used.
 	ours bool
 	// claimed tells that the last run of the Update used it.
@@ -32,7 +34,6 @@ func (t *tx) checkClaims(f *found, next *encoding.Record, incoming []*incomingBl
 		return f.stored != nil && f.stored.Incarnation == next.Incarnation && indexOfBlob(f.stored.Images, b.id) >= 0
 	}
 	for _, b := range incoming {
-		b.claimed = false
 		if next == nil || indexOfBlob(next.Images, b.id) < 0 || holds(b) {
 			continue
 		}
@@ -45,7 +46,12 @@ func (t *tx) checkClaims(f *found, next *encoding.Record, incoming []*incomingBl
 			return nil, err
 		}
 		if h == nil || h.State != encoding.BlobStaged || h.Deadline <= t.now {
-			faults.add(b.path, CodeInvalidImageInput, "the staged image has expired or belongs to a product already")
+			for i := range next.Images {
+				if next.Images[i].Blob == b.id {
+					faults.add(fmt.Sprintf("images.%d.%s", i, b.field), CodeInvalidImageInput,
+						"the staged image has expired or belongs to a product already")
+				}
+			}
 			continue
 		}
 		b.header = *h

@@ -114,7 +114,9 @@ func (c *Catalog) start() {
 // Close ends the catalog and closes its backend: it refuses new calls with
 // ErrClosed, waits for running ones, makes every acknowledged use durable and
 // ends the work in the background. Loops over All and readers of images end
-// with ErrClosed. Calling it again returns the result of the first call.
+// with ErrClosed at their next step, for which Close may wait: the body of such
+// a loop must not call it. Calling it again returns the result of the first
+// call.
 func (c *Catalog) Close() error {
 	return wrap("close", "", c.calls.Close(func() error {
 		c.stop()

@@ -20,13 +20,13 @@ func crashWorld(t *testing.T, d catalog.Durability) (*world, *vfs.MemFS) {
 	w := &world{t: t, clock: ttl.NewManualClock(epoch), handles: 1}
 	w.opts.Clock = w.clock
 	w.opts.Durability = d
-	w.open = openOn(t, fs)
+	w.open = pebbleOn(t, fs)
 	w.start()
 	t.Cleanup(w.close)
 	return w, fs
 }
 
-func openOn(t *testing.T, fs vfs.FS) func() backend.Backend {
+func pebbleOn(t *testing.T, fs vfs.FS) func() backend.Backend {
 	return func() backend.Backend {
 		b, err := pebble.Open(t.Context(), "db", &pebble.Options{FS: fs, CacheSize: 8 << 20, MemTableSize: 1 << 20})
 		require.NoError(t, err)
@@ -37,7 +37,7 @@ func openOn(t *testing.T, fs vfs.FS) func() backend.Backend {
 // afterCrash opens what a crash would leave now.
 func (w *world) afterCrash(t *testing.T, fs *vfs.MemFS) *world {
 	clone := fs.CrashClone(vfs.CrashCloneCfg{})
-	c := &world{t: t, clock: w.clock, opts: w.opts, handles: 1, open: openOn(t, clone)}
+	c := &world{t: t, clock: w.clock, opts: w.opts, handles: 1, open: pebbleOn(t, clone)}
 	c.start()
 	t.Cleanup(func() {
 		c.requireSound()

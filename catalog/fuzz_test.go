@@ -27,7 +27,7 @@ func FuzzMetadata(f *testing.F) {
 	for _, form := range jsonForms {
 		f.Add([]byte(form.in))
 	}
-	for _, bad := range badJSON {
+	for _, bad := range refusedJSON {
 		f.Add([]byte(bad))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {

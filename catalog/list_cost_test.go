@@ -86,4 +86,3 @@ func TestPageCostAmongUnlisted(t *testing.T) {
 	require.False(t, page.HasMore)
 	require.LessOrEqual(t, w.probe.entries.Load(), int64(listed*20), "not all %d", listed*run)
 }
-

@@ -160,7 +160,7 @@ func TestPagesEndEarlyForLargeProducts(t *testing.T) {
 
 // contract 5: a cursor survives a restart and the deletion of the product it
 // stands at, and goes on from its position with other options.
-func TestCursors(t *testing.T) {
+func TestListCursors(t *testing.T) {
 	onEveryStore(t, nil, func(t *testing.T, w *world) {
 		ctx := t.Context()
 		for _, id := range []string{"a", "b", "b/1", "b/2", "c"} {

@@ -37,8 +37,8 @@ func (w way) isUse() bool { return w != explicit }
 // identities makes the random numbers of products and edits.
 type identities func() uint64
 
-// create returns the product that p makes under id, or every fault that keeps
-// it from being made.
+// create returns the product that p makes under id. Every fault that keeps it
+// from being made is in the error; the product is then incomplete.
 func (w way) create(account, id string, p *preparedPatch, now int64, random identities) (*encoding.Record, error) {
 	faults := new(ValidationError)
 	if w != oneShot && strings.HasPrefix(id, generatedPrefix) {
@@ -79,7 +79,8 @@ func (w way) create(account, id string, p *preparedPatch, now int64, random iden
 	return r, faults.err()
 }
 
-// edit returns what p makes of old, which is not changed. changed tells
+// edit returns what p makes of old, which is not changed, incomplete where
+// there is an error. changed tells
 // whether that is an edit; renewed whether the patch restarted the clock.
 // Times never go back, though now may lie before what another clock wrote.
 func (w way) edit(old *encoding.Record, p *preparedPatch, now int64, random identities) (next *encoding.Record, changed, renewed bool, err error) {
@@ -107,7 +108,7 @@ func (w way) edit(old *encoding.Record, p *preparedPatch, now int64, random iden
 		r.Listed, changed = true, true
 	}
 	if err := faults.err(); err != nil {
-		return nil, false, false, err
+		return &r, false, false, err
 	}
 	if changed {
 		r.Edit = random()

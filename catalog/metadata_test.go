@@ -33,8 +33,8 @@ var jsonForms = []struct {
 	{"a member named __proto__", `{"__proto__":{"a":1}}`, ""},
 }
 
-// badJSON is refused as metadata and as classifications.
-var badJSON = map[string]string{
+// refusedJSON is refused as metadata and as classifications.
+var refusedJSON = map[string]string{
 	"nothing":                     ``,
 	"white space":                 ` `,
 	"cut off":                     `{"a":`,
@@ -99,7 +99,7 @@ func TestMetadataForms(t *testing.T) {
 func TestRefusedMetadata(t *testing.T) {
 	onEveryStore(t, nil, func(t *testing.T, w *world) {
 		before := w.create("a")
-		for name, bad := range badJSON {
+		for name, bad := range refusedJSON {
 			_, err := w.c().Upsert(t.Context(), acme, "a", catalog.Patch{
 				Metadata: catalog.Set(json.RawMessage(bad)),
 				Images:   catalog.Set([]catalog.NewImage{{URL: "https://a.example", Classifications: json.RawMessage(bad)}}),

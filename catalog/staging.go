@@ -129,7 +129,7 @@ func (c *Catalog) receiveUploads(ctx context.Context, faults *ValidationError, i
 			}
 			received[up] = got
 			if b := got.blob; b != nil {
-				b.path = path
+				b.field = "source.fileKey"
 				b.ours = b.data == nil
 				budget -= len(b.data)
 				in.blobs = append(in.blobs, b)
@@ -174,7 +174,7 @@ func (c *Catalog) findStaged(ctx context.Context, faults *ValidationError, in *i
 		path := fmt.Sprintf("images.%d.source", i)
 		b := found[ref]
 		if b == nil {
-			b = &incomingBlob{id: id, path: path}
+			b = &incomingBlob{id: id, field: "source"}
 			key := encoding.AppendBlobKey(nil, in.account, id, 0)
 			exists, err := c.backend.Get(ctx, key, func(value []byte) error {
 				return encoding.DecodeBlobHeader(value, &b.header)

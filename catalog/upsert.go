@@ -120,6 +120,9 @@ func (c *Catalog) upsert(ctx context.Context, w way, account, id string, p Patch
 
 // upsert runs one upsert in a transaction.
 func (t *tx) upsert(w way, account, id string, in *intake, conds []Condition) (Result, error) {
+	for _, b := range in.blobs {
+		b.claimed = false
+	}
 	f, err := t.load(account, id)
 	if err != nil {
 		return Result{}, err
@@ -130,7 +133,7 @@ func (t *tx) upsert(w way, account, id string, in *intake, conds []Condition) (R
 	if f.live == nil {
 		next, err := w.create(account, id, in.patch, t.now, t.c.random)
 		if err != nil {
-			return Result{}, err
+			return Result{}, t.refuse(err, f, next, in)
 		}
 		replaced := *f
 		if err := t.write(f, next, in.blobs); err != nil {
@@ -141,7 +144,7 @@ func (t *tx) upsert(w way, account, id string, in *intake, conds []Condition) (R
 	}
 	next, changed, renewed, err := w.edit(f.live, in.patch, t.now, t.c.random)
 	if err != nil {
-		return Result{}, err
+		return Result{}, t.refuse(err, f, next, in)
 	}
 	outcome := Unchanged
 	switch {
@@ -149,7 +152,7 @@ func (t *tx) upsert(w way, account, id string, in *intake, conds []Condition) (R
 		outcome = Edited
 	case !renewed && !w.isUse():
 		return Result{newProduct(next), Unchanged}, nil
-	case !renewed && t.c.buffersUses():
+	case !renewed && len(conds) == 0 && t.c.buffersUses():
 		return Result{}, errPlainUse
 	case next.Anchor == f.stored.Anchor && next.LastUsedAt == f.stored.LastUsedAt:
 		return Result{newProduct(next), Unchanged}, nil
@@ -158,6 +161,20 @@ func (t *tx) upsert(w way, account, id string, in *intake, conds []Condition) (R
 		return Result{}, err
 	}
 	return Result{newProduct(next), outcome}, nil
+}
+
+// refuse returns bad, the faults of a merge, with those of the staged images
+// that the incomplete next refers to.
+func (t *tx) refuse(bad error, f *found, next *encoding.Record, in *intake) error {
+	_, err := t.checkClaims(f, next, in.blobs)
+	var faults, more *ValidationError
+	switch {
+	case errors.As(bad, &faults) && errors.As(err, &more):
+		faults.Fields = append(faults.Fields, more.Fields...)
+	case err != nil:
+		return err
+	}
+	return bad
 }
 
 // expire notes, for Options.OnExpire, that the Update has replaced or removed f

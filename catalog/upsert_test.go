@@ -409,10 +409,13 @@ func TestUnchangedEditsWriteNothing(t *testing.T) {
 			name  string
 			patch catalog.Patch
 		}{
+			{"classifications gone", catalog.Patch{Images: again(0, catalog.NewImage{URL: images[0].URL})}},
+			{"classifications back in other escapes", catalog.Patch{Images: again(0, catalog.NewImage{
+				URL: images[0].URL, Classifications: json.RawMessage(`{"view":"\u0066ront"}`),
+			})}},
 			{"the same number in other text", catalog.Patch{Metadata: catalog.Set(json.RawMessage(`{"price":19.9}`))}},
 			{"the same name in other escapes", catalog.Patch{Metadata: catalog.Set(json.RawMessage(`{"\u0070rice":19.9}`))}},
 			{"other bytes", catalog.Patch{Images: again(2, catalog.NewImage{Upload: upload(pngOf(2, 8, 8))})}},
-			{"classifications gone", catalog.Patch{Images: again(0, catalog.NewImage{URL: images[0].URL})}},
 		} {
 			w.clock.Advance(time.Second)
 			old := w.get("a")

@@ -56,15 +56,16 @@ func (c *Catalog) use(ctx context.Context, account, id string) (*Product, error)
 	if stored != nil {
 		live = pending.on(stored)
 	}
+	// No answer must rest on what a crash takes back; and a use that ctx ends
+	// must not have happened, so this comes before it is noted.
+	if err := c.awaitDurable(ctx, k); err != nil {
+		return nil, err
+	}
 	if live == nil || !isLive(live, now) {
-		// The answer must not rest on a removal that a crash takes back.
-		if err := c.awaitDurable(ctx, k); err != nil {
-			return nil, err
-		}
 		return nil, ErrNotFound
 	}
 	deadline := stored.ExpiresAt()
-	if deadline != encoding.None && deadline-now <= c.useMargin() {
+	if deadline != encoding.None && deadline-c.now.Now() <= c.useMargin() {
 		return c.useDurably(ctx, account, id)
 	}
 	inTime := func() bool { return deadline == encoding.None || c.now.Now() < deadline }
@@ -72,9 +73,6 @@ func (c *Catalog) use(ctx context.Context, account, id string) (*Product, error)
 		return c.useDurably(ctx, account, id)
 	}
 	c.folder.wake()
-	if err := c.awaitDurable(ctx, k); err != nil {
-		return nil, err
-	}
 	used := *live
 	touch(&used, now)
 	return newProduct(&used), nil

@@ -75,11 +75,11 @@ func TestCrashTakesPendingUsesOnly(t *testing.T) {
 // than it was.
 func TestPowerCut(t *testing.T) {
 	for _, window := range []time.Duration{0, catalog.NoUseWindow} {
-		t.Run(fmt.Sprint(window), func(t *testing.T) { powerCut(t, window) })
+		t.Run(fmt.Sprint(window), func(t *testing.T) { cutPower(t, window) })
 	}
 }
 
-func powerCut(t *testing.T, window time.Duration) {
+func cutPower(t *testing.T, window time.Duration) {
 	rng := seededRand(t)
 	ctx := t.Context()
 	disk := vfs.NewCrashableMem()

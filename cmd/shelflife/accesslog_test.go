@@ -1,0 +1,57 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/shelflife-db/shelflife/ttl"
+)
+
+func TestRequestLog(t *testing.T) {
+	clock := ttl.NewManualClock(time.Unix(0, 0))
+	for name, tc := range map[string]struct {
+		target  string
+		handler http.HandlerFunc
+		want    map[string]any
+	}{
+		"answer": {"/a%2Fb?key=secret", func(w http.ResponseWriter, r *http.Request) {
+			clock.Advance(time.Second)
+			w.WriteHeader(http.StatusCreated)
+			io.WriteString(w, "hello")
+		}, map[string]any{"method": "PUT", "path": "/a%2Fb", "status": 201.0, "bytes": 5.0, "duration": 1e9}},
+		"nothing said": {"/", func(http.ResponseWriter, *http.Request) {},
+			map[string]any{"method": "PUT", "path": "/", "status": 200.0, "bytes": 0.0, "duration": 0.0}},
+		"no status": {"/", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "x") },
+			map[string]any{"method": "PUT", "path": "/", "status": 200.0, "bytes": 1.0, "duration": 0.0}},
+		"cut off": {"/", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+			map[string]any{"method": "PUT", "path": "/", "status": 0.0, "bytes": 0.0, "duration": 0.0, "cut_off": true}},
+		"long path": {"/" + strings.Repeat("x", 2000), func(http.ResponseWriter, *http.Request) {},
+			map[string]any{"method": "PUT", "path": "/" + strings.Repeat("x", 1023) + "...", "status": 200.0, "bytes": 0.0, "duration": 0.0}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log bytes.Buffer
+			h := logRequests(slog.New(slog.NewJSONHandler(&log, nil)), clock, tc.handler)
+			r := httptest.NewRequest("PUT", tc.target, nil)
+			r.Header.Set("X-API-Key", "secret")
+			func() {
+				defer func() { require.Equal(t, name == "cut off", recover() != nil) }()
+				h.ServeHTTP(httptest.NewRecorder(), r)
+			}()
+			require.NotContains(t, log.String(), "secret")
+			var got map[string]any
+			require.NoError(t, json.Unmarshal(log.Bytes(), &got), "one line")
+			delete(got, "time")
+			tc.want["msg"], tc.want["level"] = "request", "INFO"
+			require.Equal(t, tc.want, got)
+		})
+	}
+}

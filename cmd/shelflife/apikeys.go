@@ -1,0 +1,110 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// keysVariable is the environment variable that API keys are read from.
+const keysVariable = "SHELFLIFE_API_KEYS"
+
+// apiKeys maps API keys to their accounts. No error that it returns holds a
+// key, or what might be one.
+type apiKeys map[string]string
+
+// readAPIKeys collects the keys of the flags, of a file if one is named, and
+// of the environment.
+func readAPIKeys(flags []string, file, environment string) (apiKeys, error) {
+	keys := apiKeys{}
+	for i, entry := range flags {
+		if err := keys.add(entry); err != nil {
+			return nil, fmt.Errorf("--api-key, the %s given: %w", ordinal(i+1), err)
+		}
+	}
+	if file != "" {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("--api-key-file: %w", err)
+		}
+		if err := keys.addFile(string(text)); err != nil {
+			return nil, fmt.Errorf("--api-key-file %s: %w", file, err)
+		}
+	}
+	if err := keys.addEnvironment(environment); err != nil {
+		return nil, fmt.Errorf("%s: %w", keysVariable, err)
+	}
+	if len(keys) == 0 {
+		return nil, errors.New("there is no API key, so that every request would be refused: give --api-key, --api-key-file or " + keysVariable)
+	}
+	return keys, nil
+}
+
+// addFile adds the keys of a file's text: one ACCOUNT=KEY a line, white space
+// around it, blank lines and lines that begin with # ignored.
+func (k apiKeys) addFile(text string) error {
+	text = strings.TrimPrefix(text, "\ufeff") // some editors begin a file with it
+	number := 0
+	for line := range strings.Lines(text) {
+		number++
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		if err := k.add(line); err != nil {
+			return fmt.Errorf("line %d: %w", number, err)
+		}
+	}
+	return nil
+}
+
+// addEnvironment adds the keys of a variable: ACCOUNT=KEY entries with white
+// space or commas between them, which neither can hold here.
+func (k apiKeys) addEnvironment(text string) error {
+	entries := strings.FieldsFunc(text, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
+	for i, entry := range entries {
+		if err := k.add(entry); err != nil {
+			return fmt.Errorf("the %s entry: %w", ordinal(i+1), err)
+		}
+	}
+	return nil
+}
+
+// add adds one ACCOUNT=KEY. The first "=" separates: a key may hold more of
+// them, as base64 does, an account can't.
+func (k apiKeys) add(entry string) error {
+	account, key, ok := strings.Cut(entry, "=")
+	switch {
+	case !ok:
+		return errors.New("not of the form ACCOUNT=KEY")
+	case account == "" || len(account) > 255 || !utf8.ValidString(account):
+		return errors.New("the account must be 1 to 255 bytes of valid UTF-8")
+	case key == "":
+		return fmt.Errorf("the key of account %q is empty", account)
+	case strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
+		// A header could not carry it, or not unchanged.
+		return fmt.Errorf("the key of account %q must be printable ASCII without spaces", account)
+	}
+	if other, ok := k[key]; ok && other != account {
+		return fmt.Errorf("accounts %q and %q have the same key", other, account)
+	}
+	k[key] = account
+	return nil
+}
+
+func ordinal(n int) string {
+	suffix := "th"
+	switch {
+	case n%100 >= 11 && n%100 <= 13:
+	case n%10 == 1:
+		suffix = "st"
+	case n%10 == 2:
+		suffix = "nd"
+	case n%10 == 3:
+		suffix = "rd"
+	}
+	return fmt.Sprintf("%d%s", n, suffix)
+}

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+)
+
+// checkCmd is shelflife check.
+type checkCmd struct {
+	Data string `required:"" placeholder:"DIR" help:"Folder of the store."`
+}
+
+// Help tells the details.
+func (*checkCmd) Help() string {
+	return `Reads the whole store, as it is at one instant, prints how much of what it holds, and every broken invariant: a product without its expiry entry, a list that disagrees with the products, an image whose bytes are missing, damaged or nobody's.
+
+It creates and removes nothing. The store must not be in use by a server.
+
+Exit status: 0 if the store is sound, 1 if something in it is broken or it can't be read.`
+}
+
+// Run checks a store.
+func (c *checkCmd) Run(p *process) (err error) {
+	cat, err := openForCheck(p.ctx, c.Data)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, cat.Close()) }()
+	report, err := cat.Check(p.ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "products        %d\nlisted          %d\nstored images   %d\nexpiry entries  %d (%d stale)\nbroken          %d\n",
+		report.Products, report.Listed, report.Blobs, report.Entries, report.Stale, len(report.Problems))
+	for _, problem := range report.Problems {
+		fmt.Fprintln(p.stdout, problem)
+	}
+	if report.Truncated {
+		fmt.Fprintln(p.stdout, "the check ended early: there may be more")
+	}
+	if len(report.Problems) > 0 {
+		return statusError(exitFailure)
+	}
+	return nil
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"runtime/debug"
+	"unicode/utf8"
+
+	"github.com/alecthomas/kong"
+)
+
+// The exit statuses.
+const (
+	exitOK      = 0
+	exitFailure = 1 // wrong usage, a failure, or a broken store
+	exitRefused = 2 // import: some lines were refused
+)
+
+// cli is the command line.
+type cli struct {
+	Serve   serveCmd         `cmd:"" help:"Serve a catalog over HTTP."`
+	Import  importCmd        `cmd:"" help:"Import products from a file of JSON lines."`
+	Check   checkCmd         `cmd:"" help:"Check that a store is sound."`
+	Version kong.VersionFlag `help:"Print the version and exit."`
+}
+
+const description = `Shelflife keeps product catalogs whose products can expire.
+
+Exit status: 0 success, 1 failure or wrong usage, 2 an import in which lines were refused.`
+
+// process is what a command has of the process that it runs in. A done ctx
+// asks it to stop.
+type process struct {
+	ctx            context.Context
+	stdin          io.Reader
+	stdout, stderr io.Writer
+}
+
+// statusError ends the process with a status, without another word.
+type statusError int
+
+func (e statusError) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+// run executes a command line and returns the exit status.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	p := &process{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr}
+	err := p.execute(args)
+	var status statusError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &status):
+		return int(status)
+	}
+	fmt.Fprintf(stderr, "shelflife: %v\n", err)
+	return exitFailure
+}
+
+func (p *process) execute(args []string) error {
+	var (
+		c        cli
+		answered bool // --help or --version
+	)
+	parser, err := kong.New(&c,
+		kong.Name("shelflife"),
+		kong.Description(description),
+		kong.Writers(p.stdout, p.stderr),
+		kong.Vars{"version": version(), "demodir": "./" + demoDir},
+		kong.Exit(func(int) { answered = true }),
+		kong.ConfigureHelp(kong.HelpOptions{NoExpandSubcommands: true}),
+	)
+	if err != nil {
+		return err
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	for i, arg := range args {
+		// The parser would replace what is not, and name something else.
+		if !utf8.ValidString(arg) {
+			return fmt.Errorf("the %s argument is not valid UTF-8", ordinal(i+1))
+		}
+	}
+	command, err := parser.Parse(args)
+	if answered {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%w (try --help)", err)
+	}
+	return command.Run(p)
+}
+
+// version tells what this binary was built from.
+func version() string {
+	v, revision := "(devel)", ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		if info.Main.Version != "" {
+			v = info.Main.Version
+		}
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				revision = " " + s.Value
+			}
+		}
+	}
+	return fmt.Sprintf("shelflife %s%s %s", v, revision, runtime.Version())
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestHelp(t *testing.T) {
+	for name, args := range map[string][]string{
+		"shelflife": {"--help"},
+		"serve":     {"serve", "--help"},
+		"import":    {"import", "--help"},
+		"check":     {"check", "--help"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			status, out, errs := execute(t, nil, args...)
+			require.Equal(t, exitOK, status)
+			require.Empty(t, errs)
+			golden(t, filepath.Join("testdata", "help", name+".txt"), out)
+		})
+	}
+}
+
+func TestNoArgumentsIsHelp(t *testing.T) {
+	_, help, _ := execute(t, nil, "--help")
+	status, out, _ := execute(t, nil)
+	require.Equal(t, exitOK, status)
+	require.Equal(t, help, out)
+}
+
+func TestVersion(t *testing.T) {
+	status, out, errs := execute(t, nil, "--version")
+	require.Equal(t, exitOK, status)
+	require.Empty(t, errs)
+	require.Regexp(t, `^shelflife \S+( [0-9a-f]+)? go1\.\S+\n$`, out)
+}
+
+func TestWrongUsage(t *testing.T) {
+	keys := filepath.Join(t.TempDir(), "keys")
+	require.NoError(t, os.WriteFile(keys, []byte("# keys\n\nacme=k1\nk2-without-account\n"), 0o600))
+	data := filepath.Join(t.TempDir(), "store")
+	for name, tc := range map[string]struct {
+		args []string
+		says string
+	}{
+		"unknown command":        {[]string{"fly"}, "fly"},
+		"unknown flag":           {[]string{"check", "--fast"}, "--fast"},
+		"serve without keys":     {[]string{"serve", "--data", data}, "there is no API key"},
+		"serve without data":     {[]string{"serve", "--api-key", "a=k"}, "--data is missing"},
+		"key without account":    {[]string{"serve", "--data", data, "--api-key", "a=k", "--api-key", "k2"}, "--api-key, the 2nd given: not of the form ACCOUNT=KEY"},
+		"key file, wrong line":   {[]string{"serve", "--data", data, "--api-key-file", keys}, "line 4: not of the form ACCOUNT=KEY"},
+		"key file, absent":       {[]string{"serve", "--data", data, "--api-key-file", keys + "2"}, "--api-key-file: open"},
+		"demo with a key":        {[]string{"serve", "--demo", "--api-key", "a=k"}, "--demo has a key of its own"},
+		"prefix":                 {[]string{"serve", "--data", data, "--api-key", "a=k", "--prefix", "shop"}, `--prefix "shop" must be`},
+		"negative window":        {[]string{"serve", "--data", data, "--api-key", "a=k", "--use-window=-1s"}, "negative"},
+		"size":                   {[]string{"serve", "--data", data, "--api-key", "a=k", "--cache-size=lots"}, `"lots" is not a size`},
+		"cache too small":        {[]string{"serve", "--data", data, "--api-key", "a=k", "--cache-size=1KiB"}, "--cache-size is less than"},
+		"durability":             {[]string{"serve", "--data", data, "--api-key", "a=k", "--durability=none"}, "--durability"},
+		"address":                {[]string{"serve", "--data", data, "--api-key", "a=k", "--addr", "nowhere"}, "nowhere"},
+		"import without account": {[]string{"import", "--data", data, "-"}, "--account"},
+		"import of no file":      {[]string{"import", "--data", data, "--account", "a"}, "<file>"},
+		"import of absent file":  {[]string{"import", "--data", data, "--account", "a", keys + "2"}, "keys2"},
+		"not UTF-8":              {[]string{"import", "--data", data, "--account", "\xff", "-"}, "the 5th argument is not valid UTF-8"},
+		"check without data":     {[]string{"check"}, "--data"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			status, out, errs := execute(t, nil, tc.args...)
+			require.Equal(t, exitFailure, status, errs)
+			require.Empty(t, out)
+			require.Contains(t, errs, tc.says)
+			require.NotContains(t, errs, "k2-without-account", "what may be a key is not shown")
+			require.NoDirExists(t, data)
+		})
+	}
+}
+
+func TestByteSize(t *testing.T) {
+	for text, want := range map[string]int64{
+		"1": 1, "512B": 512, "4KiB": 4 << 10, "256MiB": 256 << 20, "2 GiB": 2 << 30, "3KB": 3e3, "5MB": 5e6, "7GB": 7e9,
+		"": 0, "0": 0, "-1": 0, "MiB": 0, "1.5MiB": 0, "1TiB": 0, "9223372036854775807GiB": 0, "99999999999999999999": 0,
+	} {
+		var s byteSize
+		err := s.UnmarshalText([]byte(text))
+		require.Equal(t, want, int64(s), text)
+		require.Equal(t, want == 0, err != nil, text)
+	}
+}
+
+// golden compares text with a file, or writes it with -update.
+func golden(t *testing.T, file, text string) {
+	t.Helper()
+	if *update {
+		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
+	}
+	want, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, string(want), text)
+}

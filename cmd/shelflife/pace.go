@@ -1,0 +1,103 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/shelflife-db/shelflife/ttl"
+)
+
+// pace bounds how long a client may keep a request open by sending its body,
+// or taking the answer, slowly. Only time spent waiting for the client counts:
+// it may never stand still for longer than stall, and must on the whole not be
+// slower than slowest, given one stall for free. So a large upload on a slow
+// line goes through, and a byte a second does not hold a connection for long.
+type pace struct {
+	clock   ttl.Clock
+	stall   time.Duration
+	slowest int64 // bytes per second
+}
+
+// wrap returns next with the pace applied to its requests.
+func (p pace) wrap(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		control := http.NewResponseController(w)
+		// The server may read what is left of the body and write small answers
+		// by itself, before next touches either or after it has returned. The
+		// deadlines last used on the connection would hold then. An error says
+		// that the connection has none: not a server's.
+		setReadDeadline := func(d time.Duration) { _ = control.SetReadDeadline(p.clock.Now().Add(d)) }
+		setWriteDeadline := func(d time.Duration) { _ = control.SetWriteDeadline(p.clock.Now().Add(d)) }
+		defer setWriteDeadline(p.stall)
+		if r.Body != nil && r.Body != http.NoBody {
+			body := &pacedBody{
+				ReadCloser: r.Body,
+				budget:     budget{pace: p, set: setReadDeadline},
+			}
+			r.Body = body
+			setReadDeadline(p.stall)
+			defer func() {
+				if !body.done {
+					setReadDeadline(p.stall)
+				}
+			}()
+		}
+		next.ServeHTTP(&pacedWriter{w, budget{pace: p, set: setWriteDeadline}}, r)
+	})
+}
+
+// budget is how much more time a client may take.
+type budget struct {
+	pace
+	set    func(time.Duration) // sets the deadline of one transfer
+	moved  int64               // bytes
+	waited time.Duration
+}
+
+// transfer runs move, which moves at most n bytes more, within the budget.
+func (b *budget) transfer(n int, move func() (int, error)) (int, error) {
+	free := min(b.stall, b.stall+b.time(b.moved)-b.waited)
+	b.set(max(free, 0) + b.time(int64(n)))
+	start := b.clock.Elapsed()
+	n, err := move()
+	b.waited += b.clock.Elapsed() - start
+	b.moved += int64(n)
+	return n, err
+}
+
+// time returns how long n bytes may take.
+func (b *budget) time(n int64) time.Duration {
+	return time.Duration(float64(n) / float64(b.slowest) * float64(time.Second))
+}
+
+// pacedBody is the body of a request.
+type pacedBody struct {
+	io.ReadCloser
+	budget
+	done bool
+}
+
+func (b *pacedBody) Read(buf []byte) (int, error) {
+	if b.done {
+		return b.ReadCloser.Read(buf)
+	}
+	n, err := b.transfer(0, func() (int, error) { return b.ReadCloser.Read(buf) })
+	// From the end on the server reads ahead to notice a client that leaves,
+	// without the deadline: one that passed would count as that.
+	b.done = err == io.EOF
+	return n, err
+}
+
+// pacedWriter is the answer to a request.
+type pacedWriter struct {
+	http.ResponseWriter
+	budget
+}
+
+func (w *pacedWriter) Write(data []byte) (int, error) {
+	return w.transfer(len(data), func() (int, error) { return w.ResponseWriter.Write(data) })
+}
+
+// Unwrap is for http.ResponseController.
+func (w *pacedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

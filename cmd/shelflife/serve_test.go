@@ -1,0 +1,236 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestKilledServerKeepsWhatItAcknowledged(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "store")
+	s := startServer(t, "--data", data)
+	const writers, enough = 4, 80
+	var (
+		mu           sync.Mutex
+		acknowledged = map[string]string{} // ID to body
+		reached      = make(chan struct{})
+		writing      sync.WaitGroup
+	)
+	for w := range writers {
+		writing.Go(func() {
+			for i := 0; ; i++ {
+				id := fmt.Sprintf("w%d/%d", w, i)
+				a, err := s.try("POST", "/products", upsertBody(id))
+				if err != nil {
+					return
+				}
+				mu.Lock()
+				if a.status == http.StatusCreated {
+					acknowledged[id] = a.body
+				}
+				if len(acknowledged) == enough {
+					close(reached)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	<-reached
+	s.kill()
+	writing.Wait()
+
+	s = startServer(t, "--data", data)
+	_, products := s.list()
+	for id, body := range acknowledged {
+		require.Equal(t, body, string(products[id]), id)
+	}
+	require.LessOrEqual(t, len(products), len(acknowledged)+writers, "no more than what was under way besides")
+	s.stop()
+	status, out, errs := execute(t, nil, "check", "--data", data)
+	require.Equal(t, exitOK, status, "%s%s", out, errs)
+}
+
+func TestStopEndsRequestsAndKeepsUses(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "store")
+	s := startServer(t, "--data", data, "--use-window", "1h")
+	require.Equal(t, http.StatusCreated, s.do("POST", "/products", upsertBody("old")).status)
+	used := s.do("POST", "/products/old/use", "")
+	require.Equal(t, http.StatusOK, used.status)
+
+	body, answered := s.beginUpsert()
+	s.signal(syscall.SIGTERM)
+	s.awaitLog("stopping")
+	_, err := s.try("GET", "/healthz", "")
+	require.Error(t, err, "new connections are refused")
+	_, err = io.WriteString(body, upsertBody("new"))
+	require.NoError(t, err)
+	require.NoError(t, body.Close())
+	require.Equal(t, http.StatusCreated, (<-answered).status)
+	require.NoError(t, s.wait(), "exit status 0")
+
+	s = startServer(t, "--data", data)
+	require.Equal(t, used.body, s.do("GET", "/products/old", "").body)
+	require.Equal(t, http.StatusOK, s.do("GET", "/products/new", "").status)
+}
+
+func TestSecondSignalEndsAtOnce(t *testing.T) {
+	s := startServer(t, "--data", t.TempDir(), "--shutdown-timeout", "1h")
+	body, answered := s.beginUpsert()
+	s.signal(syscall.SIGINT)
+	s.awaitLog("stopping")
+	s.signal(syscall.SIGINT)
+	var exit *exec.ExitError
+	require.ErrorAs(t, s.wait(), &exit)
+	require.NotZero(t, exit.ExitCode())
+	require.NoError(t, body.Close())
+	require.Zero(t, (<-answered).status)
+}
+
+func TestStopCutsOffWhatDoesNotEnd(t *testing.T) {
+	s := startServer(t, "--data", t.TempDir(), "--shutdown-timeout", "1ms")
+	body, answered := s.beginUpsert()
+	s.stop()
+	require.NoError(t, body.Close())
+	require.NotEqual(t, http.StatusCreated, (<-answered).status)
+	s.awaitLog("requests that did not end were cut off")
+}
+
+// beginUpsert sends a request up to its body and returns when the server reads
+// that. The answer is zero if there was none.
+func (s *server) beginUpsert() (body io.WriteCloser, answered <-chan answer) {
+	s.t.Helper()
+	in, out := io.Pipe()
+	r, err := http.NewRequest("POST", s.url+"/products", in)
+	require.NoError(s.t, err)
+	r.Header.Set("X-API-Key", s.key)
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Expect", "100-continue")
+	reading := make(chan struct{})
+	trace := &httptrace.ClientTrace{Got100Continue: func() { close(reading) }}
+	result := make(chan answer, 1)
+	transport := &http.Transport{ExpectContinueTimeout: patience}
+	go func() {
+		defer transport.CloseIdleConnections()
+		var a answer
+		if res, err := transport.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), trace))); err == nil {
+			a.status = res.StatusCode
+			res.Body.Close()
+		}
+		result <- a
+	}()
+	<-reading
+	return out, result
+}
+
+func TestStoreInUse(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "store")
+	s := startServer(t, "--data", data)
+	for _, args := range [][]string{
+		{"serve", "--addr", "127.0.0.1:0", "--api-key", "a=b", "--data", data},
+		{"import", "--account", "a", "--data", data, "/dev/null"},
+		{"check", "--data", data},
+	} {
+		status, out, errs := spawn(t, args...)
+		require.Equal(t, exitFailure, status, args)
+		require.Empty(t, out)
+		require.Equal(t, "shelflife: the store in "+data+" is in use by another process\n", errs)
+	}
+	require.Equal(t, http.StatusOK, s.do("GET", "/healthz", "").status, "the first goes on")
+}
+
+func TestKeysAndPrefix(t *testing.T) {
+	keys := filepath.Join(t.TempDir(), "keys")
+	require.NoError(t, os.WriteFile(keys, []byte("other=other-key\n"), 0o600))
+	s := startServer(t, "--data", t.TempDir(), "--api-key-file", keys, "--prefix", "/shop/v1/")
+	require.True(t, strings.HasSuffix(s.url, "/shop/v1"), s.url)
+	created := s.do("POST", "/products", upsertBody("a/b"))
+	require.Equal(t, http.StatusCreated, created.status, created.body)
+	require.Equal(t, "/shop/v1/products/a%2Fb", created.header.Get("Location"))
+	require.Equal(t, http.StatusOK, s.do("GET", "/products/a%2Fb", "").status)
+
+	s.key = "other-key"
+	require.Equal(t, http.StatusNotFound, s.do("GET", "/products/a%2Fb", "").status, "another account")
+	for key, code := range map[string]string{"": "MISSING_API_KEY", "wrong-key": "INVALID_API_KEY", testKey + "x": "INVALID_API_KEY", testAccount: "INVALID_API_KEY"} {
+		s.key = key
+		a := s.do("GET", "/products", "")
+		require.Equal(t, http.StatusUnauthorized, a.status)
+		require.Contains(t, a.body, `"code":"`+code+`"`)
+	}
+
+	s.url = strings.TrimSuffix(s.url, "/shop/v1")
+	s.key = ""
+	health := s.do("GET", "/healthz", "")
+	require.Equal(t, http.StatusOK, health.status, "needs no key and has no prefix")
+	require.Equal(t, http.StatusNotFound, s.do("GET", "/products", "").status)
+
+	s.stop()
+	log := strings.Join(s.logged(), "\n")
+	for _, key := range []string{testKey, "other-key", "wrong-key"} {
+		require.NotContains(t, log, key)
+	}
+	require.Equal(t, 9, strings.Count(log, `"msg":"request"`), "one line per request: %s", log)
+	require.Contains(t, log, `"method":"GET","path":"/shop/v1/products/a%2Fb","status":200,"duration":`)
+	require.Empty(t, s.stdout.String())
+}
+
+func TestKeysFromTheEnvironment(t *testing.T) {
+	t.Setenv(keysVariable, "env=env-key")
+	s := startServer(t, "--data", t.TempDir(), "--durability", "buffered", "--use-window", "0", "--cache-size", "2MiB", "--max-image-size", "1KiB", "--max-request-size", "2KiB")
+	s.key = "env-key"
+	require.Equal(t, http.StatusCreated, s.do("POST", "/products", upsertBody("x")).status)
+	require.Equal(t, http.StatusOK, s.do("POST", "/products/x/use", "").status)
+	s.stop()
+}
+
+func TestLimitsOfUploads(t *testing.T) {
+	s := startServer(t, "--data", t.TempDir(), "--max-image-size", "1KiB", "--max-request-size", "2KiB")
+	post := func(padding int) answer {
+		body := "--b\r\nContent-Disposition: form-data; name=\"data\"\r\n\r\n" +
+			`{"externalId":"x","images":[{"source":{"fileKey":"f"}}]}` +
+			"\r\n--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"f\"\r\n\r\n" +
+			"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;" +
+			strings.Repeat("x", padding) + "\r\n--b--\r\n"
+		r, err := http.NewRequest("POST", s.url+"/products", strings.NewReader(body))
+		require.NoError(t, err)
+		r.Header.Set("X-API-Key", s.key)
+		r.Header.Set("Content-Type", "multipart/form-data; boundary=b")
+		a, err := send(r)
+		require.NoError(t, err)
+		return a
+	}
+	require.Equal(t, http.StatusRequestEntityTooLarge, post(4096).status, "the request")
+	require.Equal(t, http.StatusRequestEntityTooLarge, post(1024).status, "the image")
+	require.Equal(t, http.StatusCreated, post(0).status)
+}
+
+func TestLogFormats(t *testing.T) {
+	for format, looks := range map[string]func(string) bool{
+		"json": func(text string) bool { return json.Valid([]byte(text)) },
+		"text": func(text string) bool { return strings.HasPrefix(text, "time=") },
+	} {
+		var log strings.Builder
+		(&serveCmd{LogFormat: format}).logger(&log).Info("hello", "a", 1)
+		require.True(t, looks(strings.TrimSpace(log.String())), log.String())
+	}
+}
+
+func TestServerThatFailsToOpen(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	status, _, errs := spawn(t, "serve", "--addr", "127.0.0.1:0", "--api-key", "a=b", "--data", file)
+	require.Equal(t, exitFailure, status)
+	require.Contains(t, errs, file)
+	require.False(t, errors.Is(os.Remove(file), os.ErrNotExist), "the file is left alone")
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/shelflife-db/shelflife/ttl"
+)
+
+const healthPath = "/healthz"
+
+// Bounds on clients. No time bounds a whole request: an upload may take as
+// long as the pace allows.
+const (
+	readHeaderTimeout = 10 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 64 << 10
+	stallTimeout      = 30 * time.Second
+	slowestClient     = 4 << 10 // bytes per second
+)
+
+// newServer returns a server of root.
+func newServer(root http.Handler, clock ttl.Clock, log *slog.Logger) *http.Server {
+	p := pace{clock: clock, stall: stallTimeout, slowest: slowestClient}
+	return &http.Server{
+		Handler:           logRequests(log, clock, p.wrap(root)),
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+}
+
+// mount returns a handler that serves health at exactly healthPath and api
+// under prefix, which cleanPrefix returned.
+func mount(prefix string, api, health http.Handler) http.Handler {
+	under := http.StripPrefix(prefix, api)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path := r.URL.EscapedPath()
+		switch {
+		case path == healthPath:
+			health.ServeHTTP(w, r)
+		case strings.HasPrefix(path, prefix+"/"):
+			under.ServeHTTP(w, r)
+		default:
+			answerJSON(w, r, http.StatusNotFound, `{"code":"NOT_FOUND","message":"no such path","status":404}`)
+		}
+	})
+}
+
+// cleanPrefix returns the path under which the API is mounted, without a slash
+// at its end: "" for the root.
+func cleanPrefix(path string) (string, error) {
+	if path == "" || path == "/" {
+		return "", nil
+	}
+	wrong := fmt.Errorf("--prefix %q must be a path like /shop, of letters, digits, -, . and _", path)
+	rest, ok := strings.CutPrefix(strings.TrimSuffix(path, "/"), "/")
+	if !ok {
+		return "", wrong
+	}
+	for segment := range strings.SplitSeq(rest, "/") {
+		if segment == "" || segment == "." || segment == ".." || strings.ContainsFunc(segment, notPlain) {
+			return "", wrong
+		}
+	}
+	return "/" + rest, nil
+}
+
+// notPlain tells whether r might be escaped in a URL by some clients and not
+// by others.
+func notPlain(r rune) bool {
+	switch {
+	case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-', r == '.', r == '_':
+		return false
+	}
+	return true
+}
+
+// healthHandler answers 200 when ready returns nil, else 503.
+func healthHandler(ready func() error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method != http.MethodGet && r.Method != http.MethodHead:
+			w.Header().Set("Allow", "GET, HEAD")
+			answerJSON(w, r, http.StatusMethodNotAllowed, `{"code":"METHOD_NOT_ALLOWED","message":"this path does not take the method","status":405}`)
+		case ready() != nil:
+			answerJSON(w, r, http.StatusServiceUnavailable, `{"status":"unavailable"}`)
+		default:
+			answerJSON(w, r, http.StatusOK, `{"status":"ok"}`)
+		}
+	})
+}
+
+func answerJSON(w http.ResponseWriter, r *http.Request, status int, body string) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		// An error means that the client left.
+		_, _ = io.WriteString(w, body)
+	}
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"time"
+
+	crdb "github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/backend/pebble"
+	"github.com/shelflife-db/shelflife/catalog"
+	"github.com/shelflife-db/shelflife/encoding"
+)
+
+// defaultCache is the cache of commands that have no flag for it.
+const defaultCache = 256 << 20
+
+// openStore opens the catalog in dir, or creates it. The catalog's own cache
+// is given an eighth of the engine's.
+func openStore(ctx context.Context, dir string, cache int64, log *slog.Logger, o catalog.Options) (*catalog.Catalog, error) {
+	b, err := openEngine(ctx, dir, cache, log)
+	if err != nil {
+		return nil, err
+	}
+	o.Logger = log
+	o.CacheBytes = cache / 8
+	c, err := catalog.Open(ctx, b, &o)
+	if err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return c, nil
+}
+
+// openForCheck opens the catalog in dir for reading. It creates nothing, and
+// what has expired is left in the store.
+func openForCheck(ctx context.Context, dir string) (*catalog.Catalog, error) {
+	noStore := fmt.Errorf("there is no store in %s", dir)
+	switch found, err := crdb.Peek(dir, vfs.Default); {
+	case errors.Is(err, fs.ErrNotExist), err == nil && !found.Exists:
+		return nil, noStore
+	case err != nil:
+		return nil, fmt.Errorf("looking for a store in %s: %w", dir, err)
+	}
+	b, err := openEngine(ctx, dir, defaultCache, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	start, end := encoding.SpaceRange(encoding.SpaceMeta)
+	found := false
+	for _, err = range b.Scan(ctx, backend.Range{Start: start, End: end}, backend.ScanOptions{KeysOnly: true}) {
+		found = err == nil
+		break
+	}
+	if err == nil && !found {
+		err = noStore
+	}
+	if err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	o := catalog.Options{CacheBytes: -1}
+	o.Sweeper.Grace = 100 * 365 * 24 * time.Hour
+	c, err := catalog.Open(ctx, b, &o)
+	if err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return c, nil
+}
+
+func openEngine(ctx context.Context, dir string, cache int64, log *slog.Logger) (*pebble.Store, error) {
+	b, err := pebble.Open(ctx, dir, &pebble.Options{
+		CacheSize:    cache,
+		MemTableSize: min(max(cache/8, 256<<10), 32<<20),
+		Logger:       log,
+	})
+	if errors.Is(err, pebble.ErrLocked) {
+		return nil, fmt.Errorf("the store in %s is in use by another process", dir)
+	}
+	return b, err
+}

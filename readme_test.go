@@ -1,0 +1,127 @@
+package shelflife_test
+
+import (
+	"bufio"
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// fence matches a fenced block of the README: its language and its text.
+var fence = regexp.MustCompile("(?ms)^```([a-z]+)\n(.*?)^```$")
+
+func readmeBlocks(t *testing.T, language string) []string {
+	t.Helper()
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	var texts []string
+	for _, m := range fence.FindAllSubmatch(readme, -1) {
+		if string(m[1]) == language {
+			texts = append(texts, string(m[2]))
+		}
+	}
+	require.NotEmpty(t, texts)
+	return texts
+}
+
+// TestReadmeLanguages makes sure that no block escapes the tests below.
+func TestReadmeLanguages(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	fences := len(regexp.MustCompile("(?m)^```").FindAll(readme, -1))
+	require.Equal(t, fences, 2*(len(readmeBlocks(t, "go"))+len(readmeBlocks(t, "sh"))))
+}
+
+// TestReadmeGo runs each Go program of the README in an empty folder and
+// compares what it prints with its Output comment.
+func TestReadmeGo(t *testing.T) {
+	for _, program := range readmeBlocks(t, "go") {
+		dir := t.TempDir()
+		source, binary := filepath.Join(dir, "main.go"), filepath.Join(dir, "program")
+		require.NoError(t, os.WriteFile(source, []byte(program), 0o600))
+		run(t, ".", "go", "build", "-o", binary, source)
+		require.Equal(t, outputComment(t, program), run(t, dir, binary))
+	}
+}
+
+// TestReadmeShell runs each command of the README.
+func TestReadmeShell(t *testing.T) {
+	dir := t.TempDir()
+	binary := filepath.Join(dir, "shelflife")
+	run(t, ".", "go", "build", "-o", binary, "./cmd/shelflife")
+	for _, script := range readmeBlocks(t, "sh") {
+		script = strings.TrimSpace(script)
+		t.Run(strings.SplitN(script, "\n", 2)[0], func(t *testing.T) {
+			switch {
+			case script == "go test ./...":
+				ci, err := os.ReadFile(".ci/run")
+				require.NoError(t, err)
+				require.Contains(t, strings.Split(string(ci), "\n"), script)
+			case strings.HasPrefix(script, "go test "):
+				out := run(t, ".", "sh", "-ec", script+" -benchtime 1x")
+				require.Contains(t, out, "Benchmark")
+			case strings.Contains(script, "serve --demo"):
+				requireServes(t, binary, strings.Fields(script)[3:])
+			default:
+				// In an empty folder, with what "go run" would have built.
+				script = strings.ReplaceAll(script, "go run ./cmd/shelflife", binary)
+				run(t, t.TempDir(), "sh", "-ec", script)
+			}
+		})
+	}
+}
+
+// requireServes starts a server on a free port, waits until it says where it
+// is, and stops it.
+func requireServes(t *testing.T, binary string, args []string) {
+	cmd := exec.Command(binary, append(args, "--addr", "127.0.0.1:0")...)
+	cmd.Dir = t.TempDir()
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	lines := bufio.NewScanner(stdout)
+	found := false
+	for !found && lines.Scan() {
+		found = strings.Contains(lines.Text(), "http://127.0.0.1:")
+	}
+	require.True(t, found, "the server never said where it is")
+	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+	for lines.Scan() {
+	}
+	require.NoError(t, cmd.Wait())
+}
+
+// run runs a command in dir and returns what it prints.
+func run(t *testing.T, dir, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd.Dir = dir
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	require.NoError(t, cmd.Run(), "%s", &out)
+	return out.String()
+}
+
+// outputComment returns what the program says that it prints.
+func outputComment(t *testing.T, program string) string {
+	t.Helper()
+	_, comment, ok := strings.Cut(program, "// Output:\n")
+	require.True(t, ok, "the program has no Output comment")
+	var out strings.Builder
+	for line := range strings.Lines(comment) {
+		text, ok := strings.CutPrefix(strings.TrimSpace(line), "// ")
+		if !ok {
+			break
+		}
+		out.WriteString(text + "\n")
+	}
+	return out.String()
+}
