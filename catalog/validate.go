@@ -48,11 +48,6 @@ type preparedImage struct {
 	classifications []byte
 }
 
-// isEmpty tells whether the patch sets nothing.
-func (p *preparedPatch) isEmpty() bool {
-	return p.title == nil && p.description == nil && p.images == nil && !p.setMetadata && !p.setDays
-}
-
 // Validate returns every fault of an upsert's arguments that can be told
 // without the stored product and without reading uploads, nil if there is
 // none. The upserts themselves report the same faults. An empty externalID is
