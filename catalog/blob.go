@@ -82,6 +82,11 @@ func (t *tx) releaseBlob(account string, id encoding.BlobID) error {
 		return nil
 	}
 	h, err := t.blobHeader(account, id)
+	if isUnreadable(err) {
+		// A damaged image must not keep its product from being changed.
+		t.c.opts.Logger.Error("shelflife: left a damaged image behind, see Check", "error", err)
+		return nil
+	}
 	if err != nil || h == nil {
 		return err
 	}

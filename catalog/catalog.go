@@ -64,6 +64,9 @@ func Open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) 
 }
 
 func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) {
+	if b == nil {
+		return nil, errors.New("there is no backend")
+	}
 	opts, err := o.withDefaults()
 	if err != nil {
 		return nil, err

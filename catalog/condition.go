@@ -36,7 +36,7 @@ func CreateOnly() Condition {
 func conditionsHold(conds []Condition, old *encoding.Record) bool {
 	var v Version
 	if old != nil {
-		v = Version{old.Incarnation, old.Edit}
+		v = versionOf(old)
 	}
 	for _, c := range conds {
 		if c.holds != nil && !c.holds(old != nil, v) {

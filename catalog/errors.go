@@ -14,7 +14,7 @@ var (
 	// ErrNotFound says that no live product has the ID.
 	ErrNotFound = errors.New("product not found")
 	// ErrImageNotFound says that the product has no uploaded bytes at the
-	// position.
+	// position. It does not match ErrNotFound: the product exists.
 	ErrImageNotFound = errors.New("image not found")
 	// ErrImageGone says that the image was replaced or deleted while it was
 	// being read, longer ago than Options.ImageGrace.
@@ -55,15 +55,17 @@ const (
 
 // FieldError is one fault of an input.
 type FieldError struct {
-	// Path names the field as the JSON form does: "images.0.source.url"; ""
-	// where the fault concerns the whole input.
+	// Path names the field as the JSON form does: "images.0.source.url" for a
+	// NewImage.URL, "images.0.source.fileKey" for its Upload; "" where the fault
+	// concerns the whole input.
 	Path    string `json:"path"`
 	Code    Code   `json:"code"`
 	Message string `json:"message"`
 }
 
 // ValidationError says that an input was refused and nothing changed. It
-// holds every fault that could be found.
+// holds every fault that could be found: all that concern the input alone, or,
+// if there is none, all that concern the stored product.
 type ValidationError struct {
 	Fields []FieldError
 }

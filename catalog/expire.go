@@ -127,7 +127,7 @@ func (x expirer) Expire(ctx context.Context, due []ttl.Entry) (done int, err err
 	err = c.update(ctx, scopes, o, func(t *tx) error {
 		for _, e := range entries {
 			err := t.expireEntry(e, horizon)
-			if errors.Is(err, encoding.ErrCorrupt) || errors.Is(err, encoding.ErrNewerSchema) {
+			if isUnreadable(err) {
 				c.opts.Logger.Error("shelflife: could not read what has expired", "error", err)
 				continue
 			}
@@ -178,6 +178,12 @@ func (t *tx) expireBlob(e encoding.Expiry, blob encoding.BlobID, horizon int64) 
 		return t.deleteExpiry(e)
 	}
 	return t.removeBlob(e.Account, blob, h)
+}
+
+// isUnreadable tells whether err concerns one damaged or too new record, which
+// must not hold up others.
+func isUnreadable(err error) bool {
+	return errors.Is(err, encoding.ErrCorrupt) || errors.Is(err, encoding.ErrNewerSchema)
 }
 
 // SaveProgress remembers how far the sweeper came.

@@ -139,7 +139,7 @@ func (m *manyUpserts) await() {
 // anything.
 func isRefusal(err error) bool {
 	var bad *ValidationError
-	return errors.As(err, &bad) || errors.Is(err, ErrPreconditionFailed)
+	return errors.As(err, &bad) || errors.Is(err, ErrPreconditionFailed) || isUnreadable(err)
 }
 
 // size estimates what the upsert will write, in bytes.

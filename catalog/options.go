@@ -58,7 +58,8 @@ type Options struct {
 	// stored.
 	Limits Limits
 	// OnExpire is called after a product's expiry was committed, whether the
-	// sweeper removed it or an upsert replaced it; at most once per product,
+	// sweeper removed it, at least Sweeper.Grace after the deadline, or an
+	// upsert replaced it; at most once per product,
 	// never for deletes, never concurrently with itself, off the path of any
 	// call. It may call the catalog, but not Close, which waits for it.
 	// Default: none.

@@ -53,7 +53,8 @@ type Patch struct {
 	// in display order.
 	Images Optional[[]NewImage]
 	// Metadata is any JSON value of at most Limits.MetadataBytes compact, with
-	// no duplicate names and no lone surrogates. The value null clears.
+	// no duplicate names and no lone surrogates. Null, the JSON value null and
+	// a nil RawMessage, which is what a Product without metadata has, clear it.
 	Metadata Optional[json.RawMessage]
 	// ValidForDays is the lifetime between uses, 1 to 365 days of 24 hours.
 	// Carrying a number restarts the clock, even the number it has.
@@ -81,7 +82,8 @@ type NewImage struct {
 	// account. It can be claimed by one product.
 	Staged StagedRef
 	// Classifications is a JSON object of at most Limits.ClassificationBytes
-	// compact; nil and null mean none.
+	// compact; nil and null mean none, also for an image that is kept:
+	// Image.NewImage gives them again.
 	Classifications json.RawMessage
 }
 
@@ -91,7 +93,8 @@ type Upload struct {
 }
 
 // NewUpload returns an Upload that reads r to its end, once, during the upsert
-// that it is given to, in bounded memory. The upsert does not close r.
+// that it is given to, in bounded memory. Whether that succeeds or not, the
+// Upload is spent then. The upsert does not close r.
 func NewUpload(r io.Reader) *Upload { return &Upload{r} }
 
 // StagedRef names staged image bytes; see [Catalog.StageImage]. It is not a

@@ -57,6 +57,12 @@ type Image struct {
 // Uploaded tells whether the catalog holds the bytes of the image.
 func (i Image) Uploaded() bool { return strings.HasPrefix(i.SourceURL, uploadScheme) }
 
+// NewImage returns the image as a patch gives it, to keep it in a list of
+// others: with its bytes, if it has any, and its classifications.
+func (i Image) NewImage() NewImage {
+	return NewImage{URL: i.SourceURL, Classifications: i.Classifications}
+}
+
 // Version names one edit of one product, for [IfVersion]. It is opaque and
 // never names two edits, not even of a product that was deleted and created
 // again. Uses and renewals of the lifetime keep it. The zero Version names no
@@ -93,6 +99,9 @@ func ParseVersion(s string) (v Version, ok bool) {
 	}
 	return Version{binary.BigEndian.Uint64(raw[:8]), binary.BigEndian.Uint64(raw[8:])}, true
 }
+
+// versionOf returns the version of a record.
+func versionOf(r *encoding.Record) Version { return Version{r.Incarnation, r.Edit} }
 
 // Version returns the version of the product.
 func (p *Product) Version() Version { return p.version }
@@ -157,7 +166,7 @@ func newProduct(r *encoding.Record) *Product {
 		ExpiresAt:    timeOf(r.ExpiresAt()),
 		CreatedAt:    timeOf(r.CreatedAt),
 		UpdatedAt:    timeOf(r.UpdatedAt),
-		version:      Version{r.Incarnation, r.Edit},
+		version:      versionOf(r),
 	}
 	for i := range r.Images {
 		img := &r.Images[i]

@@ -243,6 +243,9 @@ func (c *Catalog) receiveBlob(ctx context.Context, account string, r io.Reader, 
 		c.discardStaged(context.WithoutCancel(ctx), account, w.id)
 	}
 	if bad := (*imageheader.Error)(nil); errors.As(err, &bad) {
+		if w.header.Size == 0 {
+			return nil, invalid("", CodeInvalidImage, "the upload is empty, or was read before")
+		}
 		return nil, invalid("", CodeInvalidImage, "%s", bad.Reason)
 	}
 	if errors.Is(err, errImageTooLarge) {

@@ -60,7 +60,9 @@ type StoreStats struct {
 	CacheBytes int64
 	// IndexEntries counts the deadlines held in memory.
 	IndexEntries int
-	Sweeper      ttl.SweeperStats
+	// Sweeper counts what was removed and moved, by entries: a product has one
+	// at a time, and so has each stored image that it let go of.
+	Sweeper ttl.SweeperStats
 }
 
 // StoreStats returns figures about the store of all accounts.

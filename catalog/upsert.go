@@ -38,14 +38,20 @@ func (o Outcome) String() string {
 	}
 }
 
+// MarshalText returns what String does.
+func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
 // Result is what an upsert returns: the product as it left it, and what it did.
 type Result struct {
 	Product *Product
 	Outcome Outcome
 }
 
-// errPlainUse ends an inline upsert that turned out to be nothing but a use.
-var errPlainUse = errors.New("nothing but a use")
+// plainUseError ends the Update of an inline upsert that turned out to be
+// nothing but a use of the product as it is at this version.
+type plainUseError struct{ version Version }
+
+func (plainUseError) Error() string { return "nothing but a use" }
 
 // Upsert creates the product the first time and edits it partially afterwards:
 // see [Patch]. It is explicit: the product is listed from then on, and one
@@ -96,26 +102,26 @@ func (c *Catalog) upsert(ctx context.Context, w way, account, id string, p Patch
 	defer in.discard(ctx, c)
 	scopes := append(in.scopes(), productScope(account, id))
 	for {
-		err = c.update(ctx, scopes, c.updateOptions(), func(t *tx) error {
+		err := c.update(ctx, scopes, c.updateOptions(), func(t *tx) (err error) {
 			res, err = t.upsert(w, account, id, in, conds)
 			return err
 		})
-		if !errors.Is(err, errPlainUse) {
-			break
-		}
-		product, err := c.use(ctx, account, id)
-		if err == nil {
-			return Result{Product: product}, nil
-		}
-		if !errors.Is(err, ErrNotFound) {
+		var plain plainUseError
+		switch {
+		case err == nil:
+			return res, nil
+		case !errors.As(err, &plain):
 			return Result{}, err
 		}
-		// Deleted or expired in between: the same patch creates.
+		product, err := c.use(ctx, account, id, &plain.version)
+		switch {
+		case err == nil:
+			return Result{Product: product}, nil
+		case !errors.Is(err, ErrNotFound) && !errors.Is(err, errOtherVersion):
+			return Result{}, err
+		}
+		// The product was changed or is gone: the patch may say something new.
 	}
-	if err != nil {
-		return Result{}, err
-	}
-	return res, nil
 }
 
 // upsert runs one upsert in a transaction.
@@ -152,8 +158,8 @@ func (t *tx) upsert(w way, account, id string, in *intake, conds []Condition) (R
 		outcome = Edited
 	case !renewed && !w.isUse():
 		return Result{newProduct(next), Unchanged}, nil
-	case !renewed && len(conds) == 0 && t.c.buffersUses():
-		return Result{}, errPlainUse
+	case !renewed && t.c.buffersUses():
+		return Result{}, plainUseError{versionOf(next)}
 	case next.Anchor == f.stored.Anchor && next.LastUsedAt == f.stored.LastUsedAt:
 		return Result{newProduct(next), Unchanged}, nil
 	}

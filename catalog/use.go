@@ -30,11 +30,16 @@ const (
 // A use may become durable up to Options.UseWindow after it was acknowledged;
 // see there.
 func (c *Catalog) Use(ctx context.Context, account, externalID string) (*Product, error) {
-	p, err := c.use(ctx, account, externalID)
+	p, err := c.use(ctx, account, externalID, nil)
 	return p, wrap("use", externalID, err)
 }
 
-func (c *Catalog) use(ctx context.Context, account, id string) (*Product, error) {
+// errOtherVersion says that a product is not at the version that was to be
+// used.
+var errOtherVersion = errors.New("the product has another version")
+
+// use records a use of a product, if want is not nil only at that version.
+func (c *Catalog) use(ctx context.Context, account, id string, want *Version) (*Product, error) {
 	if err := checkNames(account, id); err != nil {
 		return nil, err
 	}
@@ -43,7 +48,7 @@ func (c *Catalog) use(ctx context.Context, account, id string) (*Product, error)
 	}
 	defer c.calls.Exit()
 	if !c.buffersUses() || c.folder.isStuck() {
-		return c.useDurably(ctx, account, id)
+		return c.useDurably(ctx, account, id, want)
 	}
 	k := productKey{account, id}
 	now := c.now.Now()
@@ -64,13 +69,16 @@ func (c *Catalog) use(ctx context.Context, account, id string) (*Product, error)
 	if live == nil || !isLive(live, now) {
 		return nil, ErrNotFound
 	}
+	if want != nil && *want != versionOf(stored) {
+		return nil, errOtherVersion
+	}
 	deadline := stored.ExpiresAt()
 	if deadline != encoding.None && deadline-c.now.Now() <= c.useMargin() {
-		return c.useDurably(ctx, account, id)
+		return c.useDurably(ctx, account, id, want)
 	}
 	inTime := func() bool { return deadline == encoding.None || c.now.Now() < deadline }
 	if !c.uses.add(k, stored.Incarnation, now, inTime) {
-		return c.useDurably(ctx, account, id)
+		return c.useDurably(ctx, account, id, want)
 	}
 	c.folder.wake()
 	used := *live
@@ -79,7 +87,7 @@ func (c *Catalog) use(ctx context.Context, account, id string) (*Product, error)
 }
 
 // useDurably writes a use into the record before it is acknowledged.
-func (c *Catalog) useDurably(ctx context.Context, account, id string) (*Product, error) {
+func (c *Catalog) useDurably(ctx context.Context, account, id string, want *Version) (*Product, error) {
 	var product *Product
 	err := c.update(ctx, []backend.Scope{productScope(account, id)}, backend.UpdateOptions{}, func(t *tx) error {
 		f, err := t.load(account, id)
@@ -88,6 +96,9 @@ func (c *Catalog) useDurably(ctx context.Context, account, id string) (*Product,
 		}
 		if f.live == nil {
 			return ErrNotFound
+		}
+		if want != nil && *want != versionOf(f.live) {
+			return errOtherVersion
 		}
 		used := *f.live
 		touch(&used, t.now)
@@ -150,6 +161,10 @@ func (c *Catalog) fold(ctx context.Context) error {
 func (t *tx) foldUses(due []dueUse) error {
 	for _, d := range due {
 		f, err := t.load(d.account, d.id)
+		if isUnreadable(err) {
+			t.c.opts.Logger.Error("shelflife: could not read what was used", "error", err)
+			continue
+		}
 		if err != nil {
 			return err
 		}

@@ -109,8 +109,10 @@ func fromMillis(ms int64) time.Duration {
 	return time.Duration(min(max(ms, -limit), limit)) * time.Millisecond
 }
 
-// ManualClock is a [Clock] for tests: time stands still until it is moved. Its
-// methods are safe for concurrent use.
+// ManualClock is a [Clock] for tests: time stands still until it is moved. To
+// let time pass, use Advance. Leap and Set play a wall clock that somebody
+// changes, after which a [Sweeper] pauses removals. Its methods are safe for
+// concurrent use.
 type ManualClock struct {
 	mu      sync.Mutex // guards the rest
 	wall    time.Time

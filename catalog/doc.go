@@ -1,0 +1,60 @@
+// Package catalog keeps the products of many accounts: the rules of what a
+// product is, how it is written, how long it lives and who sees it. Where the
+// bytes are kept is the business of a [backend.Backend].
+//
+//	store, err := pebble.Open(ctx, dir, nil)
+//	...
+//	c, err := catalog.Open(ctx, store, nil)
+//	...
+//	defer c.Close() // closes the store too
+//
+// # Writing
+//
+// One operation creates and edits: [Catalog.Upsert] creates a product the
+// first time, which takes at least one image, and edits it partially
+// afterwards. In a [Patch], absent, null and a value are three different
+// things. What one upsert says becomes visible in one instant or not at all,
+// image bytes included, and is durable before the call returns. Concurrent
+// upserts of one product never lose an update. An edit that changes nothing
+// writes nothing.
+//
+//	way            lifetime when it creates   counts as a use   listed
+//	               without ValidForDays
+//	Upsert         forever                    no                yes
+//	UpsertInline   15 days                    yes               no when it creates,
+//	                                                            unchanged when it edits
+//	CreateOneShot  7 days                     yes               never
+//
+// A [Condition] makes a write depend on what is stored. A [Version] names one
+// edit, forever: no later edit has it, not even of a product that was deleted
+// and created again.
+//
+// # Lifetime
+//
+// A product with ValidForDays expires that many times 24 hours after the
+// latest of its creation, its last use, and the last upsert that carried a
+// number for ValidForDays, the same number included. From that millisecond on
+// it is gone for every reader, and an upsert of its ID creates. Its bytes leave
+// the store in the background some seconds later, those of its images after
+// Options.ImageGrace more; [Catalog.Sweep] does it at once.
+//
+// [Catalog.Use] records a use. It is visible at once to every reader, and
+// durable within Options.UseWindow, or before it is acknowledged when the
+// deadline is near.
+//
+// # Identity
+//
+// An account is 1 to 255 bytes of UTF-8, given by the host's authentication.
+// An external ID is 1 to 255 bytes of UTF-8 without control characters,
+// compared byte for byte; "." and ".." are refused. IDs that begin with
+// "_anon_" are made by CreateOneShot only. Accounts never see or affect each
+// other's products, whatever they are called.
+//
+// # Errors
+//
+// Operations fail with an error that matches, by errors.Is, one of the Err
+// variables, or the context's error, or by errors.As a *[ValidationError] with
+// the faults of the input. After all but [ErrUnknownOutcome] nothing was
+// changed. Errors that match none of these are failures inside; their text is
+// for the log, not for a client.
+package catalog
