@@ -59,7 +59,9 @@ type guardFS struct {
 	// nudge asks the watcher for a look at the disk.
 	nudge   chan struct{}
 	written atomic.Int64
-	// stopping is closed before Pebble is: compactions end.
+	// stopping is closed before Pebble is: compactions that wait end. Those
+	// that run are finished: Pebble would begin them again, and wait for them,
+	// when the store is opened next.
 	stopping chan struct{}
 	// retry is closed and replaced when compactions that failed may try again.
 	retry atomic.Pointer[chan struct{}]
@@ -155,12 +157,12 @@ func (g *guardFS) waitCompaction() error {
 	for {
 		retry, set, failed := *g.retry.Load(), g.fail.set, g.fail.failed()
 		switch {
+		case !failed && !g.backoff.Load():
+			return nil
 		case g.isStopping():
 			return errStopping
 		case failed:
 			retry, set = nil, nil
-		case !g.backoff.Load():
-			return nil
 		}
 		select {
 		case <-g.stopping:
@@ -258,9 +260,6 @@ var _ vfs.File = (*guardFile)(nil)
 
 // do runs a write, and returns what Pebble is to see of its error.
 func (f *guardFile) do(op string, write func() error) error {
-	if f.kind == kindCompaction && f.g.isStopping() {
-		return errStopping
-	}
 	if err := f.g.fail.unavailable(); err != nil {
 		// A table that is half on the disk is of no use to anybody.
 		return f.visible(err)

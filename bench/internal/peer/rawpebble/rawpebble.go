@@ -1,0 +1,298 @@
+// Package rawpebble is the floor: Pebble with the options of backend/pebble,
+// holding the bytes that Shelflife would write, and nothing around it. It does
+// not decode, does not look at lifetimes and does not read before it writes.
+package rawpebble
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"slices"
+	"sync"
+
+	crdb "github.com/cockroachdb/pebble/v2"
+
+	"github.com/shelflife-db/shelflife/bench/internal/dataset"
+	"github.com/shelflife-db/shelflife/bench/internal/peer"
+	"github.com/shelflife-db/shelflife/encoding"
+)
+
+// importBatch and sweepBatch are those of the catalog.
+const (
+	importBatch = 64
+	sweepBatch  = 64
+)
+
+// Peer returns the floor.
+func Peer() peer.Peer {
+	return peer.Peer{
+		Name: "pebble", Module: "github.com/cockroachdb/pebble/v2", Floor: true,
+		About: "raw Pebble, same options and bytes: Get without decoding, Set without reading",
+		Open: func(_ context.Context, dir string, o peer.Options) (peer.Store, error) {
+			return open(dir, o)
+		},
+	}
+}
+
+// CompactDir compacts a closed store, one of Shelflife too.
+func CompactDir(ctx context.Context, dir string) error {
+	db, err := crdb.Open(dir, engineOptions())
+	if err != nil {
+		return err
+	}
+	return errors.Join(compact(ctx, db), db.Close())
+}
+
+func compact(ctx context.Context, db *crdb.DB) error {
+	if err := db.Flush(); err != nil {
+		return err
+	}
+	return db.Compact(ctx, []byte{0}, []byte{0xff}, false)
+}
+
+func fatal(err error) { log.Fatal(err) }
+
+type store struct {
+	peer.Clock
+	db    *crdb.DB
+	write *crdb.WriteOptions
+	edits func() []model // made when they are first asked for
+}
+
+var _ peer.Store = (*store)(nil)
+
+// model is an encoded record whose metadata have a revision to be overwritten.
+type model struct {
+	record   []byte
+	metadata int // where the metadata begin
+}
+
+func open(dir string, o peer.Options) (*store, error) {
+	db, err := crdb.Open(dir, engineOptions())
+	if err != nil {
+		return nil, err
+	}
+	s := &store{db: db, write: crdb.NoSync}
+	s.Advance(o.Offset)
+	if o.Durable {
+		s.write = crdb.Sync
+	}
+	s.edits = sync.OnceValue(func() []model { return models(o.Edits, o.Models, s.Now()) })
+	return s, nil
+}
+
+func models(edits *dataset.Edits, set *dataset.Set, now int64) []model {
+	out := make([]model, edits.Variants())
+	for i := range out {
+		p := set.Product(i)
+		p.Metadata = edits.Append(nil, uint64(i))
+		record := encoding.AppendRecord(nil, peer.NewRecord(&p, now))
+		out[i] = model{record, bytes.LastIndex(record, p.Metadata)}
+	}
+	return out
+}
+
+// put adds a new product to a batch.
+func (s *store) put(b *crdb.Batch, p *dataset.Product, buf []byte) ([]byte, error) {
+	r := peer.NewRecord(p, s.Now())
+	buf = encoding.AppendRecord(buf[:0], r)
+	var space [512]byte
+	key := encoding.AppendProductKey(space[:0], p.Account, p.ID)
+	if err := b.Set(key, buf, nil); err != nil {
+		return buf, err
+	}
+	key = encoding.AppendListedKey(space[:0], p.Account, p.ID)
+	if err := b.Set(key, nil, nil); err != nil {
+		return buf, err
+	}
+	if r.IndexedAt == encoding.None {
+		return buf, nil
+	}
+	key = encoding.AppendExpiryKey(space[:0], expiryOf(r))
+	return buf, b.Set(key, nil, nil)
+}
+
+func expiryOf(r *encoding.Record) encoding.Expiry {
+	return encoding.Expiry{Deadline: r.IndexedAt, Kind: encoding.ExpiryProduct, Account: r.Account, ID: r.ID}
+}
+
+func (s *store) Import(_ context.Context, products []dataset.Product) error {
+	var buf []byte
+	for chunk := range slices.Chunk(products, importBatch) {
+		b := s.db.NewBatch()
+		for i := range chunk {
+			var err error
+			if buf, err = s.put(b, &chunk[i], buf); err != nil {
+				return err
+			}
+		}
+		if err := s.db.Apply(b, crdb.NoSync); err != nil {
+			return err
+		}
+		if err := b.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *store) Create(_ context.Context, p *dataset.Product) error {
+	b := s.db.NewBatch()
+	if _, err := s.put(b, p, nil); err != nil {
+		return err
+	}
+	return errors.Join(s.db.Apply(b, s.write), b.Close())
+}
+
+func (s *store) Edit(_ context.Context, k dataset.Key, metadata []byte) error {
+	revision, err := dataset.Revision(metadata)
+	if err != nil {
+		return err
+	}
+	models := s.edits()
+	m := &models[revision%uint64(len(models))]
+	var space [2048]byte
+	value := append(space[:0], m.record...)
+	dataset.PutRevision(value[m.metadata:], revision)
+	return s.db.Set(encoding.AppendProductKey(nil, k.Account, k.ID), value, s.write)
+}
+
+func (s *store) Use(context.Context, dataset.Key) error { return peer.ErrNotOffered }
+
+func (s *store) Get(_ context.Context, k dataset.Key, keep bool) (any, error) {
+	var space [128]byte
+	value, closer, err := s.db.Get(encoding.AppendProductKey(space[:0], k.Account, k.ID))
+	if err != nil {
+		return nil, notFound(err)
+	}
+	var got any
+	if keep {
+		got = bytes.Clone(value)
+	}
+	return got, closer.Close()
+}
+
+func (s *store) Page(_ context.Context, p dataset.Page, keep bool) (any, error) {
+	start, end := encoding.ProductRange(p.Account)
+	if p.After != "" {
+		start = encoding.AppendSuccessor(nil, encoding.AppendProductKey(nil, p.Account, p.After))
+	}
+	it, err := s.db.NewIter(&crdb.IterOptions{LowerBound: start, UpperBound: end})
+	if err != nil {
+		return nil, err
+	}
+	var page [][]byte
+	n := 0
+	for ok := it.First(); ok && n < p.Limit; ok = it.Next() {
+		value, err := it.ValueAndErr()
+		if err != nil {
+			return nil, errors.Join(err, it.Close())
+		}
+		if keep {
+			page = append(page, bytes.Clone(value))
+		}
+		n++
+	}
+	if n < p.Limit {
+		return nil, errors.Join(fmt.Errorf("rawpebble: page of %d", n), it.Close())
+	}
+	return page, it.Close()
+}
+
+// imageKey is that of the first chunk of a blob, named after the product.
+func imageKey(k dataset.Key) []byte {
+	var id encoding.BlobID
+	copy(id[:], k.ID)
+	return encoding.AppendBlobKey(nil, k.Account, id, 1)
+}
+
+func (s *store) PutImage(_ context.Context, k dataset.Key, data []byte) error {
+	return s.db.Set(imageKey(k), data, s.write)
+}
+
+func (s *store) GetImage(_ context.Context, k dataset.Key, dst []byte) ([]byte, error) {
+	value, closer, err := s.db.Get(imageKey(k))
+	if err != nil {
+		return dst, notFound(err)
+	}
+	dst = append(dst, value...)
+	return dst, closer.Close()
+}
+
+func (s *store) Product(got any) (dataset.Product, error) {
+	data, _ := got.([]byte)
+	r := new(encoding.Record)
+	if err := encoding.DecodeRecord(data, r); err != nil {
+		return dataset.Product{}, err
+	}
+	return peer.FromRecord(r), nil
+}
+
+func (s *store) Products(page any) ([]dataset.Product, error) {
+	values, _ := page.([][]byte)
+	out := make([]dataset.Product, len(values))
+	for i, v := range values {
+		var err error
+		if out[i], err = s.Product(v); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (s *store) Sweep(ctx context.Context) (removed int, err error) {
+	start, end := encoding.ExpiryRange(0, 0, s.Now())
+	for {
+		n, err := s.sweepSome(ctx, &start, end)
+		removed += n
+		if n == 0 || err != nil {
+			return removed, err
+		}
+	}
+}
+
+// sweepSome removes a batch, and moves start behind it: behind it lie deleted
+// keys that the next one would step over.
+func (s *store) sweepSome(ctx context.Context, start *[]byte, end []byte) (n int, err error) {
+	it, err := s.db.NewIterWithContext(ctx, &crdb.IterOptions{LowerBound: *start, UpperBound: end})
+	if err != nil {
+		return 0, err
+	}
+	b := s.db.NewBatch()
+	defer func() { err = errors.Join(err, it.Close(), b.Close()) }()
+	var next []byte
+	for ok := it.First(); ok && n < sweepBatch; ok = it.Next() {
+		e, err := encoding.DecodeExpiryKey(it.Key())
+		if err != nil {
+			return 0, err
+		}
+		for _, key := range [][]byte{
+			encoding.AppendProductKey(nil, e.Account, e.ID), encoding.AppendListedKey(nil, e.Account, e.ID), it.Key(),
+		} {
+			if err := b.Delete(key, nil); err != nil {
+				return 0, err
+			}
+		}
+		next = encoding.AppendSuccessor(next[:0], it.Key())
+		n++
+	}
+	if n == 0 {
+		return 0, nil
+	}
+	*start = next
+	return n, s.db.Apply(b, s.write)
+}
+
+func (s *store) Compact(ctx context.Context) error { return compact(ctx, s.db) }
+
+// Close writes the memtable out, as the catalog does.
+func (s *store) Close() error { return errors.Join(s.db.Flush(), s.db.Close()) }
+
+func notFound(err error) error {
+	if errors.Is(err, crdb.ErrNotFound) {
+		return peer.ErrNotFound
+	}
+	return err
+}

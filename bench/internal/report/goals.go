@@ -1,0 +1,202 @@
+// Package report tells what a run measured: the goals, a table for a terminal,
+// a chart.
+package report
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/shelflife-db/shelflife/bench/internal/measure"
+	"github.com/shelflife-db/shelflife/bench/internal/result"
+)
+
+// The states of a goal.
+const (
+	Met         = "met"
+	NotMet      = "not met"
+	NotMeasured = "not measured"
+)
+
+// The peers that goals name.
+const (
+	library    = "shelflife"
+	uncached   = "shelflife-nocache"
+	floor      = "pebble"
+	libraryWeb = "shelflife-http"
+	floorWeb   = "bare-http"
+	rivalWeb   = "pocketbase"
+)
+
+// rivals are the embedded stores that one would pick instead.
+var rivals = []string{"badger", "bbolt", "sqlite", "buntdb"}
+
+// goal is a bound on a figure of a run.
+type goal struct {
+	text   string
+	atMost bool
+	bound  float64
+	unit   string // "×", or what the figure is in
+	figure func(*result.Run) (value float64, detail string, ok bool)
+}
+
+var goals = []goal{
+	atLeast(0.70, "get, uniform, no cache, to raw Pebble", ratio("get-uniform", uncached, floor)),
+	atLeast(1.5, "get, Zipf, default cache, to raw Pebble", ratio("get-zipf", library, floor)),
+	atLeast(0.80, "durable edit, 1 writer, to raw Pebble", ratio("edit-durable-1", library, floor)),
+	atLeast(0.80, "durable edit, 16 writers, to raw Pebble", ratio("edit-durable-16", library, floor)),
+	atLeast(0.80, "durable edit, 64 writers, Zipf, to raw Pebble", ratio("edit-durable-64-zipf", library, floor)),
+	atMost(3, "×", "p99 of that, to raw Pebble's", tail("edit-durable-64-zipf", library, floor)),
+	atLeast(0.60, "durable edit, 64 writers, uniform, to raw Pebble", ratio("edit-durable-64", library, floor)),
+	atLeast(0.35, "edit, not durable, to raw Pebble, worst of 1, 16, 64 writers",
+		worst(ratio("edit-buffered-1", library, floor), ratio("edit-buffered-16", library, floor), ratio("edit-buffered-64", library, floor))),
+	atLeast(1.2, "use, not durable, Zipf, to raw Pebble's get", between("use-buffered", library, "get-zipf", floor)),
+	atLeast(0.50, "page of 50 decoded, to raw Pebble's scan", ratio("page-50", library, floor)),
+	atMost(250, " B", "log per use, Zipf", value("use-log", library)),
+
+	atLeast(1.3, "durable edit, 1 writer, to the best embedded peer", best("edit-durable-1", rivals...)),
+	atLeast(4, "durable edit, 16 writers, to the best embedded peer", best("edit-durable-16", rivals...)),
+	atLeast(3, "durable edit, 64 writers, to the best embedded peer", best("edit-durable-64", rivals...)),
+	atLeast(1.1, "edit, not durable, to the best embedded peer, worst of 1, 16, 64 writers",
+		worst(best("edit-buffered-1", rivals...), best("edit-buffered-16", rivals...), best("edit-buffered-64", rivals...))),
+	atLeast(1.5, "get, Zipf, to the best embedded peer", best("get-zipf", rivals...)),
+	atLeast(0.9, "get, uniform, to bbolt", best("get-uniform", "bbolt")),
+	atLeast(1.2, "get, uniform, to the best of the others", best("get-uniform", "badger", "sqlite", "buntdb")),
+	atLeast(5, "use, not durable, to the best embedded peer", best("use-buffered", rivals...)),
+	atLeast(1.3, "page of 50, to the best embedded peer", best("page-50", rivals...)),
+	atLeast(3, "durable sweep, to the best embedded peer that can", best("sweep", rivals...)),
+	atMost(2, "×", "p99 of get while sweeping, to that at rest", value("sweep-get-p99", library)),
+	atMost(1.1, "×", "disk per product, compacted, to the smallest embedded peer", smallest("disk", rivals...)),
+
+	atMost(25, " ms", "open of the large store after close", value("large-open-clean", library)),
+	atMost(1.2, "×", "that, to the open of the base store", between("large-open-clean", library, "open-clean", library)),
+	atMost(1.5, "×", "open of the large store after kill, to the base store's", between("large-open-killed", library, "open-killed", library)),
+	atMost(5, " B", "expiry index per product with a lifetime", value("index-memory", library)),
+	atLeast(0.4, "bulk import of the large store, to raw Pebble", ratio("large-import", library, floor)),
+	atMost(1.25, "×", "heap in the second half of that import, to the first", value("large-import-heap", library)),
+	atLeast(0.5, "get, small working set of the huge store, to the base store", between("huge-get-hot", library, "get-hot", library)),
+	atMost(2, "×", "open of the huge store after close, to the base store", between("huge-open-clean", library, "open-clean", library)),
+
+	atLeast(0.6, "HTTP GET, to the bare handler", ratio("http-get", libraryWeb, floorWeb)),
+	atLeast(5, "HTTP edit, durable, to PocketBase", ratio("http-post", libraryWeb, rivalWeb)),
+	atLeast(4, "HTTP GET, to PocketBase", ratio("http-get", libraryWeb, rivalWeb)),
+}
+
+// Judge fills in the goals of a run.
+func Judge(r *result.Run) {
+	r.Goals = nil
+	for _, g := range goals {
+		r.Goals = append(r.Goals, g.judge(r))
+	}
+}
+
+func (g goal) judge(r *result.Run) result.Goal {
+	sign := "≥"
+	if g.atMost {
+		sign = "≤"
+	}
+	out := result.Goal{Text: g.text, Want: fmt.Sprintf("%s %.4g%s", sign, g.bound, g.unit), State: NotMeasured}
+	value, detail, ok := g.figure(r)
+	if !ok || math.IsNaN(value) || math.IsInf(value, 0) {
+		return out
+	}
+	out.Figure, out.Detail, out.State = value, detail, NotMet
+	if g.atMost && value <= g.bound || !g.atMost && value >= g.bound {
+		out.State = Met
+	}
+	return out
+}
+
+type figure = func(*result.Run) (float64, string, bool)
+
+func atLeast(bound float64, text string, f figure) goal {
+	return goal{text: text, bound: bound, unit: "×", figure: f}
+}
+
+func atMost(bound float64, unit, text string, f figure) goal {
+	return goal{text: text, bound: bound, unit: unit, figure: f, atMost: true}
+}
+
+// value is what a peer measured.
+func value(workload, peer string) figure {
+	return func(r *result.Run) (float64, string, bool) {
+		m := r.Find(workload, peer)
+		if m == nil {
+			return 0, "", false
+		}
+		return m.Value.Median, peer, true
+	}
+}
+
+// ratio compares the medians of two peers.
+func ratio(workload, peer, to string) figure { return between(workload, peer, workload, to) }
+
+// between compares the medians of any two measurements.
+func between(workload, peer, toWorkload, to string) figure {
+	return func(r *result.Run) (float64, string, bool) {
+		a, b := r.Find(workload, peer), r.Find(toWorkload, to)
+		if a == nil || b == nil {
+			return 0, "", false
+		}
+		return a.Value.Median / b.Value.Median, fmt.Sprintf("%s to %s", number(a.Value.Median), number(b.Value.Median)), true
+	}
+}
+
+// tail compares the 99th percentiles of two peers.
+func tail(workload, peer, to string) figure {
+	return func(r *result.Run) (float64, string, bool) {
+		a, b := r.Find(workload, peer), r.Find(workload, to)
+		if a == nil || b == nil || a.P99 == nil || b.P99 == nil {
+			return 0, "", false
+		}
+		return a.P99.Median / b.P99.Median, fmt.Sprintf("%s to %s µs", number(a.P99.Median), number(b.P99.Median)), true
+	}
+}
+
+// best compares the library with the greatest median among peers, all of which
+// must have taken part.
+func best(workload string, peers ...string) figure {
+	return among(workload, func(a, b measure.Spread) bool { return a.Median > b.Median }, peers)
+}
+
+// smallest compares the library with the least median.
+func smallest(workload string, peers ...string) figure {
+	return among(workload, func(a, b measure.Spread) bool { return a.Median < b.Median }, peers)
+}
+
+func among(workload string, better func(a, b measure.Spread) bool, peers []string) figure {
+	return func(r *result.Run) (float64, string, bool) {
+		own := r.Find(workload, library)
+		var first *result.Measurement
+		for _, p := range peers {
+			m := r.Find(workload, p)
+			if m == nil && !r.Lacks(workload, p) {
+				return 0, "", false
+			}
+			if m != nil && (first == nil || better(m.Value, first.Value)) {
+				first = m
+			}
+		}
+		if own == nil || first == nil {
+			return 0, "", false
+		}
+		return own.Value.Median / first.Value.Median,
+			fmt.Sprintf("%s to %s of %s", number(own.Value.Median), number(first.Value.Median), first.Peer), true
+	}
+}
+
+// worst is the least of figures, all of which must be there.
+func worst(figures ...figure) figure {
+	return func(r *result.Run) (least float64, detail string, ok bool) {
+		least = math.Inf(1)
+		for _, f := range figures {
+			v, d, ok := f(r)
+			if !ok {
+				return 0, "", false
+			}
+			if v < least {
+				least, detail = v, d
+			}
+		}
+		return least, detail, true
+	}
+}

@@ -1,0 +1,86 @@
+package workload
+
+import (
+	"fmt"
+
+	"github.com/shelflife-db/shelflife/bench/internal/result"
+)
+
+// The workloads that do not depend on the configuration.
+var (
+	importBase  = result.Workload{Name: "import", Title: "bulk import", Unit: "products/s"}
+	diskBytes   = result.Workload{Name: "disk", Title: "disk per product, compacted", Unit: "B", LowerIsBetter: true}
+	getUniform  = result.Workload{Name: "get-uniform", Title: "get, uniform", Unit: "op/s"}
+	getZipf     = result.Workload{Name: "get-zipf", Title: "get, Zipf", Unit: "op/s"}
+	getHot      = result.Workload{Name: "get-hot", Title: "get, small working set", Unit: "op/s"}
+	getMiss     = result.Workload{Name: "get-miss", Title: "get, no such product", Unit: "op/s"}
+	getExpired  = result.Workload{Name: "get-expired", Title: "get, expired", Unit: "op/s"}
+	page50      = result.Workload{Name: "page-50", Title: "page of 50", Unit: "op/s"}
+	imageRead   = result.Workload{Name: "image-read", Title: "read image of 200 KB", Unit: "op/s"}
+	imageUpload = result.Workload{Name: "image-upload", Title: "upload image of 200 KB, durable", Unit: "op/s"}
+	create      = result.Workload{Name: "create-durable", Title: "create, durable", Unit: "op/s"}
+	useDurable  = result.Workload{Name: "use-durable", Title: "use, durable, Zipf", Unit: "op/s"}
+	useBuffered = result.Workload{Name: "use-buffered", Title: "use, not durable, Zipf", Unit: "op/s"}
+	useLog      = result.Workload{Name: "use-log", Title: "log per use, Zipf", Unit: "B", LowerIsBetter: true}
+	sweepRate   = result.Workload{Name: "sweep", Title: "expiry sweep, durable, with a reader", Unit: "products/s"}
+	sweepTail   = result.Workload{Name: "sweep-get-p99", Title: "p99 of get while sweeping, to that at rest", Unit: "×", LowerIsBetter: true}
+	openClean   = result.Workload{Name: "open-clean", Title: "open after close", Unit: "ms", LowerIsBetter: true}
+	openKilled  = result.Workload{Name: "open-killed", Title: "open after kill", Unit: "ms", LowerIsBetter: true}
+
+	importLarge     = result.Workload{Name: "large-import", Title: "bulk import, large store", Unit: "products/s"}
+	heapLarge       = result.Workload{Name: "large-import-heap", Title: "heap in a large import, largest to middle", Unit: "×", LowerIsBetter: true}
+	openCleanLarge  = result.Workload{Name: "large-open-clean", Title: "open after close, large store", Unit: "ms", LowerIsBetter: true}
+	openKilledLarge = result.Workload{Name: "large-open-killed", Title: "open after kill, large store", Unit: "ms", LowerIsBetter: true}
+	indexMemory     = result.Workload{Name: "index-memory", Title: "expiry index per product with a lifetime", Unit: "B", LowerIsBetter: true}
+
+	hugeImport = result.Workload{Name: "huge-import", Title: "bulk import, huge store of small products", Unit: "products/s"}
+	hugeGet    = result.Workload{Name: "huge-get-hot", Title: "get, small working set of a huge store", Unit: "op/s"}
+	hugeOpen   = result.Workload{Name: "huge-open-clean", Title: "open after close, huge store", Unit: "ms", LowerIsBetter: true}
+
+	httpGet         = result.Workload{Name: "http-get", Title: "HTTP GET", Unit: "op/s"}
+	httpPost        = result.Workload{Name: "http-post", Title: "HTTP edit, durable", Unit: "op/s"}
+	httpUse         = result.Workload{Name: "http-use", Title: "HTTP use", Unit: "op/s"}
+	httpGetHandler  = result.Workload{Name: "http-get-handler", Title: "GET inside the handler", Unit: "op/s"}
+	httpPostHandler = result.Workload{Name: "http-post-handler", Title: "edit inside the handler", Unit: "op/s"}
+)
+
+// editWorkload returns the partial edit by a number of writers.
+func editWorkload(durable, zipf bool, writers int) result.Workload {
+	mode, title := "buffered", "not durable"
+	if durable {
+		mode, title = "durable", "durable"
+	}
+	w := result.Workload{
+		Name:  fmt.Sprintf("edit-%s-%d", mode, writers),
+		Title: fmt.Sprintf("edit, %s, %d writers", title, writers),
+		Unit:  "op/s",
+	}
+	if writers == 1 {
+		w.Title = fmt.Sprintf("edit, %s, 1 writer", title)
+	}
+	if zipf {
+		w.Name += "-zipf"
+		w.Title += ", Zipf"
+	}
+	return w
+}
+
+// All returns the workloads that a configuration can measure, in order.
+func (c *Config) All() []result.Workload {
+	all := []result.Workload{importBase, diskBytes, getUniform, getZipf, getHot, getMiss, page50, imageRead}
+	for _, durable := range []bool{true, false} {
+		for _, w := range c.Writers {
+			all = append(all, editWorkload(durable, false, w))
+		}
+		all = append(all, editWorkload(durable, true, c.mostWriters()))
+	}
+	all = append(all, create, useDurable, imageUpload, useBuffered, useLog,
+		getExpired, sweepRate, sweepTail, openClean, openKilled)
+	if c.Large > 0 {
+		all = append(all, importLarge, heapLarge, openCleanLarge, openKilledLarge, indexMemory)
+	}
+	if c.Huge > 0 {
+		all = append(all, hugeImport, hugeGet, hugeOpen)
+	}
+	return append(all, httpGet, httpPost, httpUse, httpGetHandler, httpPostHandler)
+}

@@ -1,0 +1,186 @@
+package workload
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/metrics"
+	"time"
+
+	"github.com/shelflife-db/shelflife/bench/internal/dataset"
+	"github.com/shelflife-db/shelflife/bench/internal/peer"
+	"github.com/shelflife-db/shelflife/bench/internal/result"
+)
+
+// importBatch is how many products a store gets at a time.
+const importBatch = 1000
+
+// mostImports bounds the rounds of imports, which take long.
+const mostImports = 3
+
+// load makes the base store of each peer, which is the work of one round of
+// the import, and leaves it compacted.
+func (r *run) load(ctx context.Context) error {
+	if !r.needsBase() {
+		return nil
+	}
+	rounds := 1
+	if r.wants(importBase) {
+		rounds = min(r.Rounds, mostImports)
+	}
+	for round := range rounds {
+		for _, p := range r.peers {
+			if p.Data != "" && r.hasPeer(p.Data) {
+				continue
+			}
+			if err := os.RemoveAll(r.dir(p)); err != nil {
+				return err
+			}
+			if err := r.importBase(ctx, p, round); err != nil {
+				return fmt.Errorf("%s: import: %w", p.Name, err)
+			}
+			if round == rounds-1 {
+				if err := r.settle(ctx, p); err != nil {
+					return fmt.Errorf("%s: %w", p.Name, err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// needsBase tells whether anything was chosen that works on the base stores.
+func (r *run) needsBase() bool {
+	base := r.Config
+	base.Large, base.Huge = 0, 0
+	for _, w := range base.All() {
+		switch w {
+		case httpGet, httpPost, httpUse, httpGetHandler, httpPostHandler:
+		default:
+			if r.wants(w) {
+				return len(r.peers) > 0
+			}
+		}
+	}
+	return false
+}
+
+func (r *run) hasPeer(name string) bool {
+	for _, p := range r.peers {
+		if p.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *run) importBase(ctx context.Context, p peer.Peer, round int) error {
+	var took imported
+	err := r.profiled(round, func() (err error) {
+		took, err = r.importSet(ctx, p, r.dir(p), r.set)
+		return err
+	})
+	if err == nil && r.wants(importBase) {
+		r.add(importBase, p.Name, round, result.Observation{Value: took.rate(r.set)})
+	}
+	return err
+}
+
+// imported is what an import took.
+type imported struct {
+	elapsed time.Duration
+	heaps   []float64 // bytes in use after each batch
+}
+
+func (i imported) rate(s *dataset.Set) float64 { return float64(s.Len()) / i.elapsed.Seconds() }
+
+// importSet imports a set into a new store. The clock runs while the store has
+// products to write, and while it is closed, which makes them durable; not
+// while they are made.
+func (r *run) importSet(ctx context.Context, p peer.Peer, dir string, s *dataset.Set) (took imported, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return took, err
+	}
+	store, err := p.Open(ctx, dir, r.options(false))
+	if err != nil {
+		return took, err
+	}
+	runtime.GC()
+	for begin := 0; begin < s.Len(); begin += importBatch {
+		batch := s.Batch(begin, begin+importBatch)
+		started := time.Now()
+		if err := store.Import(ctx, batch); err != nil {
+			return took, errors.Join(err, store.Close())
+		}
+		took.elapsed += time.Since(started)
+		took.heaps = append(took.heaps, heapInUse())
+	}
+	started := time.Now()
+	err = store.Close()
+	took.elapsed += time.Since(started)
+	return took, err
+}
+
+// heapInUse returns the bytes of live and not yet collected objects.
+func heapInUse() float64 {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample)
+	return float64(sample[0].Value.Uint64())
+}
+
+// settle compacts a base store, weighs it, and adds the uploaded images.
+func (r *run) settle(ctx context.Context, p peer.Peer) error {
+	store, err := p.Open(ctx, r.dir(p), r.options(false))
+	if err != nil {
+		return err
+	}
+	if err := store.Compact(ctx); err != nil {
+		return errors.Join(fmt.Errorf("compact: %w", err), store.Close())
+	}
+	if err := store.Close(); err != nil {
+		return err
+	}
+	if r.wants(diskBytes) {
+		size, err := dirSize(r.dir(p))
+		if err != nil {
+			return err
+		}
+		r.collect.Add(diskBytes, p.Name, result.Observation{Value: float64(size) / float64(r.set.Len())})
+	}
+	if store, err = p.Open(ctx, r.dir(p), r.options(false)); err != nil {
+		return err
+	}
+	return errors.Join(r.addPhotos(ctx, p, store), store.Close())
+}
+
+func (r *run) addPhotos(ctx context.Context, p peer.Peer, store peer.Store) error {
+	if err := store.Import(ctx, r.photos.Batch(0, r.photos.Len())); err != nil {
+		return err
+	}
+	r.photoOf[dataName(p)] = make([]int, r.photos.Len())
+	for _, k := range r.photos.Keys() {
+		if err := store.PutImage(ctx, k, r.images[0]); err != nil {
+			return fmt.Errorf("image: %w", err)
+		}
+	}
+	return nil
+}
+
+// dirSize returns the bytes that the files under dir take on the disk.
+func dirSize(dir string) (size int64, err error) {
+	err = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil {
+			size += diskUsage(info)
+		}
+		return err
+	})
+	return size, err
+}

@@ -1,0 +1,45 @@
+package workload
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime/pprof"
+
+	"github.com/shelflife-db/shelflife/bench/internal/result"
+)
+
+func (r *run) checkProfile() error {
+	if r.CPUProfile == "" {
+		return nil
+	}
+	var chosen []result.Workload
+	for _, w := range r.All() {
+		if r.wants(w) {
+			chosen = append(chosen, w)
+		}
+	}
+	if len(chosen) != 1 || len(r.peers)+len(r.servers) != 1 {
+		return fmt.Errorf("bench: a profile needs one workload and one peer, not %d and %d", len(chosen), len(r.peers)+len(r.servers))
+	}
+	return nil
+}
+
+// profiled calls fn, under the profiler in the last round if there is to be a
+// profile. Every round overwrites the one before, so that a workload of
+// several segments leaves that of its last.
+func (r *run) profiled(round int, fn func() error) (err error) {
+	if r.CPUProfile == "" || round != r.Rounds-1 {
+		return fn()
+	}
+	f, err := os.Create(r.CPUProfile)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return err
+	}
+	defer pprof.StopCPUProfile()
+	return fn()
+}
