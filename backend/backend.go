@@ -165,8 +165,9 @@ type UpdateOptions struct {
 	// Buffered, or Durable, makes it durable too where their scopes overlap.
 	// Default: false.
 	Buffered bool
-	// Reclaim marks an Update that only frees space, so that an engine short
-	// of disk still admits it when it refuses others. Default: false.
+	// Reclaim marks an Update that frees space, or that makes durable what was
+	// acknowledged before: an engine short of disk still admits it when it
+	// refuses others. Default: false.
 	Reclaim bool
 }
 

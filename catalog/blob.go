@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 
@@ -74,27 +75,50 @@ func (t *tx) claimBlob(r *encoding.Record, b *incomingBlob) error {
 	return t.putBlobHeader(r.Account, b.id, &h)
 }
 
-// releaseBlob leaves a blob to the sweeper, after the readers' grace. If its
-// scope was not declared, the Update will start again with it.
-func (t *tx) releaseBlob(account string, id encoding.BlobID) error {
-	if s := blobScope(account, id); !t.declared(s) {
-		t.missing = append(t.missing, s)
-		return nil
+// release is a blob that a change lets go of, and its header.
+type release struct {
+	id     encoding.BlobID
+	header *encoding.BlobHeader
+}
+
+// checkReleases returns the blobs that only the old state refers to. Where the
+// scope of one was not declared, the Update will start again with it.
+func (t *tx) checkReleases(f *found, next *encoding.Record) ([]release, error) {
+	if f.stored == nil {
+		return nil, nil
 	}
-	h, err := t.blobHeader(account, id)
-	if isUnreadable(err) {
-		// A damaged image must not keep its product from being changed.
-		t.c.opts.Logger.Error("shelflife: left a damaged image behind, see Check", "error", err)
-		return nil
+	var released []release
+	for id := range blobsOf(f.stored) {
+		if next != nil && indexOfBlob(next.Images, id) >= 0 {
+			continue
+		}
+		if s := blobScope(f.account, id); !t.declared(s) {
+			t.missing = append(t.missing, s)
+			continue
+		}
+		h, err := t.blobHeader(f.account, id)
+		if errors.Is(err, encoding.ErrCorrupt) {
+			// Damage must neither keep the product from being changed nor the
+			// bytes from being removed.
+			h, err = &encoding.BlobHeader{ChunkSize: chunkSize}, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if h != nil {
+			released = append(released, release{id, h})
+		}
 	}
-	if err != nil || h == nil {
+	return released, nil
+}
+
+// releaseBlob leaves a blob to the sweeper, after the readers' grace.
+func (t *tx) releaseBlob(account string, r release) error {
+	r.header.State, r.header.Deadline = encoding.BlobGarbage, t.now+t.c.opts.ImageGrace.Milliseconds()
+	if err := t.putExpiry(blobExpiry(account, r.id, r.header.Deadline)); err != nil {
 		return err
 	}
-	h.State, h.Deadline = encoding.BlobGarbage, t.now+t.c.opts.ImageGrace.Milliseconds()
-	if err := t.putExpiry(blobExpiry(account, id, h.Deadline)); err != nil {
-		return err
-	}
-	return t.putBlobHeader(account, id, h)
+	return t.putBlobHeader(account, r.id, r.header)
 }
 
 // removeBlob deletes a blob that nobody refers to, with its current expiry

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -33,8 +32,11 @@ type Catalog struct {
 	sweeper *ttl.Sweeper
 	hooks   *expireHooks
 
-	// calls counts the operations that Close waits for.
-	calls backend.Lifecycle
+	// calls counts the operations that Close waits for. It ends closing first,
+	// for those that can take long and be repeated.
+	calls   backend.Lifecycle
+	closing context.Context
+	close   context.CancelFunc
 	// stop ends the goroutines that running counts; those of the hooks end
 	// after them.
 	stop    context.CancelFunc
@@ -43,7 +45,6 @@ type Catalog struct {
 }
 
 const (
-	metaStore = "store" // encoding.StoreMeta
 	metaSweep = "sweep" // how far the sweeper came: a hint
 
 	// sharedRescan is how often the expiry entries that other processes wrote
@@ -107,6 +108,7 @@ func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) 
 
 // start begins the work in the background, which Close ends.
 func (c *Catalog) start() {
+	c.closing, c.close = context.WithCancel(context.Background())
 	ctx, stop := context.WithCancel(context.Background())
 	c.stop = stop
 	c.running.Go(func() { c.sweeper.Run(ctx) })
@@ -118,9 +120,10 @@ func (c *Catalog) start() {
 // ErrClosed, waits for running ones, makes every acknowledged use durable and
 // ends the work in the background. Loops over All and readers of images end
 // with ErrClosed at their next step, for which Close may wait: the body of such
-// a loop must not call it. Calling it again returns the result of the first
-// call.
+// a loop must not call it. So do Sweep, Check and DeleteAccount. Calling it
+// again returns the result of the first call.
 func (c *Catalog) Close() error {
+	c.close()
 	return wrap("close", "", c.calls.Close(func() error {
 		c.stop()
 		c.running.Wait()
@@ -129,6 +132,24 @@ func (c *Catalog) Close() error {
 		c.hooking.Wait()
 		return errors.Join(folded, c.backend.Close())
 	}))
+}
+
+// long runs a call that can take long and be repeated: Close does not wait for
+// it, but has it end with ErrClosed.
+func (c *Catalog) long(ctx context.Context, call func(context.Context) error) error {
+	if err := c.calls.Enter(); err != nil {
+		return err
+	}
+	defer c.calls.Exit()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := context.AfterFunc(c.closing, func() { cancel(backend.ErrClosed) })
+	defer stop()
+	err := call(ctx)
+	if err != nil && errors.Is(context.Cause(ctx), backend.ErrClosed) {
+		return backend.ErrClosed
+	}
+	return err
 }
 
 // Ready returns nil if the catalog would try to serve a write, and otherwise
@@ -146,8 +167,8 @@ func (c *Catalog) Limits() Limits { return c.limits }
 // loadMeta reads the description of the store, or writes it if the store is
 // new.
 func (c *Catalog) loadMeta(ctx context.Context, shards int) (meta encoding.StoreMeta, err error) {
-	key := encoding.AppendMetaKey(nil, metaStore)
-	group, item := encoding.MetaScope(metaStore)
+	key := encoding.AppendMetaKey(nil, encoding.StoreMetaName)
+	group, item := encoding.MetaScope(encoding.StoreMetaName)
 	fresh := encoding.StoreMeta{
 		CreatedAt: c.now.Now(), Schema: encoding.Schema,
 		MinReader: encoding.Schema, MinWriter: encoding.Schema, Shards: shards,
@@ -168,11 +189,5 @@ func (c *Catalog) loadMeta(ctx context.Context, shards int) (meta encoding.Store
 	if err != nil {
 		return meta, err
 	}
-	if err := meta.Compatible(); err != nil {
-		return meta, err
-	}
-	if meta.Shards < 1 || meta.Shards > 256 {
-		return meta, fmt.Errorf("%w: %d shards", encoding.ErrCorrupt, meta.Shards)
-	}
-	return meta, nil
+	return meta, meta.Compatible()
 }

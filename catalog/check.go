@@ -46,15 +46,15 @@ func (p Problem) String() string {
 // disagrees with the products, a key that disagrees with its record, an image
 // whose bytes are missing, damaged or nobody's. It changes nothing.
 func (c *Catalog) Check(ctx context.Context) (CheckReport, error) {
-	report, err := c.check(ctx)
+	var report CheckReport
+	err := c.long(ctx, func(ctx context.Context) (err error) {
+		report, err = c.check(ctx)
+		return err
+	})
 	return report, wrap("check", "", err)
 }
 
 func (c *Catalog) check(ctx context.Context) (CheckReport, error) {
-	if err := c.calls.Enter(); err != nil {
-		return CheckReport{}, err
-	}
-	defer c.calls.Exit()
 	snapshot, err := c.backend.Snapshot(ctx)
 	if err != nil {
 		return CheckReport{}, err

@@ -48,7 +48,10 @@ func (c *Catalog) delete(ctx context.Context, account, id string, conds []Condit
 // live ones that were. Each product goes whole, the account in several steps:
 // after an error some may be gone, and the call may be repeated.
 func (c *Catalog) DeleteAccount(ctx context.Context, account string) (removed int, err error) {
-	removed, err = c.deleteAccount(ctx, account)
+	err = c.long(ctx, func(ctx context.Context) (err error) {
+		removed, err = c.deleteAccount(ctx, account)
+		return err
+	})
 	return removed, wrap("delete account", account, err)
 }
 
@@ -58,10 +61,6 @@ func (c *Catalog) deleteAccount(ctx context.Context, account string) (removed in
 	if err := faults.err(); err != nil {
 		return 0, err
 	}
-	if err := c.calls.Enter(); err != nil {
-		return 0, err
-	}
-	defer c.calls.Exit()
 	scopes := []backend.Scope{{Group: encoding.AccountScope(account)}}
 	o := c.updateOptions()
 	o.Reclaim = true

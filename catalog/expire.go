@@ -18,11 +18,11 @@ import (
 // Options.Sweeper.Grace ago. Readers are not affected: for them it is gone
 // already.
 func (c *Catalog) Sweep(ctx context.Context) (ttl.SweepResult, error) {
-	if err := c.calls.Enter(); err != nil {
-		return ttl.SweepResult{}, wrap("sweep", "", err)
-	}
-	defer c.calls.Exit()
-	res, err := c.sweeper.Sweep(ctx)
+	var res ttl.SweepResult
+	err := c.long(ctx, func(ctx context.Context) (err error) {
+		res, err = c.sweeper.Sweep(ctx)
+		return err
+	})
 	return res, wrap("sweep", "", err)
 }
 
@@ -107,6 +107,9 @@ func (x expirer) merge(ctx context.Context, from, to int64) iter.Seq2[ttl.Entry,
 // Expire removes what the entries stand for, or moves them, in one Update.
 func (x expirer) Expire(ctx context.Context, due []ttl.Entry) (done int, err error) {
 	c := x.c
+	if err := c.hooks.awaitRoom(ctx); err != nil {
+		return 0, err
+	}
 	entries := make([]encoding.Expiry, 0, len(due))
 	scopes := make([]backend.Scope, 0, len(due))
 	for _, d := range due {

@@ -1,6 +1,9 @@
 package catalog
 
-import "sync"
+import (
+	"context"
+	"sync"
+)
 
 // expireHooks calls Options.OnExpire in one goroutine, off everybody's path.
 type expireHooks struct {
@@ -11,7 +14,12 @@ type expireHooks struct {
 	changed sync.Cond
 	queue   []Expired
 	stopped bool
+	// room is nil while the queue is not full, and closed when it has room again.
+	room chan struct{}
 }
+
+// maxHookQueue is how many expiries may wait before the sweeper waits too.
+const maxHookQueue = 1024
 
 func newExpireHooks(fn func(Expired)) *expireHooks {
 	h := &expireHooks{fn: fn}
@@ -27,7 +35,27 @@ func (h *expireHooks) add(expired []Expired) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.queue = append(h.queue, expired...)
+	if len(h.queue) >= maxHookQueue && h.room == nil {
+		h.room = make(chan struct{})
+	}
 	h.changed.Signal()
+}
+
+// awaitRoom returns when the queue is not full. Only the sweeper waits: what it
+// does can be done later.
+func (h *expireHooks) awaitRoom(ctx context.Context) error {
+	h.mu.Lock()
+	room := h.room
+	h.mu.Unlock()
+	if room == nil {
+		return nil
+	}
+	select {
+	case <-room:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // run calls fn until stop was called and the queue is empty.
@@ -39,6 +67,10 @@ func (h *expireHooks) run() {
 		}
 		queue := h.queue
 		h.queue = nil
+		if h.room != nil {
+			close(h.room)
+			h.room = nil
+		}
 		h.mu.Unlock()
 		if len(queue) == 0 {
 			return

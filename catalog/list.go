@@ -106,8 +106,8 @@ func (c *Catalog) list(ctx context.Context, account string, o ListOptions) (page
 
 // All yields an account's products in byte order of their IDs, as they were
 // when the loop began, but for those that expire while it runs. It keeps that
-// state for as long as it runs, in constant memory; after an error, which is
-// its last step, it ends.
+// state, and all uses since then in memory, for as long as it runs: end it
+// soon. After an error, which is its last step, it ends.
 func (c *Catalog) All(ctx context.Context, account string, o AllOptions) iter.Seq2[*Product, error] {
 	return func(yield func(*Product, error) bool) {
 		for r, err := range c.all(ctx, account, o) {
@@ -268,10 +268,13 @@ func (l *lister) live(ctx context.Context, r *encoding.Record) (*encoding.Record
 	if err != nil || current == nil || current.Incarnation != r.Incarnation {
 		return nil, err
 	}
-	if current = l.c.uses.fold(current); !isLive(current, now) || !current.Listed && !l.unlisted {
+	current = l.c.uses.fold(current)
+	touched := *r
+	touched.LastUsedAt, touched.Anchor = current.LastUsedAt, current.Anchor
+	if !isLive(&touched, now) {
 		return nil, nil
 	}
-	return current, nil
+	return &touched, nil
 }
 
 // nextListed returns the first listed ID behind id, "" if there is none.

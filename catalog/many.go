@@ -111,6 +111,7 @@ func (m *manyUpserts) commit() {
 	for j, i := range m.batch {
 		if err != nil {
 			m.results[i].Err = err
+			m.intakes[j].failed(err)
 		}
 		m.intakes[j].discard(m.ctx, m.c)
 	}

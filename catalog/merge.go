@@ -79,10 +79,10 @@ func (w way) create(account, id string, p *preparedPatch, now int64, random iden
 	return r, faults.err()
 }
 
-// edit returns what p makes of old, which is not changed, incomplete where
-// there is an error. changed tells
-// whether that is an edit; renewed whether the patch restarted the clock.
-// Times never go back, though now may lie before what another clock wrote.
+// edit returns what p makes of old, which is not changed; where there is an
+// error it is incomplete. changed tells whether that is an edit, renewed whether
+// the patch restarted the clock. Times never go back, though now may lie before
+// what another clock wrote.
 func (w way) edit(old *encoding.Record, p *preparedPatch, now int64, random identities) (next *encoding.Record, changed, renewed bool, err error) {
 	faults := new(ValidationError)
 	r := *old

@@ -61,7 +61,10 @@ type Options struct {
 	// sweeper removed it, at least Sweeper.Grace after the deadline, or an
 	// upsert replaced it; at most once per product,
 	// never for deletes, never concurrently with itself, off the path of any
-	// call. It may call the catalog, but not Close, which waits for it.
+	// call. The sweeper waits while about 1,024 expiries wait to be reported, so
+	// a slow function slows down removal, not readers or writers. It may call
+	// the catalog, but neither Sweep nor Close, which waits until everything is
+	// reported.
 	// Default: none.
 	OnExpire func(Expired)
 	// Index is the window of deadlines kept in memory. It affects when the
@@ -107,8 +110,6 @@ type Limits struct {
 	ImagePixels int64
 }
 
-// defaultUseWindow is how long a use may wait by default; foldFraction of a
-// window passes between folds, so that folding itself ends within it.
 const (
 	defaultUseWindow = time.Second
 	maxUseWindow     = time.Hour

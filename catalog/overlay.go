@@ -19,8 +19,11 @@ import (
 type useOverlay struct {
 	capacity int64
 	count    atomic.Int64 // entries in all stripes
-	seed     maphash.Seed
-	stripes  [overlayStripes]overlayStripe
+	waiting  atomic.Int64 // about how many are new since the last round began
+	// many gets a value when so many wait that they should be folded now.
+	many    chan struct{}
+	seed    maphash.Seed
+	stripes [overlayStripes]overlayStripe
 
 	// roundMu guards round and pins. It is taken before a stripe's lock.
 	roundMu sync.Mutex
@@ -55,7 +58,12 @@ type dueUse struct {
 }
 
 func newUseOverlay(capacity int) *useOverlay {
-	o := &useOverlay{capacity: int64(capacity), seed: maphash.MakeSeed(), pins: make(map[uint64]int)}
+	o := &useOverlay{
+		capacity: int64(capacity),
+		many:     make(chan struct{}, 1),
+		seed:     maphash.MakeSeed(),
+		pins:     make(map[uint64]int),
+	}
 	for i := range o.stripes {
 		o.stripes[i].uses = make(map[productKey]pendingUse)
 	}
@@ -120,6 +128,12 @@ func (o *useOverlay) add(k productKey, incarnation uint64, at int64, inTime func
 		}
 		return false
 	}
+	if u.at == u.foldedAt && o.waiting.Add(1) == foldEarly {
+		select {
+		case o.many <- struct{}{}:
+		default:
+		}
+	}
 	u.at = max(u.at, at)
 	s.uses[k] = u
 	return true
@@ -130,6 +144,7 @@ func (o *useOverlay) begin() []dueUse {
 	o.roundMu.Lock()
 	o.round++
 	o.roundMu.Unlock()
+	o.waiting.Store(0)
 	var due []dueUse
 	for i := range o.stripes {
 		s := &o.stripes[i]
@@ -144,12 +159,11 @@ func (o *useOverlay) begin() []dueUse {
 	return due
 }
 
-// end notes that the records show what was folded in this round, and removes
-// what no reader needs any more.
-func (o *useOverlay) end(folded []dueUse) {
+// folded notes that the records show these uses, durably.
+func (o *useOverlay) folded(uses []dueUse) {
 	o.roundMu.Lock()
 	defer o.roundMu.Unlock()
-	for _, d := range folded {
+	for _, d := range uses {
 		s := o.stripe(d.productKey)
 		s.mu.Lock()
 		if u, ok := s.uses[d.productKey]; ok && u.incarnation == d.incarnation {
@@ -158,6 +172,12 @@ func (o *useOverlay) end(folded []dueUse) {
 		}
 		s.mu.Unlock()
 	}
+}
+
+// prune removes what no reader needs any more.
+func (o *useOverlay) prune() {
+	o.roundMu.Lock()
+	defer o.roundMu.Unlock()
 	oldest := o.round
 	for round := range o.pins {
 		oldest = min(oldest, round)

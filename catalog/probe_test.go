@@ -34,8 +34,8 @@ type probe struct {
 	gets, entries, updates atomic.Int64
 	// written is the largest number of keys that one Update wrote.
 	written atomic.Int64
-	// beforeUpdate, where set, runs before each Update; its error is returned
-	// in place of the Update. afterGet runs behind each Get.
+	// beforeUpdate, where set, runs before each Update of an account; its error
+	// is returned in place of the Update. afterGet runs behind each Get.
 	beforeUpdate atomic.Pointer[func(ctx context.Context, o backend.UpdateOptions) error]
 	afterGet     atomic.Pointer[func(key []byte)]
 }
@@ -75,7 +75,7 @@ func (p *probe) failUpdates(err error, choose func(o backend.UpdateOptions) bool
 
 // isFold tells the Updates that write pending uses from all others, as far as
 // nothing but single upserts and uses is going on.
-func isFold(o backend.UpdateOptions) bool { return o.Buffered && !o.Reclaim }
+func isFold(o backend.UpdateOptions) bool { return o.Buffered && o.Reclaim }
 
 type probed struct {
 	backend.Backend
@@ -109,7 +109,8 @@ func (b *probed) Snapshot(ctx context.Context) (backend.Snapshot, error) {
 }
 
 func (b *probed) Update(ctx context.Context, scopes []backend.Scope, o backend.UpdateOptions, fn func(context.Context, backend.Txn) error) error {
-	if before := b.p.beforeUpdate.Load(); before != nil {
+	meta, _ := encoding.MetaScope("")
+	if before := b.p.beforeUpdate.Load(); before != nil && scopes[0].Group != meta {
 		if err := (*before)(ctx, o); err != nil {
 			return err
 		}

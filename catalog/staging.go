@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"math"
 	"time"
 
 	"github.com/shelflife-db/shelflife/backend"
@@ -146,7 +147,7 @@ func (c *Catalog) receiveUploads(ctx context.Context, faults *ValidationError, i
 // checkUpload reads an image as receiveBlob does and returns the same faults,
 // but keeps nothing.
 func (c *Catalog) checkUpload(r io.Reader) error {
-	limited := &io.LimitedReader{R: r, N: c.limits.ImageBytes + 1}
+	limited := &io.LimitedReader{R: r, N: min(c.limits.ImageBytes, math.MaxInt64-1) + 1}
 	err := c.InspectUpload(limited)
 	if err == nil {
 		_, err = io.Copy(io.Discard, limited)
@@ -201,6 +202,17 @@ func (in *intake) scopes() []backend.Scope {
 		scopes = append(scopes, blobScope(in.account, b.id))
 	}
 	return scopes
+}
+
+// failed notes that the Update which may have claimed blobs did not commit, as
+// far as that is known.
+func (in *intake) failed(err error) {
+	if errors.Is(err, backend.ErrUnknownOutcome) {
+		return
+	}
+	for _, b := range in.blobs {
+		b.claimed = false
+	}
 }
 
 // discard removes what was staged for this upsert and not used. A failure is

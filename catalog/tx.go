@@ -128,6 +128,10 @@ func (t *tx) write(f *found, next *encoding.Record, incoming []*incomingBlob) er
 	if err != nil {
 		return err
 	}
+	released, err := t.checkReleases(f, next)
+	if err != nil {
+		return err
+	}
 	k := productKey{f.account, f.id}
 	if t.c.cache != nil && !slices.Contains(t.marked, k) {
 		t.c.cache.mark(k)
@@ -139,7 +143,7 @@ func (t *tx) write(f *found, next *encoding.Record, incoming []*incomingBlob) er
 	if err := t.writeListed(f, next); err != nil {
 		return err
 	}
-	if err := t.writeBlobs(f, next, claims); err != nil {
+	if err := t.writeBlobs(f, next, claims, released); err != nil {
 		return err
 	}
 	if err := t.writeRecord(f, next); err != nil {
@@ -206,17 +210,12 @@ func (t *tx) writeExpiry(f *found, next *encoding.Record) error {
 	return nil
 }
 
-// writeBlobs lets go of the blobs that only the old state referred to and
-// makes the claimed ones next's own.
-func (t *tx) writeBlobs(f *found, next *encoding.Record, claims []*incomingBlob) error {
-	if f.stored != nil {
-		for id := range blobsOf(f.stored) {
-			if next != nil && indexOfBlob(next.Images, id) >= 0 {
-				continue
-			}
-			if err := t.releaseBlob(f.account, id); err != nil {
-				return err
-			}
+// writeBlobs lets go of the released blobs and makes the claimed ones next's
+// own.
+func (t *tx) writeBlobs(f *found, next *encoding.Record, claims []*incomingBlob, released []release) error {
+	for _, r := range released {
+		if err := t.releaseBlob(f.account, r); err != nil {
+			return err
 		}
 	}
 	for _, b := range claims {

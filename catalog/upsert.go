@@ -86,8 +86,9 @@ func (c *Catalog) UpsertInline(ctx context.Context, account, externalID string, 
 //
 // For all else, errors included, it is like [Catalog.Upsert].
 func (c *Catalog) CreateOneShot(ctx context.Context, account string, p Patch, conds ...Condition) (Result, error) {
-	res, err := c.upsert(ctx, oneShot, account, generatedPrefix+rand.Text(), p, conds)
-	return res, wrap("create one-shot", "", err)
+	id := generatedPrefix + rand.Text()
+	res, err := c.upsert(ctx, oneShot, account, id, p, conds)
+	return res, wrap("create one-shot", id, err)
 }
 
 func (c *Catalog) upsert(ctx context.Context, w way, account, id string, p Patch, conds []Condition) (res Result, err error) {
@@ -111,6 +112,7 @@ func (c *Catalog) upsert(ctx context.Context, w way, account, id string, p Patch
 		case err == nil:
 			return res, nil
 		case !errors.As(err, &plain):
+			in.failed(err)
 			return Result{}, err
 		}
 		product, err := c.use(ctx, account, id, &plain.version)
@@ -158,7 +160,7 @@ func (t *tx) upsert(w way, account, id string, in *intake, conds []Condition) (R
 		outcome = Edited
 	case !renewed && !w.isUse():
 		return Result{newProduct(next), Unchanged}, nil
-	case !renewed && t.c.buffersUses():
+	case !renewed:
 		return Result{}, plainUseError{versionOf(next)}
 	case next.Anchor == f.stored.Anchor && next.LastUsedAt == f.stored.LastUsedAt:
 		return Result{newProduct(next), Unchanged}, nil

@@ -10,16 +10,22 @@ import (
 
 	"github.com/shelflife-db/shelflife/backend"
 	"github.com/shelflife-db/shelflife/encoding"
-	"github.com/shelflife-db/shelflife/ttl"
 )
 
 const (
 	// A use is held back only while the deadline in the record is further away
 	// than this, so that no crash makes a product expire that was in use.
-	minUseMargin     = 10 * time.Second
-	marginWindows    = 5
-	foldBatch        = 64 // products per Update
-	foldsBeginBefore = 5  // a fold begins when 4/5 of a window have passed
+	minUseMargin  = 10 * time.Second
+	marginWindows = 5
+	foldBatch     = 64   // products per Update
+	foldPart      = 1024 // products made durable together
+	// A fold begins when half a window has passed since the last one began, or
+	// when so many products wait. While one takes longer than a quarter of a
+	// window, uses are durable one by one: that slows down whoever brings more
+	// than can be folded.
+	foldsPerWindow = 2
+	stuckFraction  = 4
+	foldEarly      = 4096
 )
 
 // Use records that a product was used: it sets LastUsedAt and restarts the
@@ -47,7 +53,8 @@ func (c *Catalog) use(ctx context.Context, account, id string, want *Version) (*
 		return nil, err
 	}
 	defer c.calls.Exit()
-	if !c.buffersUses() || c.folder.isStuck() {
+	// A store that takes no writes could not keep the use either.
+	if !c.buffersUses() || c.folder.isStuck() || c.backend.Ready() != nil {
 		return c.useDurably(ctx, account, id, want)
 	}
 	k := productKey{account, id}
@@ -137,24 +144,24 @@ func (c *Catalog) awaitDurable(ctx context.Context, k productKey) error {
 // fold writes the uses of the overlay into the records. It does not judge the
 // clock: a use that was acknowledged holds, however late it is written.
 func (c *Catalog) fold(ctx context.Context) error {
-	due := c.uses.begin()
-	scopes := make([]backend.Scope, 0, len(due))
-	for batch := range slices.Chunk(due, foldBatch) {
-		first := len(scopes)
-		for _, d := range batch {
-			scopes = append(scopes, productScope(d.account, d.id))
+	o := backend.UpdateOptions{Buffered: true, Reclaim: true}
+	for part := range slices.Chunk(c.uses.begin(), foldPart) {
+		scopes := make([]backend.Scope, 0, len(part))
+		for batch := range slices.Chunk(part, foldBatch) {
+			first := len(scopes)
+			for _, d := range batch {
+				scopes = append(scopes, productScope(d.account, d.id))
+			}
+			err := c.update(ctx, scopes[first:], o, func(t *tx) error { return t.foldUses(batch) })
+			if err != nil {
+				return err
+			}
 		}
-		err := c.update(ctx, scopes[first:], backend.UpdateOptions{Buffered: true}, func(t *tx) error {
-			return t.foldUses(batch)
-		})
-		if err != nil {
+		if err := c.backend.Durable(ctx, scopes); err != nil {
 			return err
 		}
+		c.uses.folded(part)
 	}
-	if err := c.backend.Durable(ctx, scopes); err != nil {
-		return err
-	}
-	c.uses.end(due)
 	return nil
 }
 
@@ -189,7 +196,10 @@ type useFolder struct {
 	unfinished atomic.Int64
 }
 
-const notFolding = math.MinInt64
+const (
+	notFolding     = math.MinInt64
+	maxFoldBackoff = 30 * time.Second
+)
 
 func newUseFolder(c *Catalog) *useFolder {
 	f := &useFolder{c: c, awake: make(chan struct{}, 1)}
@@ -207,52 +217,74 @@ func (f *useFolder) wake() {
 
 // run folds until ctx is done; what is left then is Close's.
 func (f *useFolder) run(ctx context.Context) {
-	interval := f.c.opts.UseWindow - f.c.opts.UseWindow/foldsBeginBefore
+	interval := f.c.opts.UseWindow / foldsPerWindow
+	clock := f.c.opts.Clock
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-f.awake:
 		}
-		for f.c.uses.count.Load() > 0 {
-			timer := f.c.opts.Clock.NewTimer(interval)
-			if !await(ctx, timer) {
+		begun := clock.Elapsed()
+		for failures := 0; f.c.uses.count.Load() > 0; {
+			wait := max(interval-(clock.Elapsed()-begun), 0)
+			if failures > 0 {
+				wait = min(interval<<min(failures, 10), maxFoldBackoff)
+			}
+			if !f.pause(ctx, wait, failures == 0) {
 				return
 			}
-			f.fold(ctx)
+			begun = clock.Elapsed()
+			if f.fold(ctx) {
+				failures = 0
+			} else {
+				failures++
+			}
 		}
 	}
 }
 
-func (f *useFolder) fold(ctx context.Context) {
+// pause waits, until many uses wait to be folded if early; it reports false if
+// ctx was done first.
+func (f *useFolder) pause(ctx context.Context, wait time.Duration, early bool) bool {
+	if wait <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := f.c.opts.Clock.NewTimer(wait)
+	defer timer.Stop()
+	var many <-chan struct{}
+	if early {
+		many = f.c.uses.many
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C():
+	case <-many:
+	}
+	return true
+}
+
+// fold reports whether it got through.
+func (f *useFolder) fold(ctx context.Context) bool {
 	f.unfinished.CompareAndSwap(notFolding, int64(f.c.opts.Clock.Elapsed()))
 	if err := f.c.fold(ctx); err != nil {
 		if !errors.Is(err, context.Canceled) {
 			f.c.opts.Logger.Warn("shelflife: uses could not be written, will try again", "error", err)
 		}
-		return
+		return false
 	}
 	f.unfinished.Store(notFolding)
+	f.c.uses.prune()
+	return true
 }
 
-// isStuck tells that folds have not got through for so long that further uses
-// must not wait for them.
+// isStuck tells that a fold has not got through for so long that further uses
+// must not wait for it.
 func (f *useFolder) isStuck() bool {
 	since := f.unfinished.Load()
 	if since == notFolding {
 		return false
 	}
-	limit := time.Duration(f.c.useMargin()) * time.Millisecond / 2
-	return f.c.opts.Clock.Elapsed()-time.Duration(since) > limit
-}
-
-// await waits for a timer; it reports false if ctx was done first.
-func await(ctx context.Context, t ttl.Timer) bool {
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C():
-		return true
-	}
+	return f.c.opts.Clock.Elapsed()-time.Duration(since) > f.c.opts.UseWindow/stuckFraction
 }

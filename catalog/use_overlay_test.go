@@ -197,7 +197,7 @@ func TestFullOverlay(t *testing.T) {
 	require.Equal(t, 1, w.pending(), "there is room again")
 }
 
-// contract 4: while folds do not get through for half the margin, uses are
+// contract 4: while a fold does not get through, uses are
 // durable one by one; afterwards they are collected again.
 func TestStuckFolds(t *testing.T) {
 	for _, how := range []string{"hanging", "failing"} {
@@ -213,7 +213,7 @@ func TestStuckFolds(t *testing.T) {
 				heal = func() { w.probe.failUpdates(nil, nil) }
 			}
 			w.use("a")
-			// Let the folder begin a fold, and more than half the margin pass.
+			// Let the folder begin a fold, and get late with it.
 			for durable := false; !durable; {
 				w.clock.Advance(time.Second)
 				w.use("b")

@@ -120,7 +120,7 @@ func bodyError(err error, tooLargeMessage string) error {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	case errors.Is(err, multipart.ErrMessageTooLarge):
-		return tooLarge("the headers of a part are too large")
+		return errPartHeader
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return invalidField("", "the body is cut off")
 	}

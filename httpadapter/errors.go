@@ -5,8 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
-	"syscall"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -78,9 +78,6 @@ var answers = []struct {
 	{catalog.ErrUnknownOutcome, errUnknown},
 	{catalog.ErrClosed, errUnavailable},
 	{catalog.ErrUnavailable, errUnavailable},
-	{context.Canceled, errUnavailable},
-	{context.DeadlineExceeded, errUnavailable},
-	{syscall.ENOSPC, errUnavailable},
 }
 
 // answerFor tells how the client is told of err.
@@ -95,6 +92,9 @@ func answerFor(err error) *answer {
 		if errors.Is(err, known.err) {
 			return known.answer
 		}
+	}
+	if isCancellation(err) || isOutOfSpace(err) {
+		return errUnavailable
 	}
 	return errInternal
 }
@@ -144,12 +144,28 @@ func (h *Handler) WriteError(w http.ResponseWriter, r *http.Request, err error) 
 	writeJSON(w, r, a.status, a.appendJSON(nil))
 }
 
-// isLeaving tells whether err comes from nothing but the end of the request.
+// isLeaving tells whether err comes from nothing but the end of the request. A
+// failure that the end of the request had a part in is still a failure.
 func isLeaving(r *http.Request, err error) bool {
 	if auth := (*authError)(nil); errors.As(err, &auth) {
 		err = auth.cause
 	}
-	return r.Context().Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded))
+	return r.Context().Err() != nil && isCancellation(err)
+}
+
+// isCancellation tells whether err has no cause but the end of a context.
+func isCancellation(err error) bool {
+	switch wrapper := err.(type) {
+	case interface{ Unwrap() error }:
+		if cause := wrapper.Unwrap(); cause != nil {
+			return isCancellation(cause)
+		}
+	case interface{ Unwrap() []error }:
+		causes := wrapper.Unwrap()
+		foreign := func(cause error) bool { return !isCancellation(cause) }
+		return len(causes) > 0 && !slices.ContainsFunc(causes, foreign)
+	}
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
 func (a *answer) appendJSON(b []byte) []byte {

@@ -162,11 +162,43 @@ func TestClientThatLeft(t *testing.T) {
 		require.NotContains(t, e.log.String(), "level=ERROR")
 		require.NotContains(t, e.log.String(), "level=WARN")
 		e.get("/products/a").fails(404, "PRODUCT_NOT_FOUND")
-		if o.Authenticate == nil {
-			b.err = errors.New("the disk is gone")
-			send()
-			require.Contains(t, e.log.String(), "level=ERROR")
-		}
 		b.err = nil // for Close
+	}
+}
+
+func TestFailuresOfWhoLeft(t *testing.T) {
+	// A failure that a client's leaving had a part in is still one.
+	for _, tc := range []struct {
+		err   error
+		level string // "" for less than info
+	}{
+		{context.Canceled, ""},
+		{fmt.Errorf("stopped: %w", context.Canceled), ""},
+		{errors.Join(context.DeadlineExceeded, context.Canceled), ""},
+		{errors.New("the disk is gone"), "ERROR"},
+		{fmt.Errorf("%w: %w", errors.New("the disk is gone"), context.Canceled), "ERROR"},
+		{fmt.Errorf("commit: %w", errors.Join(context.Canceled, errors.New("the disk is gone"))), "ERROR"},
+		{fmt.Errorf("%w: %w", backend.ErrUnknownOutcome, context.Canceled), "WARN"},
+		{fmt.Errorf("%w: %w", backend.ErrUnavailable, context.Canceled), "WARN"},
+	} {
+		t.Run(tc.err.Error(), func(t *testing.T) {
+			b := &failing{Store: memory.New(nil)}
+			e := newEnv(t, setup{backend: b})
+			b.err = tc.err
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/products", strings.NewReader(productBody("a")))
+			r.Header = http.Header{"X-Api-Key": {"key-a"}, "Content-Type": {"application/json"}}
+			w := httptest.NewRecorder()
+			e.handler.ServeHTTP(w, r)
+			b.err = nil // for Close
+			if tc.level == "" {
+				require.Equal(t, 503, w.Code)
+				require.Empty(t, e.log.String())
+				return
+			}
+			require.Contains(t, e.log.String(), "level="+tc.level)
+			require.Equal(t, tc.level == "ERROR", w.Code == 500, "%d", w.Code)
+		})
 	}
 }

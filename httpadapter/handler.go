@@ -28,9 +28,10 @@
 //
 // If-Match (a list, or *) on upserts and deletes, If-None-Match: * on upserts.
 // A use never makes an If-Match fail, an edit always does. On a plain use, and
-// as any other form of If-None-Match on a write, they are refused. On a GET,
-// If-Match and If-None-Match are both honoured. A header that can't be read is
-// refused everywhere.
+// as any other form of If-None-Match on a write, they are refused. On the GET
+// of a product or image, If-Match and If-None-Match are both honoured. Wherever
+// a condition has a meaning, a header that can't be read is refused; on the
+// list it has none, and both headers are ignored.
 //
 // # Errors
 //
@@ -43,9 +44,23 @@
 // # Choices
 //
 // An empty cursor means the first page. An image position that is not a plain
-// decimal number is IMAGE_NOT_FOUND. A body with a Content-Encoding is refused
-// with 415. An account that the authenticator returns but the catalog can't
-// have is the host's fault: 500.
+// decimal number is one where no image is: IMAGE_NOT_FOUND, if there is such a
+// product. A body with a Content-Encoding is refused with 415. An account that
+// the authenticator returns but the catalog can't have is the host's fault:
+// 500.
+//
+// The headers of a part of a multipart body, with what stands before them,
+// have 16 KiB: 413 beyond. The name, file name and content type of a part have
+// 1 KiB each: VALIDATION_FAILED beyond, at the part's name, or at "" where that
+// is what is too long. A part without a name, or one that is not form-data, is
+// a file that no fileKey can name: it counts against the limits and is
+// otherwise ignored.
+//
+// # What net/http answers
+//
+// A request that net/http can't parse, its request line or its headers, is
+// answered by net/http in a form of its own. So is OPTIONS *, unless
+// http.Server.DisableGeneralOptionsHandler is set.
 package httpadapter
 
 import (

@@ -13,12 +13,13 @@ import (
 
 // getImage is GET /products/{externalId}/images/{order}.
 func (h *Handler) getImage(w http.ResponseWriter, r *request) error {
-	if err := h.fieldFaults(r, readConditions(r.Header).faults); err != nil {
+	c := readConditions(r.Header)
+	if err := h.fieldFaults(r, c.faults); err != nil {
 		return err
 	}
 	order, err := strconv.Atoi(r.order)
-	if err != nil || order < 0 || strconv.Itoa(order) != r.order {
-		return errNoImage
+	if err != nil || strconv.Itoa(order) != r.order {
+		order = -1 // where no image is; the ID and the product come first
 	}
 	image, err := h.catalog.OpenImage(r.Context(), r.account, r.id, order)
 	if err != nil {
@@ -26,9 +27,15 @@ func (h *Handler) getImage(w http.ResponseWriter, r *request) error {
 	}
 	defer image.Close()
 	info := image.Info()
+	etag := `"` + hex.EncodeToString(info.SHA256[:]) + `"`
+	if !c.noneMatch.matchesWeakly(etag) {
+		if err := probe(image); err != nil {
+			return err
+		}
+	}
 	header := w.Header()
 	header.Set("Content-Type", info.ContentType)
-	header.Set("ETag", `"`+hex.EncodeToString(info.SHA256[:])+`"`)
+	header.Set("ETag", etag)
 	header.Set("Cache-Control", cacheControl)
 	// What was uploaded must not act as a page of this origin.
 	header.Set("Content-Security-Policy", "default-src 'none'; sandbox")
@@ -52,6 +59,17 @@ func (h *Handler) getImage(w http.ResponseWriter, r *request) error {
 		panic(http.ErrAbortHandler)
 	}
 	return nil
+}
+
+// probe reads the first bytes of an image and goes back to its start: bytes
+// that are gone, or can't be read, are found out while the answer can still
+// say so. The image keeps what it read.
+func probe(image io.ReadSeeker) error {
+	if _, err := image.Read(make([]byte, 1)); err != nil && err != io.EOF {
+		return err
+	}
+	_, err := image.Seek(0, io.SeekStart)
+	return err
 }
 
 // watchedReader remembers the error that ServeContent keeps to itself.

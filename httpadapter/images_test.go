@@ -54,7 +54,11 @@ func TestGetImage(t *testing.T) {
 		e.get("/products/a/images/"+order).fails(404, "IMAGE_NOT_FOUND")
 	}
 	e.get("/products/a/images/%31").ok(200)
-	e.get("/products/nobody/images/0").fails(404, "PRODUCT_NOT_FOUND")
+	for _, order := range []string{"0", "00", "abc", "-1", "99999999999999999999"} {
+		// contract 6: fields before existence, the product before its image.
+		e.get("/products/%00/images/"+order).fails(400, "VALIDATION_FAILED", "externalId")
+		e.get("/products/nobody/images/"+order).fails(404, "PRODUCT_NOT_FOUND")
+	}
 	e.get("/products/a/images").fails(404, "NOT_FOUND")
 	e.get("/products/a/images/").fails(404, "NOT_FOUND")
 	e.get(target, "X-API-Key", "key-b").fails(404, "PRODUCT_NOT_FOUND")
@@ -74,6 +78,58 @@ func (b *breaking) Get(ctx context.Context, key []byte, fn func([]byte) error) (
 }
 
 var _ backend.Backend = (*breaking)(nil)
+
+// sweeping is a backend from which everything vanishes after some reads.
+type sweeping struct {
+	*memory.Store
+	getsLeft int
+}
+
+func (s *sweeping) Get(ctx context.Context, key []byte, fn func([]byte) error) (bool, error) {
+	if s.getsLeft--; s.getsLeft < 0 {
+		return false, nil
+	}
+	return s.Store.Get(ctx, key, fn)
+}
+
+func TestImageGone(t *testing.T) {
+	// contract 6: IMAGE_NOT_FOUND: no stored bytes there. They may be swept
+	// between the look at the product and the first of them.
+	b := &sweeping{Store: memory.New(nil), getsLeft: 1 << 30}
+	e := newEnv(t, setup{backend: b})
+	content := picture(t, 300<<10)
+	e.post("/products", newForm().file("f", content).data(fileBody("a", "f"))).ok(201)
+	// Without a client, which might ask again when it is cut off.
+	get := func(headers ...string) *reply {
+		r := httptest.NewRequest(http.MethodGet, "/products/a/images/0", nil)
+		r.Header.Set("X-API-Key", "key-a")
+		for i := 0; i < len(headers); i += 2 {
+			r.Header.Set(headers[i], headers[i+1])
+		}
+		w := httptest.NewRecorder()
+		e.handler.ServeHTTP(w, r)
+		return &reply{t, w.Code, w.Header(), w.Body.Bytes()}
+	}
+	etag := get().ok(200).etag()
+	before := b.getsLeft
+	get().ok(200)
+	const chunks = 2
+	gets := before - b.getsLeft
+	for left := gets - chunks - 1; left <= gets-chunks; left++ { // the header, the first chunk
+		for _, headers := range [][]string{nil, {"Range", "bytes=0-9"}, {"If-None-Match", `"x"`}} {
+			b.getsLeft = left
+			r := get(headers...).fails(404, "IMAGE_NOT_FOUND")
+			require.Equal(t, "no-store", r.header.Get("Cache-Control"))
+			for _, name := range []string{"ETag", "Content-Security-Policy", "Content-Range", "Accept-Ranges"} {
+				require.Empty(t, r.header.Get(name), name)
+			}
+		}
+	}
+	b.getsLeft = gets - chunks
+	get("If-None-Match", etag).ok(304) // needs no bytes
+	b.getsLeft = gets
+	require.True(t, bytes.Equal(content, get().ok(200).body), "looking first costs no other read")
+}
 
 func TestImageCutOff(t *testing.T) {
 	// contract 5: an open image fails with an error, never with other bytes,

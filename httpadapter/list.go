@@ -51,29 +51,35 @@ type listQuery struct {
 var listParameters = []string{"limit", "cursor", "prefix", "unlisted"}
 
 // readListQuery reads the known parameters and ignores all others, whatever
-// they hold. Parameters with faults are left out of the options.
+// they hold. Parameters with faults are left out of the options; of one that
+// is repeated nothing else is said.
 func readListQuery(raw string) (q listQuery, faults []catalog.FieldError) {
 	q.given = make(map[string]string)
-	seen := make(map[string]bool)
 	fault := func(name, message string) {
 		faults = append(faults, catalog.FieldError{Path: name, Code: catalog.CodeValidationFailed, Message: message})
 	}
+	escaped := make(map[string][]string)
 	for pair := range strings.SplitSeq(raw, "&") {
 		rawName, rawValue, _ := strings.Cut(pair, "=")
 		name, err := url.QueryUnescape(rawName)
-		if err != nil || !slices.Contains(listParameters, name) {
+		if err == nil && slices.Contains(listParameters, name) {
+			escaped[name] = append(escaped[name], rawValue)
+		}
+	}
+	for _, name := range listParameters {
+		values := escaped[name]
+		if len(values) == 0 {
 			continue
 		}
-		value, err := url.QueryUnescape(rawValue)
+		value, err := url.QueryUnescape(values[0])
 		switch {
-		case seen[name]:
+		case len(values) > 1:
 			fault(name, "must not be repeated")
 		case err != nil:
 			fault(name, "is not properly percent-encoded")
 		default:
 			q.given[name] = value
 		}
-		seen[name] = true
 	}
 	q.options.Cursor = q.given["cursor"]
 	q.options.Prefix = q.given["prefix"]

@@ -36,6 +36,36 @@ func (r *reply) page() (p listPage, ids []string) {
 
 var linkNext = regexp.MustCompile(`^<([^>]+)>; rel="next"$`)
 
+func TestListRepeatedParameters(t *testing.T) {
+	// contract 6: repeated known ones are refused: one detail for each, whatever
+	// its values are.
+	e := newEnv(t, setup{})
+	for query, names := range map[string][]string{
+		"limit=&limit=2":                  {"limit"},
+		"limit=2&limit=x&limit=%zz":       {"limit"},
+		"limit=%zz":                       {"limit"},
+		"unlisted=x&unlisted=y&limit=x":   {"unlisted", "limit"},
+		"cursor=x&cursor=y&prefix=%ff":    {"cursor", "prefix"},
+		"prefix=%ff&prefix=%ff&limit=900": {"prefix", "limit"},
+	} {
+		r := e.get("/products?"+query).fails(400, "VALIDATION_FAILED")
+		var got struct{ Details []fault }
+		require.NoError(t, json.Unmarshal(r.body, &got))
+		var paths []string
+		for _, d := range got.Details {
+			paths = append(paths, d.Path)
+		}
+		require.ElementsMatch(t, names, paths, query)
+	}
+}
+
+func TestListTakesNoCondition(t *testing.T) {
+	e := newEnv(t, setup{})
+	for _, value := range []string{"garbage", `"x"`, "*"} {
+		e.get("/products", "If-Match", value, "If-None-Match", value).ok(200)
+	}
+}
+
 func TestList(t *testing.T) {
 	// contract 6: GET /products pages by cursor and by Link, with the same
 	// options.

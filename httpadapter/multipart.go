@@ -4,6 +4,9 @@ import (
 	"errors"
 	"io"
 	"mime/multipart"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/shelflife-db/shelflife/catalog"
 )
@@ -14,10 +17,12 @@ const dataPart = "data"
 // File is a part of a multipart body other than the JSON. It can be read until
 // the request ends.
 type File struct {
-	// Name is the part's name: what a fileKey refers to.
+	// Name is the part's name: what a fileKey refers to. It is "" if the part
+	// has none; several files may have none.
 	Name string
 	// Filename and ContentType are what the client says; they may be "" and
-	// may be wrong. Filename has no directories.
+	// may be wrong. Filename has no directories. Each of the three has at most
+	// 1 KiB.
 	Filename, ContentType string
 	// Size is the number of bytes.
 	Size int64
@@ -41,8 +46,10 @@ func (readNopCloser) Close() error { return nil }
 // readMultipart reads a multipart body: the JSON into memory, the files into a
 // spool.
 func (h *Handler) readMultipart(source io.Reader, boundary string) (*body, error) {
+	guard := &headerGuard{source: source}
 	m := &multipartReader{
-		parts:     multipart.NewReader(source, boundary),
+		guard:     guard,
+		parts:     multipart.NewReader(guard, boundary),
 		body:      &body{spool: newSpool(h.options.SpoolDir)},
 		names:     make(map[string]bool),
 		maxParts:  h.options.MaxParts,
@@ -66,6 +73,7 @@ func (h *Handler) readMultipart(source io.Reader, boundary string) (*body, error
 // multipartReader reads one body. Faults of its make-up wait until it is known
 // that no size is exceeded.
 type multipartReader struct {
+	guard     *headerGuard
 	parts     *multipart.Reader
 	body      *body
 	names     map[string]bool
@@ -78,7 +86,13 @@ type multipartReader struct {
 // read takes in all parts.
 func (m *multipartReader) read() error {
 	for count := 1; ; count++ {
+		// The content of the part before was read to its end, so that all that
+		// is read here are the headers of the next.
+		m.guard.begin()
 		part, err := m.parts.NextRawPart()
+		if m.guard.end() {
+			return errPartHeader // for the parser a line may just have ended there
+		}
 		if err == io.EOF {
 			return nil // the last boundary; where that is missing, err wraps io.EOF
 		}
@@ -95,7 +109,7 @@ func (m *multipartReader) read() error {
 }
 
 func (m *multipartReader) part(part *multipart.Part) error {
-	name := part.FormName()
+	name := m.label("", "the name of a part", part.FormName())
 	if name == dataPart {
 		data, err := io.ReadAll(io.LimitReader(part, m.maxJSON+1))
 		switch {
@@ -112,23 +126,39 @@ func (m *multipartReader) part(part *multipart.Part) error {
 		}
 		m.body.files = append(m.body.files, &File{
 			Name:        name,
-			Filename:    part.FileName(),
-			ContentType: part.Header.Get("Content-Type"),
+			Filename:    m.label(name, "the file name", part.FileName()),
+			ContentType: m.label(name, "the Content-Type", part.Header.Get("Content-Type")),
 			Size:        stored.size,
 			stored:      stored,
 		})
 	}
-	if name == "" {
-		m.fault("", "a part has no name")
-	} else if m.names[name] {
+	if name != "" && m.names[name] {
 		m.fault(name, "several parts have this name")
 	}
 	m.names[name] = true
 	return nil
 }
 
+// maxLabel limits what is kept of a part's headers: its name, file name and
+// content type, in bytes each.
+const maxLabel = 1 << 10
+
+// label returns text, which the headers of a part hold, or records a fault at
+// path if it is too long. The headers are not kept alive by it.
+func (m *multipartReader) label(path, what, text string) string {
+	if len(text) > maxLabel {
+		m.fault(path, what+" must have at most "+strconv.Itoa(maxLabel)+" bytes")
+		return ""
+	}
+	return strings.Clone(text)
+}
+
+// fault records a fault once.
 func (m *multipartReader) fault(path, message string) {
-	m.faults = append(m.faults, catalog.FieldError{Path: path, Code: catalog.CodeValidationFailed, Message: message})
+	f := catalog.FieldError{Path: path, Code: catalog.CodeValidationFailed, Message: message}
+	if !slices.Contains(m.faults, f) {
+		m.faults = append(m.faults, f)
+	}
 }
 
 // err returns the faults of a body that was read to its end, or nil.
@@ -140,4 +170,41 @@ func (m *multipartReader) err() error {
 		return nil
 	}
 	return &catalog.ValidationError{Fields: m.faults}
+}
+
+// maxPartHeader limits what may be read for the headers of one part, in bytes.
+// The multipart package itself would take in 10 MiB of them.
+const maxPartHeader = 16 << 10
+
+var errPartHeader = tooLarge("the headers of a part are too large")
+
+// headerGuard limits what is read from source between begin and end.
+type headerGuard struct {
+	source io.Reader
+	active bool
+	left   int
+
+	exceeded bool
+}
+
+func (g *headerGuard) begin() { g.active, g.left = true, maxPartHeader }
+
+// end tells whether more was asked for than is allowed.
+func (g *headerGuard) end() (exceeded bool) {
+	g.active = false
+	return g.exceeded
+}
+
+// Read implements io.Reader.
+func (g *headerGuard) Read(b []byte) (int, error) {
+	if !g.active {
+		return g.source.Read(b)
+	}
+	if g.left == 0 {
+		g.exceeded = true
+		return 0, errPartHeader
+	}
+	n, err := g.source.Read(b[:min(len(b), g.left)])
+	g.left -= n
+	return n, err
 }

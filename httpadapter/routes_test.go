@@ -155,6 +155,19 @@ func TestMethods(t *testing.T) {
 	require.Empty(t, r.body)
 }
 
+func TestOptionsOfTheServer(t *testing.T) {
+	// contract 6: errors on every path. OPTIONS * names none.
+	e := newEnv(t, setup{})
+	for key, status := range map[string]int{"key-a": 404, "": 401} {
+		r := httptest.NewRequest(http.MethodOptions, "*", nil)
+		r.Header.Set("X-API-Key", key)
+		w := httptest.NewRecorder()
+		e.handler.ServeHTTP(w, r)
+		require.Equal(t, status, w.Code)
+		require.Equal(t, "application/json; charset=utf-8", w.Header().Get("Content-Type"))
+	}
+}
+
 func TestRequestMadeByHand(t *testing.T) {
 	// No request makes the handler panic, not even one without a body.
 	e := newEnv(t, setup{})

@@ -39,8 +39,8 @@ type ProductRequest struct {
 	Outcome Outcome
 	// JSON is the whole JSON of the request: the body, or the data part.
 	JSON json.RawMessage
-	// Files are the file parts that the spec does not name, in the order of the
-	// body. They can be read until the request ends.
+	// Files are the file parts that the spec does not name, those without a
+	// name included, in the order of the body. They can be read until the request ends.
 	Files []*File
 }
 
@@ -108,10 +108,9 @@ func (h *Handler) resolve(w http.ResponseWriter, r *http.Request, account string
 	if err != nil {
 		return nil, err
 	}
-	id, named := u.ExternalID.Get()
 	c := readConditions(r.Header)
 	var conds []catalog.Condition
-	plain := named && !u.SetsFields
+	plain := u.NamesProduct && !u.SetsFields
 	if plain {
 		c.forUse()
 	} else {
@@ -120,12 +119,13 @@ func (h *Handler) resolve(w http.ResponseWriter, r *http.Request, account string
 	if u.Faulty() || len(c.faults) > 0 {
 		return nil, u.Validate(h.catalog, account, c.faults...)
 	}
+	id, _ := u.ExternalID.Get()
 	resolved := &ProductRequest{Account: account, JSON: b.json, Outcome: Used}
 	var result catalog.Result
 	switch {
 	case plain:
 		resolved.Product, err = h.catalog.Use(r.Context(), account, id)
-	case named:
+	case u.NamesProduct:
 		result, err = h.catalog.UpsertInline(r.Context(), account, id, u.Patch, conds...)
 	default:
 		result, err = h.catalog.CreateOneShot(r.Context(), account, u.Patch, conds...)

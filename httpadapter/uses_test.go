@@ -24,6 +24,23 @@ func TestUsesPlain(t *testing.T) {
 	e.post("/uses", `{"externalId":".."}`).fails(400, "VALIDATION_FAILED", "externalId")
 }
 
+func TestUsesPlainConditions(t *testing.T) {
+	// contract 6: on writes that take no condition (a plain use) they are
+	// VALIDATION_FAILED; it is one by its form, whatever its ID is like.
+	e := newEnv(t, setup{})
+	for _, id := range []string{`5`, `null`, `""`, `"."`, `{}`} {
+		for _, name := range []string{"If-Match", "If-None-Match"} {
+			for _, value := range []string{"*", `"x"`, "garbage"} {
+				e.post("/uses", `{"externalId":`+id+`}`, name, value).fails(400, "VALIDATION_FAILED", "externalId", name)
+			}
+		}
+		// With a field to set it is an upsert, which takes them.
+		e.post("/uses", `{"externalId":`+id+`,"title":"x"}`, "If-Match", "*").fails(400, "VALIDATION_FAILED", "externalId")
+	}
+	e.post("/uses", `{"externalId":"a"}`, "If-Match", "*").fails(400, "VALIDATION_FAILED", "If-Match")
+	e.post("/uses", `{}`, "If-Match", "*").fails(412, "PRECONDITION_FAILED")
+}
+
 func TestUsesInline(t *testing.T) {
 	// contract 3, 6: with at least one settable field it is an inline upsert
 	// and a use; 201 when it created.

@@ -88,6 +88,7 @@ func (s *Sweeper) work(ctx context.Context, now int64, elapsed time.Duration) (e
 		r.saveAt = elapsed + s.o.SaveEvery
 		// Progress is a hint: removals do not wait for it.
 		if err := s.store.SaveProgress(ctx, r.sweptTo); err != nil {
+			r.saveAt = elapsed + max(s.o.SaveEvery, s.o.RetryMax)
 			s.report(ctx, "saving the sweeper's progress failed", err)
 		} else {
 			r.unsaved = false

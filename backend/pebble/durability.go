@@ -18,6 +18,9 @@ type durability struct {
 	upTo    atomic.Uint64
 	syncing atomic.Uint64
 
+	// syncs counts the goroutines of syncWithin, for which Close waits.
+	syncs sync.WaitGroup
+
 	waiting atomic.Int64
 	// mu guards advanced, which is closed and replaced when upTo has risen
 	// while somebody was waiting.
@@ -149,7 +152,7 @@ func (d *durability) wait(ctx context.Context, pos uint64) error {
 		return nil
 	}
 	if d.syncing.Load() < pos {
-		return d.sync()
+		return d.syncWithin(ctx)
 	}
 	d.waiting.Add(1)
 	defer d.waiting.Add(-1)
@@ -167,6 +170,22 @@ func (d *durability) wait(ctx context.Context, pos uint64) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+	}
+}
+
+// syncWithin is sync, but leaves it alone when ctx is done: a hanging disk must
+// not hold up who does not want to wait for it.
+func (d *durability) syncWithin(ctx context.Context) error {
+	if ctx.Done() == nil {
+		return d.sync()
+	}
+	result := make(chan error, 1)
+	d.syncs.Go(func() { result <- d.sync() })
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

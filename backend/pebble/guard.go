@@ -21,9 +21,9 @@ var errStopping = errors.New("backend/pebble: closing")
 type fileKind uint8
 
 const (
-	// kindLog is the write-ahead log, the manifest, its markers and the
-	// directories: Pebble panics or exits, also later, when it meets an error
-	// here. It gets none.
+	// kindLog is the write-ahead log, the manifest, its markers, the directories
+	// and the files of separated values: Pebble panics or exits, also later,
+	// when it meets an error here. It gets none.
 	kindLog fileKind = iota
 	// kindFlush is a table made from a memtable, kindCompaction one made from
 	// tables: Pebble takes an error here and tries again. The first fails the
@@ -33,13 +33,16 @@ const (
 )
 
 func kindOf(name string, category vfs.DiskWriteCategory) fileKind {
+	if strings.HasSuffix(name, ".blob") {
+		return kindLog
+	}
 	switch category {
 	case "pebble-compaction", "pebble-blob-file-rewrite":
 		return kindCompaction
 	case "pebble-memtable-flush":
 		return kindFlush
 	}
-	if strings.HasSuffix(name, ".sst") || strings.HasSuffix(name, ".blob") {
+	if strings.HasSuffix(name, ".sst") {
 		return kindFlush
 	}
 	return kindLog
@@ -116,7 +119,22 @@ func (g *guardFS) failOn(op, name string, err error) {
 func (g *guardFS) Unwrap() vfs.FS { return g.FS }
 
 func (g *guardFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	if strings.HasPrefix(g.PathBase(name), "marker.") {
+		// A crash must not leave the marker and take the file that it names,
+		// which has just been made beside it.
+		g.syncDir(g.PathDir(name))
+	}
 	return g.create(name, kindOf(name, category), func() (vfs.File, error) { return g.FS.Create(name, category) })
+}
+
+// syncDir makes the names in dir durable. A failure is recorded.
+func (g *guardFS) syncDir(dir string) {
+	if d, err := g.OpenDir(dir); err != nil {
+		g.failOn("open", dir, err)
+	} else {
+		_ = d.Sync() // recorded by the guard
+		_ = d.Close()
+	}
 }
 
 func (g *guardFS) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {

@@ -241,6 +241,9 @@ func (s *Store) Close() error {
 
 // closeEngine closes Pebble, or leaves it alone where it can't be.
 func (s *Store) closeEngine() (err error) {
+	if s.durable != nil {
+		s.durable.syncs.Wait()
+	}
 	if s.dirty.Load() {
 		err = s.flushEngine()
 	}

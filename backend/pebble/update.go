@@ -117,7 +117,7 @@ func (s *Store) Durable(ctx context.Context, scopes []backend.Scope) error {
 		pos = max(pos, s.stripes.visible(c))
 	}
 	if pos == applying {
-		return s.durable.sync()
+		return s.durable.syncWithin(ctx)
 	}
 	return s.durable.wait(ctx, pos)
 }

@@ -124,7 +124,6 @@ func (d *decoder) member(root []member) ([]member, error) {
 
 func (d *decoder) decode(spec []member) error {
 	var images, urls *member
-	seenID := false
 	for i := range spec {
 		m := &spec[i]
 		d.upsert.order[m.name] = i
@@ -132,7 +131,7 @@ func (d *decoder) decode(spec []member) error {
 		sets := true
 		switch m.name {
 		case "externalId":
-			sets, seenID = false, true
+			sets, d.upsert.NamesProduct = false, true
 			err = d.externalID(m)
 		case "title":
 			d.upsert.Patch.Title, err = d.text(m)
@@ -160,7 +159,7 @@ func (d *decoder) decode(spec []member) error {
 		}
 		d.upsert.SetsFields = d.upsert.SetsFields || sets
 	}
-	if !seenID && d.options.RequireExternalID {
+	if !d.upsert.NamesProduct && d.options.RequireExternalID {
 		d.fault("externalId", catalog.CodeExternalIDRequired, "an external ID is required")
 	}
 	return d.allImages(images, urls)
@@ -218,50 +217,61 @@ func (d *decoder) validForDays(m *member) {
 	d.wrongType(m.name, "an integer or null")
 }
 
-// allImages reads images or imageUrls, whichever the text has.
-func (d *decoder) allImages(images, urls *member) error {
-	if urls != nil && images != nil {
+// allImages reads images and imageUrls. Where the text has both, the upsert
+// has the images, and the faults of both.
+func (d *decoder) allImages(images, urls *member) (err error) {
+	if urls != nil {
+		d.upsert.urlList = images == nil
+		d.upsert.Patch.Images, d.upsert.forms, err = d.images(urls, d.listedURL)
+	}
+	if images == nil || err != nil {
+		return err
+	}
+	if urls != nil {
 		d.fault(urls.name, catalog.CodeValidationFailed, "must not be given together with images")
 	}
-	switch {
-	case images != nil:
-		return d.images(images, d.image)
-	case urls != nil:
-		d.upsert.urlList = true
-		return d.images(urls, d.listedURL)
-	}
-	return nil
+	d.upsert.Patch.Images, d.upsert.forms, err = d.images(images, d.image)
+	return err
 }
 
 // images reads a list with one for each of its entries.
-func (d *decoder) images(m *member, one func(path string, value jsontext.Value) (catalog.NewImage, entryForm, error)) error {
+func (d *decoder) images(m *member, one func(path string, value jsontext.Value) (catalog.NewImage, entryForm, error)) (out catalog.Optional[[]catalog.NewImage], forms []entryForm, err error) {
 	switch m.value.Kind() {
 	case '[':
 	case 'n':
-		d.upsert.Patch.Images = catalog.Null[[]catalog.NewImage]() // the Validator's to judge
-		return nil
+		return catalog.Null[[]catalog.NewImage](), nil, nil // the Validator's to judge
 	default:
 		d.wrongType(m.name, "a list")
-		return nil
+		return out, nil, nil
 	}
 	limit := d.options.Limits.Images
 	elements, more, err := d.parser.array(m.value, limit)
 	if err != nil {
-		return err
+		return out, nil, err
 	}
 	if more {
 		d.fault(m.name, catalog.CodeValidationFailed, "must hold at most %d images", limit)
-	}
-	list := make([]catalog.NewImage, len(elements))
-	d.upsert.forms = make([]entryForm, len(elements))
-	for i, value := range elements {
-		list[i], d.upsert.forms[i], err = one(m.name+"."+strconv.Itoa(i), value)
-		if err != nil {
-			return err
+		if err := d.surplus(m.value, limit); err != nil {
+			return out, nil, err
 		}
 	}
-	d.upsert.Patch.Images = catalog.Set(list)
-	return nil
+	list := make([]catalog.NewImage, len(elements))
+	forms = make([]entryForm, len(elements))
+	for i, value := range elements {
+		list[i], forms[i], err = one(m.name+"."+strconv.Itoa(i), value)
+		if err != nil {
+			return out, nil, err
+		}
+	}
+	return catalog.Set(list), forms, nil
+}
+
+// surplus looks for the flat form alone in the entries of a list beyond the
+// first ones, of which there may be very many.
+func (d *decoder) surplus(list jsontext.Value, first int) error {
+	flat, err := d.parser.anyHas(list, first, "url", "fileKey")
+	d.upsert.Deprecated = d.upsert.Deprecated || flat
+	return err
 }
 
 // noSource stands in for the source of an image that is faulty already, so

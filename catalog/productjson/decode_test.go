@@ -170,6 +170,11 @@ func TestFaults(t *testing.T) {
 		{"mixed returned", `{"images":[{"source":{"url":"https://a.example/x"},"sourceUrl":"https://a.example/x"}]}`, []string{f("images.0", wrong)}},
 		{"mixed returned and flat", `{"images":[{"sourceUrl":"https://a.example/x","url":"https://a.example/x"}]}`, []string{f("images.0", wrong)}},
 		{"images and imageUrls", `{"imageUrls":["https://a.example/x"],"images":[` + src + `]}`, []string{f("imageUrls", wrong)}},
+		{"images and bad imageUrls", `{"imageUrls":["https://a.example/x",5,null,"ftp://a.example/"],"images":[{"source":{"url":"x"}}]}`,
+			[]string{f("imageUrls", wrong), f("imageUrls.1", wrong), f("imageUrls.2", wrong), f("images.0.source.url", wrong)}},
+		{"images and no imageUrls", `{"images":[` + src + `],"imageUrls":5}`, []string{f("imageUrls", wrong), f("imageUrls", wrong)}},
+		{"images and null imageUrls", `{"images":[` + src + `],"imageUrls":null}`, []string{f("imageUrls", wrong)}},
+		{"images null and imageUrls", `{"images":null,"imageUrls":["x"]}`, []string{f("images", wrong), f("imageUrls", wrong)}},
 		{"bad url", `{"images":[{"source":{"url":"ftp://a.example/x"}},{"url":"x"},{"sourceUrl":"/x"}]}`,
 			[]string{f("images.0.source.url", wrong), f("images.1.url", wrong), f("images.2.sourceUrl", wrong)}},
 		{"bad url in list", `{"imageUrls":["https://a.example/x","x"]}`, []string{f("imageUrls.1", wrong)}},
@@ -311,6 +316,35 @@ func TestPatch(t *testing.T) {
 		`{"images":[{"url":null,"sourceUrl":"https://a.example/x"}]}`: false,
 	} {
 		require.Equal(t, deprecated, decode(text).Deprecated, text)
+	}
+}
+
+func TestDeprecatedBeyondTheLimit(t *testing.T) {
+	// contract 6: a deprecated form is answered with a Deprecation header, also
+	// where the list is longer than is looked at.
+	const src = `{"source":{"url":"https://a.example/x"}}`
+	for entry, want := range map[string]bool{
+		src: false, `{"sourceUrl":"https://a.example/x"}`: false, `5`: false, `["url"]`: false, `{"source":{"fileKey":"x"},"later":{"url":1}}`: false, `{}`: false,
+		`{"url":null,"fileKey":null}`: false, `{"Url":5}`: false,
+		`{"url":"https://a.example/x"}`: true, `{"fileKey":5}`: true, `{"later":[{}],"\u0075rl":""}`: true,
+	} {
+		for _, at := range []int{2, 3, 40} {
+			entries := strings.Repeat(src+",", at) + entry + "," + src
+			u, err := productjson.Decode([]byte(`{"images": [ `+entries+` ],"title":5}`), productjson.Options{Limits: catalog.Limits{Images: 2}})
+			require.NoError(t, err)
+			require.Equal(t, want, u.Deprecated, "%s at %d", entry, at)
+			require.Equal(t, []string{f("images", wrong), f("title", wrong)}, list(t, u.Validate(open(t), "acct")))
+		}
+	}
+}
+
+func TestNamesProduct(t *testing.T) {
+	for text, want := range map[string]bool{
+		`{}`: false, `{"title":"x"}`: false, `[]`: false, `{"externalId":"a"}`: true, `{"externalId":null}`: true, `{"externalId":""}`: true, `{"externalId":5}`: true,
+	} {
+		u, err := productjson.Decode([]byte(text), productjson.Options{})
+		require.NoError(t, err)
+		require.Equal(t, want, u.NamesProduct, text)
 	}
 }
 

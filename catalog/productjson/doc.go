@@ -28,7 +28,12 @@
 // at the path at which the text has it: images.0.source.url, images.0.url for
 // the deprecated flat form, imageUrls.0, images.0.sourceUrl. Where an image's
 // source is ambiguous or in mixed forms, that is its fault, and what its URL
-// or file key refers to is not looked at.
+// or file key refers to is not looked at. The same holds for imageUrls beside
+// images: of its entries only the type is judged.
+//
+// Of a list longer than Options.Limits.Images, the entries beyond have no
+// faults of their own, so that a long list does not make an endless report;
+// they still make the upsert a deprecated one.
 //
 // # Null
 //

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -105,6 +106,51 @@ func (p *parser) array(raw []byte, limit int) (elements []jsontext.Value, more b
 		elements = append(elements, value)
 	}
 	return elements, false, nil
+}
+
+// anyHas tells whether any object in an array that is known to be valid, save
+// the first elements, has one of the names with something else than null.
+func (p *parser) anyHas(raw []byte, first int, names ...string) (bool, error) {
+	p.begin(raw, jsontext.AllowDuplicateNames(true))
+	if _, err := p.dec.ReadToken(); err != nil {
+		return false, err
+	}
+	for i := 0; p.dec.PeekKind() != ']'; i++ {
+		if i < first || p.dec.PeekKind() != '{' {
+			if err := p.dec.SkipValue(); err != nil {
+				return false, err
+			}
+			continue
+		}
+		has, err := p.has(names)
+		if has || err != nil {
+			return has, err
+		}
+	}
+	return false, nil
+}
+
+// has is anyHas for the object that comes next. It is read to its end unless
+// it has one of the names.
+func (p *parser) has(names []string) (bool, error) {
+	if _, err := p.dec.ReadToken(); err != nil {
+		return false, err
+	}
+	for p.dec.PeekKind() != '}' {
+		name, err := p.dec.ReadToken()
+		if err != nil {
+			return false, err
+		}
+		known := slices.Contains(names, name.String())
+		if known && p.dec.PeekKind() != 'n' {
+			return true, nil
+		}
+		if err := p.dec.SkipValue(); err != nil {
+			return false, err
+		}
+	}
+	_, err := p.dec.ReadToken()
+	return false, err
 }
 
 // value returns the next value as a part of the data, unlike the decoder,

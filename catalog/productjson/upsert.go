@@ -27,6 +27,9 @@ type Upsert struct {
 	// ExternalID is null where the text says so, and absent also where it has
 	// something else than a string.
 	ExternalID catalog.Optional[string]
+	// NamesProduct tells whether the text has an externalId, even null or
+	// something else than a string.
+	NamesProduct bool
 	// Patch is what the upsert sets. It is fit for the catalog only if
 	// Validate found no fault.
 	Patch catalog.Patch

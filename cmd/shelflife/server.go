@@ -32,6 +32,8 @@ func newServer(root http.Handler, clock ttl.Clock, log *slog.Logger) *http.Serve
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		// OPTIONS * is answered like any other request.
+		DisableGeneralOptionsHandler: true,
 	}
 }
 

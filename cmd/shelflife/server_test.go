@@ -1,17 +1,21 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/shelflife-db/shelflife/backend/memory"
 	"github.com/shelflife-db/shelflife/catalog"
+	"github.com/shelflife-db/shelflife/ttl"
 )
 
 func TestCleanPrefix(t *testing.T) {
@@ -52,6 +56,31 @@ func TestMount(t *testing.T) {
 			require.Equal(t, http.StatusNotFound, rec.Code)
 		}
 	}
+}
+
+func TestOptionsOfTheServer(t *testing.T) {
+	// contract 6: errors on every path, in the standard form: OPTIONS * is not
+	// left to net/http.
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	nothing := http.NotFoundHandler()
+	s := newServer(mount("", nothing, nothing), ttl.SystemClock(), slog.New(slog.DiscardHandler))
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = s.Serve(listener) }) // until Close
+	defer serving.Wait()
+	defer s.Close()
+	conn, err := net.Dial("tcp", listener.Addr().String())
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	require.NoError(t, err)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusNotFound, resp.StatusCode)
+	require.Equal(t, `{"code":"NOT_FOUND","message":"no such path","status":404}`, string(body))
 }
 
 func TestHealth(t *testing.T) {
