@@ -15,9 +15,9 @@ import (
 	"github.com/shelflife-db/shelflife/httpadapter"
 )
 
-// Example_mount serves a catalog under /shop, beside an endpoint of the host
-// that takes a product and a photograph.
-func Example_mount() {
+// A catalog under /shop, beside an endpoint of the host that takes a product and
+// a photograph.
+func ExampleHandler_ReadProduct() {
 	cat, err := catalog.Open(context.Background(), memory.New(nil), nil)
 	if err != nil {
 		fmt.Println(err)
@@ -39,16 +39,19 @@ func Example_mount() {
 			shop.WriteError(w, r, err)
 			return
 		}
-		for _, f := range req.Files {
-			if f.Name == "photo" {
-				photo, err := io.ReadAll(f.Open())
-				if err != nil {
-					shop.WriteError(w, r, err)
-					return
-				}
-				fmt.Fprintf(w, "%s tries on %s (%s): %s", photo, req.Product.Title, req.Outcome, req.JSON)
-			}
+		file, ok := req.File("photo")
+		if !ok {
+			shop.WriteError(w, r, &catalog.ValidationError{Fields: []catalog.FieldError{
+				{Path: "photo", Code: catalog.CodeFileNotFound, Message: "a photograph is required"},
+			}})
+			return
 		}
+		photo, err := io.ReadAll(file.Open())
+		if err != nil {
+			shop.WriteError(w, r, err)
+			return
+		}
+		fmt.Fprintf(w, "%s tries on %s (%s): %s", photo, req.Product.Title, req.Outcome, req.JSON)
 	})
 	server := httptest.NewServer(mux)
 	defer server.Close()

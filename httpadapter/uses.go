@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 
 	"github.com/shelflife-db/shelflife/catalog"
 	"github.com/shelflife-db/shelflife/catalog/productjson"
@@ -40,8 +41,18 @@ type ProductRequest struct {
 	// JSON is the whole JSON of the request: the body, or the data part.
 	JSON json.RawMessage
 	// Files are the file parts that the spec does not name, those without a
-	// name included, in the order of the body. They can be read until the request ends.
+	// name included, in the order of the body. They can be read until the
+	// request ends.
 	Files []*File
+}
+
+// File returns the file with the name, if there is one.
+func (p *ProductRequest) File(name string) (file *File, ok bool) {
+	i := slices.IndexFunc(p.Files, func(f *File) bool { return f.Name == name })
+	if i < 0 {
+		return nil, false
+	}
+	return p.Files[i], true
 }
 
 // ReadProduct is the step of a host's own endpoint that reads a product spec
@@ -62,6 +73,9 @@ func (h *Handler) ReadProduct(w http.ResponseWriter, r *http.Request) (*ProductR
 // w. An error is to be answered with [Handler.WriteError]; nothing was changed
 // then, unless it matches catalog.ErrUnknownOutcome. The paths of its faults
 // begin with the member.
+//
+// What the spec says is done, durably, when ReadProductAt returns, also if the
+// host then refuses the request for a reason of its own.
 //
 // The files are given up when the context of r ends, as the server has it end
 // with the request. A host that calls it otherwise must end that context.

@@ -1,0 +1,105 @@
+// Package httpadapter serves a product catalog over HTTP.
+//
+//	h := httpadapter.New(cat, &httpadapter.Options{Authenticate: keys.Authenticate})
+//	mux.Handle("/shop/", http.StripPrefix("/shop", h))
+//
+// # Endpoints
+//
+//	POST   /products                          explicit upsert: 201 or 200, the product
+//	GET    /products                          list: limit, cursor, prefix, unlisted=true
+//	GET    /products/{externalId}             read
+//	DELETE /products/{externalId}             delete: 204
+//	POST   /products/{externalId}/use         record a use; the body is ignored
+//	GET    /products/{externalId}/images/{n}  uploaded bytes
+//	POST   /uses                              use, inline upsert and use, or one-shot
+//
+// Every GET answers HEAD. An external ID is one escaped path segment. A host's
+// own endpoint reads a product with [Handler.ReadProduct].
+//
+// # Bodies
+//
+// An upsert is JSON, application/json. Only externalId is required, and images
+// when it creates:
+//
+//	{
+//	  "externalId": "shirt-42",
+//	  "title": "Red tee", "description": "Soft cotton",
+//	  "images": [
+//	    {"source": {"url": "https://cdn.example/front.jpg"}, "classifications": {"view": "front"}},
+//	    {"source": {"fileKey": "back"}}
+//	  ],
+//	  "metadata": {"price": 19.90},
+//	  "validForDays": 30
+//	}
+//
+// With image bytes it is multipart/form-data: the JSON in a field "data", and
+// one file part for each fileKey, named like it, in any order. A field that is
+// absent keeps what is stored; null clears metadata and validForDays and is
+// refused for the others. The images are replaced as a whole: an entry as a GET
+// returns it, {"sourceUrl": "upload://…"}, keeps the bytes that the product
+// has. Names that are not known are ignored. Package productjson says it all.
+//
+// Deprecated, accepted and answered with a Deprecation header: the flat image
+// entries {"url": …} and {"fileKey": …}, and "imageUrls" in place of "images".
+//
+// # Mounting
+//
+// The handler routes by the escaped path, so that IDs may hold escaped
+// slashes; it works at the root, under http.StripPrefix, and behind patterns
+// with methods. Location and Link are built from the path that the client
+// asked for. (http.StripPrefix itself does not find a prefix that needs
+// escaping, like "/my shop", in front of an ID with an escaped slash.)
+//
+// # Conditions
+//
+// If-Match (a list, or *) on upserts and deletes, If-None-Match: * on upserts.
+// A use never makes an If-Match fail, an edit always does. On a plain use, and
+// as any other form of If-None-Match on a write, they are refused. On the GET
+// of a product or image, If-Match and If-None-Match are both honoured. Wherever
+// a condition has a meaning, a header that can't be read is refused; on the
+// list it has none, and both headers are ignored.
+//
+// # Errors
+//
+// Every error has the body {"code","message","status"} and, on a 400,
+// "details" with every fault: {"path","code","message"} each. Checks come in
+// this order: authentication, path, method, content type, size, JSON, fields,
+// condition, existence.
+//
+//	400  VALIDATION_FAILED, EXTERNAL_ID_REQUIRED, PRODUCT_IMAGES_REQUIRED,
+//	     INVALID_IMAGE_INPUT, INVALID_IMAGE, MULTIPART_FILE_NOT_FOUND
+//	401  MISSING_API_KEY, INVALID_API_KEY
+//	403  FORBIDDEN
+//	404  PRODUCT_NOT_FOUND, IMAGE_NOT_FOUND, NOT_FOUND
+//	405  METHOD_NOT_ALLOWED
+//	412  PRECONDITION_FAILED
+//	413  PAYLOAD_TOO_LARGE
+//	415  UNSUPPORTED_MEDIA_TYPE
+//	416  RANGE_NOT_SATISFIABLE
+//	500  INTERNAL
+//	503  UNAVAILABLE
+//
+// A host's own endpoint answers its own faults in the same form by passing a
+// *catalog.ValidationError to [Handler.WriteError].
+//
+// # Choices
+//
+// An empty cursor means the first page. An image position that is not a plain
+// decimal number is one where no image is: IMAGE_NOT_FOUND, if there is such a
+// product. A body with a Content-Encoding is refused with 415. An account that
+// the authenticator returns but the catalog can't have is the host's fault:
+// 500.
+//
+// The headers of a part of a multipart body, with what stands before them,
+// have 16 KiB: 413 beyond. The name, file name and content type of a part have
+// 1 KiB each: VALIDATION_FAILED beyond, at the part's name, or at "" where that
+// is what is too long. A part without a name, or one that is not form-data, is
+// a file that no fileKey can name: it counts against the limits and is
+// otherwise ignored.
+//
+// # What net/http answers
+//
+// A request that net/http can't parse, its request line or its headers, is
+// answered by net/http in a form of its own. So is OPTIONS *, unless
+// http.Server.DisableGeneralOptionsHandler is set.
+package httpadapter
