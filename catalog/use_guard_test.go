@@ -239,8 +239,7 @@ func TestInlineUpsertOfAProductThatChangesBeforeADurableUse(t *testing.T) {
 	w.upsert("p", withImage(catalog.Patch{Title: catalog.Set("ours"), ValidForDays: catalog.Set(1)}))
 	w.clock.Advance(day - time.Second)
 	updates := 0
-	var before func()
-	before = func() {
+	before := func() {
 		if updates++; updates != 2 {
 			return
 		}

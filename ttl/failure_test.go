@@ -253,3 +253,35 @@ func TestEntrySetAsideAndReadAgain(t *testing.T) {
 		require.Equal(t, SweepResult{}, r.sweep())
 	}
 }
+
+// Progress that can't be saved is not tried again and again, also where it is
+// to be saved at once, and does not hold up removals.
+func TestUnsavedProgressBacksOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, IndexOptions{}, 0, SweeperOptions{SaveEvery: -1, RetryMax: 20 * time.Second, FullPassEvery: -1})
+		r.store.write(at(-time.Minute, "a"), at(10*time.Second, "b"))
+		tries := 0
+		r.store.onSave = func() error {
+			if tries++; tries > 10 {
+				return nil // so that a Run that spins comes to rest
+			}
+			return errBroken
+		}
+		defer r.run()()
+		require.Equal(t, 1, tries, "the clock stands still")
+		require.EqualValues(t, 1, r.Stats().Errors)
+		r.Wake()
+		synctest.Wait()
+		require.Equal(t, 1, tries, "a wake-up does not cut the wait")
+		r.advance(20*time.Second-1, time.Second)
+		require.Equal(t, 1, tries)
+		require.Len(t, r.store.handled, 2)
+		r.advance(1, time.Hour)
+		require.Equal(t, 2, tries)
+		r.store.onSave = nil
+		r.advance(20*time.Second, time.Hour)
+		require.Equal(t, []int64{at(35*time.Second, "").Deadline}, r.store.saved)
+		r.advance(time.Hour, time.Minute)
+		require.Len(t, r.store.saved, 1, "nothing is left to be saved")
+	})
+}

@@ -35,6 +35,7 @@ type testStore struct {
 	onExpire func(due []Entry) (int, error)
 	onYield  func() // between two entries of a scan
 	scanErr  func(e Entry) error
+	onSave   func() error // what a SaveProgress returns
 
 	mu      sync.Mutex // guards the rest
 	tree    *btree.BTreeG[Entry]
@@ -137,6 +138,11 @@ func (s *testStore) handledLast() Entry {
 func (s *testStore) SaveProgress(_ context.Context, sweptTo int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.onSave != nil {
+		if err := s.onSave(); err != nil {
+			return err
+		}
+	}
 	s.saved = append(s.saved, sweptTo)
 	return nil
 }

@@ -3,6 +3,7 @@ package pebble
 import (
 	"fmt"
 	"testing"
+	"testing/synctest"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
@@ -43,4 +44,26 @@ func TestPositions(t *testing.T) {
 		}
 	}
 	require.NoError(t, s.Close())
+}
+
+// TestCloseWaitsForSyncs: Pebble is not closed below a sync that nobody waits
+// for any more.
+func TestCloseWaitsForSyncs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := Open(t.Context(), "d", &Options{FS: vfs.NewMem(), MemTableSize: minMemTableSize})
+		require.NoError(t, err)
+		release := make(chan struct{})
+		synced := make(chan error, 1)
+		s.durable.syncs.Go(func() {
+			<-release
+			synced <- s.durable.sync()
+		})
+		closed := make(chan error, 1)
+		go func() { closed <- s.Close() }()
+		synctest.Wait()
+		require.Empty(t, closed)
+		close(release)
+		require.NoError(t, <-closed)
+		require.NoError(t, <-synced)
+	})
 }

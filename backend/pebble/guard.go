@@ -21,10 +21,13 @@ var errStopping = errors.New("backend/pebble: closing")
 type fileKind uint8
 
 const (
-	// kindLog is the write-ahead log, the manifest, its markers, the directories
-	// and the files of separated values: Pebble panics or exits, also later,
-	// when it meets an error here. It gets none.
+	// kindLog is the write-ahead log, the manifest, its markers and the
+	// directories: Pebble panics or exits, also later, when it meets an error
+	// here. It gets none.
 	kindLog fileKind = iota
+	// kindBlob is a file of separated values, for which the same holds. Pebble
+	// may also read it at once: after a failure it goes on in the overlay.
+	kindBlob
 	// kindFlush is a table made from a memtable, kindCompaction one made from
 	// tables: Pebble takes an error here and tries again. The first fails the
 	// store, since nothing else will empty the memtables, the second does not.
@@ -34,7 +37,7 @@ const (
 
 func kindOf(name string, category vfs.DiskWriteCategory) fileKind {
 	if strings.HasSuffix(name, ".blob") {
-		return kindLog
+		return kindBlob
 	}
 	switch category {
 	case "pebble-compaction", "pebble-blob-file-rewrite":
@@ -272,6 +275,11 @@ type guardFile struct {
 	g    *guardFS
 	name string
 	kind fileKind
+	// written is how many bytes of a kindBlob are in File, rest the file in the
+	// overlay that has these and all further ones, nil before a failure. Both
+	// belong to the writer: Pebble has one at a time.
+	written int64
+	rest    vfs.File
 }
 
 var _ vfs.File = (*guardFile)(nil)
@@ -295,7 +303,7 @@ func (f *guardFile) do(op string, write func() error) error {
 }
 
 func (f *guardFile) visible(err error) error {
-	if f.kind == kindLog {
+	if f.kind == kindLog || f.kind == kindBlob {
 		return nil
 	}
 	return err
@@ -311,10 +319,41 @@ func (f *guardFile) count(n int) {
 func (f *guardFile) Write(p []byte) (int, error) {
 	n := len(p)
 	f.count(n)
-	if err := f.do("write", func() error { _, err := f.File.Write(p); return err }); err != nil {
+	done := false
+	err := f.do("write", func() error { _, err := f.File.Write(p); done = err == nil; return err })
+	if err == nil && f.kind == kindBlob {
+		if done {
+			f.written += int64(n)
+		} else {
+			err = f.writeRest(p)
+		}
+	}
+	if err != nil {
 		return 0, err
 	}
 	return n, nil
+}
+
+// writeRest writes to the overlay what can't go to the disk any more, behind
+// what is there.
+func (f *guardFile) writeRest(p []byte) error {
+	if f.rest == nil {
+		from, err := f.g.FS.Open(f.name)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = from.Close() }()
+		rest, err := f.g.overlay.Create(f.g.PathBase(f.name), vfs.WriteCategoryUnspecified)
+		if err != nil {
+			return err
+		}
+		f.rest = rest
+		if _, err := io.Copy(rest, io.LimitReader(from, f.written)); err != nil {
+			return err
+		}
+	}
+	_, err := f.rest.Write(p)
+	return err
 }
 
 func (f *guardFile) WriteAt(p []byte, off int64) (int, error) {
@@ -345,6 +384,9 @@ func (f *guardFile) Preallocate(offset, length int64) error {
 
 func (f *guardFile) Close() error {
 	err := f.File.Close()
+	if f.rest != nil {
+		_ = f.rest.Close() // in memory
+	}
 	if err == nil || f.g.fail.failed() {
 		return nil
 	}

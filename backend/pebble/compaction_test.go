@@ -1,0 +1,97 @@
+package pebble
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+
+	crdb "github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/stretchr/testify/require"
+
+	"github.com/shelflife-db/shelflife/backend"
+)
+
+// heldCompactions hold up each compaction's tables when they are made.
+type heldCompactions struct {
+	vfs.FS
+	once    sync.Once
+	first   string        // the first table
+	started chan struct{} // closed when it is about to be made
+	release chan struct{}
+}
+
+func (h *heldCompactions) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	if category == "pebble-compaction" {
+		h.once.Do(func() {
+			h.first = h.PathBase(name)
+			close(h.started)
+		})
+		<-h.release
+	}
+	return h.FS.Create(name, category)
+}
+
+// TestCloseFinishesCompactions: a compaction that runs when the store closes is
+// part of it afterwards, and not to be begun again.
+func TestCloseFinishesCompactions(t *testing.T) {
+	fs := &heldCompactions{FS: vfs.NewMem(), started: make(chan struct{}), release: make(chan struct{})}
+	o := Options{FS: fs, MemTableSize: minMemTableSize}
+	s, err := Open(t.Context(), "d", &o)
+	require.NoError(t, err)
+	for n := range 20 { // overlapping tables, so that they can't just be moved
+		require.NoError(t, s.Update(t.Context(), nil, backend.UpdateOptions{Buffered: true}, func(_ context.Context, x backend.Txn) error {
+			for i := range 50 {
+				if err := x.Put(fmt.Append(nil, i), fmt.Append(nil, n)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+		require.NoError(t, s.db.Flush())
+	}
+	<-fs.started
+	closed := make(chan error, 1)
+	go func() { closed <- s.Close() }()
+	<-s.guard.stopping
+	close(fs.release)
+	require.NoError(t, <-closed)
+
+	o, err = o.withDefaults()
+	require.NoError(t, err)
+	e := engineOptions(o)
+	e.FS, e.ReadOnly = fs, true // nothing is compacted
+	e.Logger = engineLogger{o.Logger, s.fail}
+	db, err := crdb.Open("d", e)
+	require.NoError(t, err)
+	levels, err := db.SSTables()
+	require.NoError(t, err)
+	var tables []string
+	for _, level := range levels {
+		for _, table := range level {
+			tables = append(tables, fmt.Sprintf("%s.sst", table.FileNum))
+		}
+	}
+	require.Contains(t, tables, fs.first)
+	require.NoError(t, db.Close())
+}
+
+// TestRunningCompactionGoesOn: the store's closing ends no compaction that
+// could go on.
+func TestRunningCompactionGoesOn(t *testing.T) {
+	g := newGuardFS(vfs.NewMem(), newFailure(slog.New(slog.DiscardHandler)))
+	const category = "pebble-compaction"
+	first, err := g.Create("000001.sst", category)
+	require.NoError(t, err)
+	close(g.stopping)
+	second, err := g.Create("000002.sst", category)
+	require.NoError(t, err)
+	for _, f := range []vfs.File{first, second} {
+		_, err = f.Write([]byte("x"))
+		require.NoError(t, err)
+		require.NoError(t, f.Sync())
+		require.NoError(t, f.Close())
+	}
+}
