@@ -14,6 +14,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -72,9 +73,11 @@ func TestStopEndsRequestsAndKeepsUses(t *testing.T) {
 	body, answered := s.beginUpsert()
 	s.signal(syscall.SIGTERM)
 	s.awaitLog("stopping")
-	_, err := s.try("GET", "/healthz", "")
-	require.Error(t, err, "new connections are refused")
-	_, err = io.WriteString(body, upsertBody("new"))
+	require.Eventually(t, func() bool {
+		_, err := s.try("GET", "/healthz", "")
+		return err != nil
+	}, patience, time.Millisecond, "new connections are refused")
+	_, err := io.WriteString(body, upsertBody("new"))
 	require.NoError(t, err)
 	require.NoError(t, body.Close())
 	require.Equal(t, http.StatusCreated, (<-answered).status)
