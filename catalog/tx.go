@@ -30,7 +30,7 @@ type tx struct {
 	now int64
 }
 
-// found is a product as an Update or a reader found it.
+// found is a product as an Update found it.
 type found struct {
 	account, id string
 	// stored is the record as the store has it, nil if there is none.
@@ -122,7 +122,8 @@ func (t *tx) stored(k productKey) (*encoding.Record, error) {
 // pending uses of a product that is removed stay for scans that began before;
 // they are of its incarnation only, and go when they have been folded.
 // incoming are the blobs that next may refer to beside those of the old state.
-// A *ValidationError about one of them comes before anything is written.
+// A *ValidationError about one of them, or an unreadable header, comes before
+// anything is written.
 func (t *tx) write(f *found, next *encoding.Record, incoming []*incomingBlob) error {
 	claims, err := t.checkClaims(f, next, incoming)
 	if err != nil {
