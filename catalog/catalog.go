@@ -25,12 +25,14 @@ type Catalog struct {
 	shards    int    // of the expiry space, fixed when the store was created
 	cursorKey []byte // authenticates cursors: the store's ID
 
-	uses    *useOverlay
-	folder  *useFolder
-	cache   *recordCache // nil where there is none
-	index   *ttl.Index
-	sweeper *ttl.Sweeper
-	hooks   *expireHooks
+	uses   *useOverlay
+	folder *useFolder
+	cache  *recordCache // nil where there is none
+	// readings holds *reading that nobody uses.
+	readings sync.Pool
+	index    *ttl.Index
+	sweeper  *ttl.Sweeper
+	hooks    *expireHooks
 
 	// calls counts the operations that Close waits for. It ends closing first,
 	// for those that can take long and be repeated.

@@ -49,10 +49,12 @@ func (c *Catalog) OpenImage(ctx context.Context, account, externalID string, ord
 }
 
 func (c *Catalog) openImage(ctx context.Context, account, id string, order int) (*ImageReader, error) {
-	record, err := c.get(ctx, account, id)
-	if err != nil {
+	reading := c.newReading()
+	defer c.endReading(reading)
+	if err := c.get(ctx, account, id, reading); err != nil {
 		return nil, err
 	}
+	record := &reading.record
 	if order < 0 || order >= len(record.Images) || record.Images[order].Blob.IsZero() {
 		return nil, ErrImageNotFound
 	}

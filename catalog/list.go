@@ -36,7 +36,8 @@ type ListOptions struct {
 	Unlisted bool
 }
 
-// Page is a part of a list.
+// Page is a part of a list. Its products share memory: one that is kept keeps
+// up to 32 KiB of others with it.
 type Page struct {
 	Products []*Product
 	// NextCursor continues the list; it is "" on the last page. It is a
@@ -87,19 +88,25 @@ func (c *Catalog) list(ctx context.Context, account string, o ListOptions) (page
 	defer c.calls.Exit()
 
 	defer c.uses.pin()()
-	l := lister{c: c, reader: c.backend, account: account, prefix: o.Prefix, unlisted: o.Unlisted, began: c.now.Now()}
-	size, last := 0, ""
+	memory := pageMemory{left: o.Limit}
+	l := lister{
+		c: c, reader: c.backend, account: account, prefix: o.Prefix, unlisted: o.Unlisted,
+		began: c.now.Now(), patience: callTime, copy: memory.copy,
+	}
+	size := 0
 	for r, err := range l.records(ctx, after) {
 		if err != nil {
 			return Page{}, err
 		}
-		if len(page.Products) == o.Limit || size > maxPageBytes {
-			page.HasMore, page.NextCursor = true, c.encodeCursor(last)
+		if n := len(page.Products); n == o.Limit || size > maxPageBytes {
+			page.HasMore, page.NextCursor = true, c.encodeCursor(page.Products[n-1].ExternalID)
 			break
 		}
-		page.Products = append(page.Products, newProduct(r))
-		size += int(recordWeight(r))
-		last = r.ID
+		if page.Products == nil {
+			page.Products = make([]*Product, 0, o.Limit)
+		}
+		page.Products = append(page.Products, memory.product(r))
+		size += l.size
 	}
 	return page, nil
 }
@@ -115,7 +122,7 @@ func (c *Catalog) All(ctx context.Context, account string, o AllOptions) iter.Se
 				yield(nil, wrap("list all", "", err))
 				return
 			}
-			if !yield(newProduct(r), nil) {
+			if !yield(newProduct(r, true), nil) {
 				return
 			}
 		}
@@ -132,7 +139,7 @@ func (c *Catalog) all(ctx context.Context, account string, o AllOptions) iter.Se
 			return
 		}
 		defer c.uses.pin()()
-		l := lister{c: c, account: account, prefix: o.Prefix, unlisted: o.Unlisted, began: c.now.Now()}
+		l := lister{c: c, account: account, prefix: o.Prefix, unlisted: o.Unlisted, began: c.now.Now(), copy: bytes.Clone}
 		snapshot, err := c.backend.Snapshot(ctx)
 		if err != nil {
 			yield(nil, err)
@@ -162,10 +169,24 @@ type lister struct {
 	prefix   string
 	unlisted bool
 	began    int64 // a time before the state that reader sees
+	// patience is how long the walk may count as one instant, in milliseconds;
+	// 0 says that it never does.
+	patience int64
+	// copy makes the copy of an encoded record that what is yielded is part of.
+	copy func(record []byte) []byte
+
+	record encoding.Record // that was yielded
+	size   int             // of its encoding
 }
 
+// callTime is longer, in milliseconds, than a page should take. A product that
+// lives at its beginning and for so long is listed without another look at the
+// clock.
+const callTime = 10_000
+
 // records yields the live records behind the ID after, pending uses folded in.
-// The uses are pinned.
+// Each is the yielder's until the next step, what it refers to is not. The uses
+// are pinned.
 //
 // It steps over the generated IDs, which are never listed, and over long runs
 // of other unlisted products by way of the listed space, so that its cost
@@ -234,47 +255,51 @@ func (l *lister) scan(ctx context.Context, r backend.Range, yield func(*encoding
 			return id, true
 		}
 		skipped = 0
-		record := new(encoding.Record)
+		live := false
 		if err == nil {
-			err = encoding.DecodeRecord(e.Value, record)
+			l.size = len(e.Value)
+			err = encoding.DecodeRecordAliasing(l.copy(e.Value), &l.record)
 		}
 		if err == nil {
-			record, err = l.live(ctx, record)
+			live, err = l.live(ctx)
 		}
 		if err != nil {
 			yield(nil, err)
 			return "", false
 		}
-		if record != nil && !yield(record, nil) {
+		if live && !yield(&l.record, nil) {
 			return "", false
 		}
 	}
 	return "", true
 }
 
-// live returns what a reader may see of r, nil if it has expired.
-func (l *lister) live(ctx context.Context, r *encoding.Record) (*encoding.Record, error) {
-	now := l.c.now.Now() // before the overlay is looked at: see useOverlay.add
-	used := l.c.uses.fold(r)
+// live puts a pending use on top of l.record and tells whether a reader may see
+// it.
+func (l *lister) live(ctx context.Context) (bool, error) {
+	now := l.began + l.patience
+	if l.patience == 0 || !isLive(&l.record, now) {
+		now = l.c.now.Now() // before the overlay is looked at: see useOverlay.add
+	}
+	k := productKey{l.record.Account, l.record.ID}
+	l.c.uses.get(k).see(&l.record)
 	switch {
-	case isLive(used, now):
-		return used, nil
-	case !isLive(used, l.began):
-		return nil, nil
+	case isLive(&l.record, now):
+		return true, nil
+	case !isLive(&l.record, l.began):
+		return false, nil
 	}
 	// It expired after the scan began, unless a use that went past the overlay
 	// has renewed it since.
-	current, err := l.c.read(ctx, productKey{r.Account, r.ID})
-	if err != nil || current == nil || current.Incarnation != r.Incarnation {
-		return nil, err
+	r := l.c.newReading()
+	defer l.c.endReading(r)
+	found, err := l.c.read(ctx, k, r)
+	if err != nil || !found || r.record.Incarnation != l.record.Incarnation {
+		return false, err
 	}
-	current = l.c.uses.fold(current)
-	touched := *r
-	touched.LastUsedAt, touched.Anchor = current.LastUsedAt, current.Anchor
-	if !isLive(&touched, now) {
-		return nil, nil
-	}
-	return &touched, nil
+	l.c.uses.get(k).see(&r.record)
+	l.record.LastUsedAt, l.record.Anchor = r.record.LastUsedAt, r.record.Anchor
+	return isLive(&l.record, now), nil
 }
 
 // nextListed returns the first listed ID behind id, "" if there is none.

@@ -44,8 +44,8 @@ type Options struct {
 	// UseCapacity is the largest number of products whose uses wait to become
 	// durable; further uses are durable at once. Default: 65,536.
 	UseCapacity int
-	// CacheBytes is about how much memory the cache of decoded products takes.
-	// It is not used on a backend that other processes write to, and never
+	// CacheBytes is about how much memory the cache of products takes. A product
+	// is kept there from the second read in a while on. It is not used on a backend that other processes write to, and never
 	// changes what is read. Default: 32 MiB. Negative: no cache.
 	CacheBytes int64
 	// ImageGrace is how long replaced and deleted image bytes stay for those

@@ -88,6 +88,14 @@ func (o *useOverlay) fold(r *encoding.Record) *encoding.Record {
 	return o.get(productKey{r.Account, r.ID}).on(r)
 }
 
+// see puts the use on top of r, unless it is not of this product or older than
+// what r shows.
+func (u pendingUse) see(r *encoding.Record) {
+	if u.incarnation == r.Incarnation && u.at > r.LastUsedAt {
+		touch(r, u.at)
+	}
+}
+
 // on returns r with the use put on top, r itself if the use is not of this
 // product or older than what it shows.
 func (u pendingUse) on(r *encoding.Record) *encoding.Record {

@@ -146,44 +146,73 @@ func ETagVersion(etag string) (v Version, ok bool) {
 	return ParseVersion(parts[0])
 }
 
+// inlineImages is how many images share an allocation with their product: most
+// have no more.
+const inlineImages = 4
+
+// productMemory is a product with its images.
+type productMemory struct {
+	product Product
+	images  [inlineImages]Image
+}
+
 // newProduct makes the caller's own copy of r. Strings may be shared, they
-// can't be changed; the raw JSON is copied into one piece of memory.
-func newProduct(r *encoding.Record) *Product {
-	size := len(r.Metadata)
+// can't be changed; the raw JSON is copied into one piece of memory unless it
+// is the caller's own.
+func newProduct(r *encoding.Record, owned bool) *Product {
+	m := new(productMemory)
+	m.fill(r, owned)
+	return &m.product
+}
+
+// fill sets m, which is zero, to r: see newProduct.
+func (m *productMemory) fill(r *encoding.Record, owned bool) {
+	p := &m.product
+	if len(r.Images) <= len(m.images) {
+		p.Images = m.images[:len(r.Images):len(r.Images)]
+	} else {
+		p.Images = make([]Image, len(r.Images))
+	}
+	p.ExternalID = r.ID
+	p.Title = r.Title
+	p.Description = r.Description
+	p.Metadata = r.Metadata
+	p.ValidForDays = r.ValidForDays
+	p.Listed = r.Listed
+	p.LastUsedAt = timeOf(r.LastUsedAt)
+	p.ExpiresAt = timeOf(r.ExpiresAt())
+	p.CreatedAt = timeOf(r.CreatedAt)
+	p.UpdatedAt = timeOf(r.UpdatedAt)
+	p.version = versionOf(r)
 	for i := range r.Images {
-		size += len(r.Images[i].Classifications)
+		from, img := &r.Images[i], &p.Images[i]
+		img.SourceURL = from.URL
+		img.Order = i
+		img.Classifications = from.Classifications
+		img.ContentType = from.ContentType
+		img.Size = from.Size
+		img.Width = from.Width
+		img.Height = from.Height
+		if !from.Blob.IsZero() {
+			img.SourceURL = uploadScheme + from.Blob.String()
+		}
+	}
+	if !owned {
+		p.copyRaw()
+	}
+}
+
+// copyRaw gives p raw JSON of its own.
+func (p *Product) copyRaw() {
+	size := len(p.Metadata)
+	for i := range p.Images {
+		size += len(p.Images[i].Classifications)
 	}
 	raw := make(rawCopies, 0, size)
-	p := &Product{
-		ExternalID:   r.ID,
-		Title:        r.Title,
-		Description:  r.Description,
-		Images:       make([]Image, len(r.Images)),
-		Metadata:     raw.copy(r.Metadata),
-		ValidForDays: r.ValidForDays,
-		Listed:       r.Listed,
-		LastUsedAt:   timeOf(r.LastUsedAt),
-		ExpiresAt:    timeOf(r.ExpiresAt()),
-		CreatedAt:    timeOf(r.CreatedAt),
-		UpdatedAt:    timeOf(r.UpdatedAt),
-		version:      versionOf(r),
+	p.Metadata = raw.copy(p.Metadata)
+	for i := range p.Images {
+		p.Images[i].Classifications = raw.copy(p.Images[i].Classifications)
 	}
-	for i := range r.Images {
-		img := &r.Images[i]
-		p.Images[i] = Image{
-			SourceURL:       img.URL,
-			Order:           i,
-			Classifications: raw.copy(img.Classifications),
-			ContentType:     img.ContentType,
-			Size:            img.Size,
-			Width:           img.Width,
-			Height:          img.Height,
-		}
-		if !img.Blob.IsZero() {
-			p.Images[i].SourceURL = uploadScheme + img.Blob.String()
-		}
-	}
-	return p
 }
 
 // rawCopies is memory for copies of raw JSON. Its capacity is that of all

@@ -20,7 +20,7 @@ type tx struct {
 	c       *Catalog
 	scopes  []backend.Scope // declared
 	missing []backend.Scope // found to be needed
-	marked  []productKey    // in the record cache: what was written
+	marked  []marked        // in the record cache: what was written
 	expired []Expired       // products whose expiry this commits
 	key     []byte          // reused
 	value   []byte          // reused
@@ -28,6 +28,12 @@ type tx struct {
 	ctx context.Context // that of the callback
 	txn backend.Txn
 	now int64
+}
+
+// marked is a product that an Update has marked in the record cache.
+type marked struct {
+	productKey
+	wanted bool // see recordCache.mark
 }
 
 // found is a product as an Update found it.
@@ -79,8 +85,8 @@ func (t *tx) reportExpired(ctx context.Context, o backend.UpdateOptions) error {
 
 // unmark ends what the Update did to the record cache.
 func (t *tx) unmark() {
-	for _, k := range t.marked {
-		t.c.cache.unmark(k)
+	for _, m := range t.marked {
+		t.c.cache.unmark(m.productKey)
 	}
 	t.marked = t.marked[:0]
 }
@@ -102,12 +108,13 @@ func (t *tx) load(account, id string) (*found, error) {
 // stored reads a record. The cache may stand in for the store: whoever changes
 // a product holds its scope and takes it out of the cache first.
 func (t *tx) stored(k productKey) (*encoding.Record, error) {
-	if t.c.cache != nil && !slices.Contains(t.marked, k) {
-		if r, ok := t.c.cache.get(k); ok {
-			return r, nil
+	var r *encoding.Record
+	if t.c.cache != nil && t.marking(k) == nil {
+		if data, ok := t.c.cache.get(k); ok {
+			r = new(encoding.Record)
+			return r, encoding.DecodeRecordAliasing(data, r)
 		}
 	}
-	var r *encoding.Record
 	t.key = encoding.AppendProductKey(t.key[:0], k.account, k.id)
 	_, err := t.txn.Get(t.ctx, t.key, func(value []byte) error {
 		r = new(encoding.Record)
@@ -133,11 +140,7 @@ func (t *tx) write(f *found, next *encoding.Record, incoming []*incomingBlob) er
 	if err != nil {
 		return err
 	}
-	k := productKey{f.account, f.id}
-	if t.c.cache != nil && !slices.Contains(t.marked, k) {
-		t.c.cache.mark(k)
-		t.marked = append(t.marked, k)
-	}
+	wanted := t.markCache(productKey{f.account, f.id})
 	if err := t.writeExpiry(f, next); err != nil {
 		return err
 	}
@@ -147,23 +150,49 @@ func (t *tx) write(f *found, next *encoding.Record, incoming []*incomingBlob) er
 	if err := t.writeBlobs(f, next, claims, released); err != nil {
 		return err
 	}
-	if err := t.writeRecord(f, next); err != nil {
+	if err := t.writeRecord(f, next, wanted); err != nil {
 		return err
 	}
 	f.stored = next
-	if t.c.cache != nil && next != nil {
-		t.txn.OnVisible(func() { t.c.cache.put(k, next) })
+	return nil
+}
+
+// markCache marks k in the record cache, once per Update, and tells whether its
+// new record should be put there.
+func (t *tx) markCache(k productKey) (wanted bool) {
+	if t.c.cache == nil {
+		return false
+	}
+	if m := t.marking(k); m != nil {
+		return m.wanted
+	}
+	wanted = t.c.cache.mark(k)
+	t.marked = append(t.marked, marked{k, wanted})
+	return wanted
+}
+
+// marking returns the mark of k, nil if there is none.
+func (t *tx) marking(k productKey) *marked {
+	for i := range t.marked {
+		if t.marked[i].productKey == k {
+			return &t.marked[i]
+		}
 	}
 	return nil
 }
 
-func (t *tx) writeRecord(f *found, next *encoding.Record) error {
+// writeRecord writes next, and has the cache follow if it is wanted there.
+func (t *tx) writeRecord(f *found, next *encoding.Record, wanted bool) error {
 	t.key = encoding.AppendProductKey(t.key[:0], f.account, f.id)
 	if next == nil {
 		t.value = encoding.AppendRecord(t.value[:0], f.stored)
 		return t.txn.Delete(t.key, len(t.value))
 	}
 	t.value = encoding.AppendRecord(t.value[:0], next)
+	if wanted {
+		k, record := productKey{f.account, f.id}, slices.Clone(t.value)
+		t.txn.OnVisible(func() { t.c.cache.put(k, record) })
+	}
 	return t.txn.Put(t.key, t.value)
 }
 

@@ -48,37 +48,35 @@ func (c *Catalog) use(ctx context.Context, account, id string, want *Version) (*
 	k := productKey{account, id}
 	now := c.now.Now()
 	pending := c.uses.get(k)
-	stored, err := c.read(ctx, k)
+	r := c.newReading()
+	defer c.endReading(r)
+	found, err := c.read(ctx, k, r)
 	if err != nil {
 		return nil, err
 	}
-	var live *encoding.Record
-	if stored != nil {
-		live = pending.on(stored)
-	}
+	deadline := r.record.ExpiresAt() // as it is stored
+	pending.see(&r.record)
 	// No answer must rest on what a crash takes back; and a use that ctx ends
 	// must not have happened, so this comes before it is noted.
 	if err := c.awaitDurable(ctx, k); err != nil {
 		return nil, err
 	}
-	if live == nil || !isLive(live, now) {
+	if !found || !isLive(&r.record, now) {
 		return nil, ErrNotFound
 	}
-	if want != nil && *want != versionOf(stored) {
+	if want != nil && *want != versionOf(&r.record) {
 		return nil, errOtherVersion
 	}
-	deadline := stored.ExpiresAt()
 	if deadline != encoding.None && deadline-c.now.Now() <= c.useMargin() {
 		return c.useDurably(ctx, account, id, want)
 	}
 	inTime := func() bool { return deadline == encoding.None || c.now.Now() < deadline }
-	if !c.uses.add(k, stored.Incarnation, now, inTime) {
+	if !c.uses.add(k, r.record.Incarnation, now, inTime) {
 		return c.useDurably(ctx, account, id, want)
 	}
 	c.folder.wake()
-	used := *live
-	touch(&used, now)
-	return newProduct(&used), nil
+	touch(&r.record, now)
+	return newProduct(&r.record, r.owned), nil
 }
 
 // useDurably writes a use into the record before it is acknowledged.
@@ -97,7 +95,7 @@ func (c *Catalog) useDurably(ctx context.Context, account, id string, want *Vers
 		}
 		used := *f.live
 		touch(&used, t.now)
-		product = newProduct(&used)
+		product = newProduct(&used, false)
 		if used.LastUsedAt == f.stored.LastUsedAt && used.Anchor == f.stored.Anchor {
 			return nil
 		}

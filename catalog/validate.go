@@ -103,10 +103,27 @@ func checkExternalID(faults *ValidationError, id string) {
 
 // checkNames checks what every operation on one product is given.
 func checkNames(account, id string) error {
+	if isPlainName(account) && isPlainName(id) {
+		return nil
+	}
 	faults := new(ValidationError)
 	checkAccount(faults, account)
 	checkExternalID(faults, id)
 	return faults.err()
+}
+
+// isPlainName tells whether s is a valid account and a valid ID at first sight,
+// as most are: printable ASCII, and not one of the names that URLs fold away.
+func isPlainName(s string) bool {
+	if s == "" || len(s) > maxNameBytes || s[0] == '.' {
+		return false
+	}
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // prepare checks p and adds its faults. What it returns is of use only if there

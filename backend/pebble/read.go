@@ -131,17 +131,13 @@ func scan(ctx context.Context, from ranger, r backend.Range, o backend.ScanOptio
 		ok = it.First()
 	}
 	for ; ok; ok = step() {
-		select {
-		case <-done:
+		if isDone(done) {
 			yield(backend.Entry{}, ctx.Err())
 			return
-		case <-closing:
+		}
+		if isDone(closing) || isDone(closed) {
 			yield(backend.Entry{}, backend.ErrClosed)
 			return
-		case <-closed:
-			yield(backend.Entry{}, backend.ErrClosed)
-			return
-		default:
 		}
 		e := backend.Entry{Key: it.Key()}
 		if !o.KeysOnly {
@@ -161,6 +157,17 @@ func scan(ctx context.Context, from ranger, r backend.Range, o backend.ScanOptio
 			err = engineError(err)
 		}
 		yield(backend.Entry{}, err)
+	}
+}
+
+// isDone tells whether a channel, which may be nil, is closed. A select of one
+// channel takes no lock, other than one of several.
+func isDone(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }
 

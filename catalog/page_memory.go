@@ -1,0 +1,39 @@
+package catalog
+
+import "github.com/shelflife-db/shelflife/encoding"
+
+const (
+	// pageProducts and pageChunk bound what a page allocates at once, and so
+	// what one product that is kept keeps with it.
+	pageProducts = 16
+	pageChunk    = 16 << 10
+)
+
+// pageMemory makes the products of a page out of few allocations.
+type pageMemory struct {
+	left     int // how many products are still to come at most
+	products []productMemory
+	bytes    []byte
+}
+
+// copy returns a copy of an encoded record.
+func (m *pageMemory) copy(record []byte) []byte {
+	if len(record) > cap(m.bytes)-len(m.bytes) {
+		m.bytes = make([]byte, 0, max(min(m.left*len(record), pageChunk), len(record)))
+	}
+	begin := len(m.bytes)
+	m.bytes = append(m.bytes, record...)
+	return m.bytes[begin:len(m.bytes):len(m.bytes)]
+}
+
+// product is newProduct of a record that was decoded from what copy returned.
+func (m *pageMemory) product(r *encoding.Record) *Product {
+	if len(m.products) == 0 {
+		m.products = make([]productMemory, min(max(m.left, 1), pageProducts))
+	}
+	p := &m.products[0]
+	m.products = m.products[1:]
+	m.left--
+	p.fill(r, true)
+	return &p.product
+}
