@@ -28,11 +28,11 @@ type Catalog struct {
 	uses   *useOverlay
 	folder *useFolder
 	cache  *recordCache // nil where there is none
-	// readings holds *reading that nobody uses.
-	readings sync.Pool
-	index    *ttl.Index
-	sweeper  *ttl.Sweeper
-	hooks    *expireHooks
+	// queries holds *query that nobody uses.
+	queries sync.Pool
+	index   *ttl.Index
+	sweeper *ttl.Sweeper
+	hooks   *expireHooks
 
 	// calls counts the operations that Close waits for. It ends closing first,
 	// for those that can take long and be repeated.

@@ -49,16 +49,24 @@ func (c *Catalog) OpenImage(ctx context.Context, account, externalID string, ord
 }
 
 func (c *Catalog) openImage(ctx context.Context, account, id string, order int) (*ImageReader, error) {
-	reading := c.newReading()
-	defer c.endReading(reading)
-	if err := c.get(ctx, account, id, reading); err != nil {
+	if err := checkNames(account, id); err != nil {
 		return nil, err
 	}
-	record := &reading.record
-	if order < 0 || order >= len(record.Images) || record.Images[order].Blob.IsZero() {
+	if err := c.calls.Enter(); err != nil {
+		return nil, err
+	}
+	defer c.calls.Exit()
+	var s stored
+	if err := c.readLive(ctx, productKey{account, id}, &s); err != nil {
+		return nil, err
+	}
+	if err := s.images.Rest(&s.Record); err != nil {
+		return nil, err
+	}
+	if order < 0 || order >= len(s.Images) || s.Images[order].Blob.IsZero() {
 		return nil, ErrImageNotFound
 	}
-	r := &ImageReader{c: c, ctx: ctx, account: account, blob: record.Images[order].Blob, number: -1}
+	r := &ImageReader{c: c, ctx: ctx, account: account, blob: s.Images[order].Blob, number: -1}
 	found, err := c.backend.Get(ctx, encoding.AppendBlobKey(nil, account, r.blob, 0), func(value []byte) error {
 		return encoding.DecodeBlobHeader(value, &r.header)
 	})

@@ -91,22 +91,32 @@ func (c *Catalog) list(ctx context.Context, account string, o ListOptions) (page
 	memory := pageMemory{left: o.Limit}
 	l := lister{
 		c: c, reader: c.backend, account: account, prefix: o.Prefix, unlisted: o.Unlisted,
-		began: c.now.Now(), patience: callTime, copy: memory.copy,
+		began: c.now.Now(), patience: callTime,
 	}
 	size := 0
-	for r, err := range l.records(ctx, after) {
+	for value, err := range l.records(ctx, after) {
 		if err != nil {
 			return Page{}, err
 		}
-		if n := len(page.Products); n == o.Limit || size > maxPageBytes {
-			page.HasMore, page.NextCursor = true, c.encodeCursor(page.Products[n-1].ExternalID)
-			break
-		}
-		if page.Products == nil {
+		var s stored
+		live, err := l.see(ctx, memory.copy(value), &s)
+		switch n := len(page.Products); {
+		case err != nil:
+			return Page{}, err
+		case !live:
+			continue
+		case n == 0:
 			page.Products = make([]*Product, 0, o.Limit)
+		case n == o.Limit || size > maxPageBytes:
+			page.HasMore, page.NextCursor = true, c.encodeCursor(page.Products[n-1].ExternalID)
+			return page, nil
 		}
-		page.Products = append(page.Products, memory.product(r))
-		size += l.size
+		product := memory.next()
+		if err := product.decode(&s.Record, s.images); err != nil {
+			return Page{}, err
+		}
+		page.Products = append(page.Products, &product.product)
+		size += len(value)
 	}
 	return page, nil
 }
@@ -117,20 +127,22 @@ func (c *Catalog) list(ctx context.Context, account string, o ListOptions) (page
 // soon. After an error, which is its last step, it ends.
 func (c *Catalog) All(ctx context.Context, account string, o AllOptions) iter.Seq2[*Product, error] {
 	return func(yield func(*Product, error) bool) {
-		for r, err := range c.all(ctx, account, o) {
-			if err != nil {
-				yield(nil, wrap("list all", "", err))
-				return
+		for s, err := range c.all(ctx, account, o) {
+			var p *Product
+			if err == nil {
+				p, err = s.product()
 			}
-			if !yield(newProduct(r, true), nil) {
+			if !yield(p, wrap("list all", "", err)) || err != nil {
 				return
 			}
 		}
 	}
 }
 
-func (c *Catalog) all(ctx context.Context, account string, o AllOptions) iter.Seq2[*encoding.Record, error] {
-	return func(yield func(*encoding.Record, error) bool) {
+// all yields the records that All yields as products. Each is lent until the next
+// step, but not what it refers to.
+func (c *Catalog) all(ctx context.Context, account string, o AllOptions) iter.Seq2[*stored, error] {
+	return func(yield func(*stored, error) bool) {
 		faults := new(ValidationError)
 		checkAccount(faults, account)
 		checkPrefix(faults, o.Prefix)
@@ -139,7 +151,7 @@ func (c *Catalog) all(ctx context.Context, account string, o AllOptions) iter.Se
 			return
 		}
 		defer c.uses.pin()()
-		l := lister{c: c, account: account, prefix: o.Prefix, unlisted: o.Unlisted, began: c.now.Now(), copy: bytes.Clone}
+		l := lister{c: c, account: account, prefix: o.Prefix, unlisted: o.Unlisted, began: c.now.Now()}
 		snapshot, err := c.backend.Snapshot(ctx)
 		if err != nil {
 			yield(nil, err)
@@ -147,8 +159,17 @@ func (c *Catalog) all(ctx context.Context, account string, o AllOptions) iter.Se
 		}
 		defer snapshot.Close()
 		l.reader = snapshot
-		for r, err := range l.records(ctx, "") {
-			if !yield(r, err) {
+		var s stored
+		for value, err := range l.records(ctx, "") {
+			live := false
+			if err == nil {
+				live, err = l.see(ctx, bytes.Clone(value), &s)
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if live && !yield(&s, nil) {
 				return
 			}
 		}
@@ -172,11 +193,6 @@ type lister struct {
 	// patience is how long the walk may count as one instant, in milliseconds;
 	// 0 says that it never does.
 	patience int64
-	// copy makes the copy of an encoded record that what is yielded is part of.
-	copy func(record []byte) []byte
-
-	record encoding.Record // that was yielded
-	size   int             // of its encoding
 }
 
 // callTime is longer, in milliseconds, than a page should take. A product that
@@ -184,15 +200,14 @@ type lister struct {
 // clock.
 const callTime = 10_000
 
-// records yields the live records behind the ID after, pending uses folded in.
-// Each is the yielder's until the next step, what it refers to is not. The uses
-// are pinned.
+// records yields the stored records behind the ID after, for see. Each is lent
+// until the next step.
 //
 // It steps over the generated IDs, which are never listed, and over long runs
 // of other unlisted products by way of the listed space, so that its cost
 // depends on what it yields.
-func (l *lister) records(ctx context.Context, after string) iter.Seq2[*encoding.Record, error] {
-	return func(yield func(*encoding.Record, error) bool) {
+func (l *lister) records(ctx context.Context, after string) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
 		start, end := encoding.ProductPrefixRange(l.account, l.prefix)
 		if after != "" {
 			behind := encoding.AppendSuccessor(nil, encoding.AppendProductKey(nil, l.account, after))
@@ -235,7 +250,7 @@ func (l *lister) records(ctx context.Context, after string) iter.Seq2[*encoding.
 
 // scan yields what is to be seen in r. more tells whether to go on behind it;
 // run is not "" where it broke off, at this ID, in a run of unlisted products.
-func (l *lister) scan(ctx context.Context, r backend.Range, yield func(*encoding.Record, error) bool) (run string, more bool) {
+func (l *lister) scan(ctx context.Context, r backend.Range, yield func([]byte, error) bool) (run string, more bool) {
 	skipped := 0
 	for e, err := range l.reader.Scan(ctx, r, backend.ScanOptions{}) {
 		if err != nil {
@@ -255,51 +270,46 @@ func (l *lister) scan(ctx context.Context, r backend.Range, yield func(*encoding
 			return id, true
 		}
 		skipped = 0
-		live := false
-		if err == nil {
-			l.size = len(e.Value)
-			err = encoding.DecodeRecordAliasing(l.copy(e.Value), &l.record)
-		}
-		if err == nil {
-			live, err = l.live(ctx)
-		}
 		if err != nil {
 			yield(nil, err)
 			return "", false
 		}
-		if live && !yield(&l.record, nil) {
+		if !yield(e.Value, nil) {
 			return "", false
 		}
 	}
 	return "", true
 }
 
-// live puts a pending use on top of l.record and tells whether a reader may see
-// it.
-func (l *lister) live(ctx context.Context) (bool, error) {
+// see begins to decode a record, puts a pending use on top and tells whether a reader
+// may see it. The uses are pinned.
+func (l *lister) see(ctx context.Context, data []byte, s *stored) (live bool, err error) {
+	if s.images, err = encoding.BeginRecord(data, &s.Record); err != nil {
+		return false, err
+	}
+	r := &s.Record
 	now := l.began + l.patience
-	if l.patience == 0 || !isLive(&l.record, now) {
+	if l.patience == 0 || !isLive(r, now) {
 		now = l.c.now.Now() // before the overlay is looked at: see useOverlay.add
 	}
-	k := productKey{l.record.Account, l.record.ID}
-	l.c.uses.get(k).see(&l.record)
+	k := productKey{r.Account, r.ID}
+	l.c.uses.get(k).see(r)
 	switch {
-	case isLive(&l.record, now):
+	case isLive(r, now):
 		return true, nil
-	case !isLive(&l.record, l.began):
+	case !isLive(r, l.began):
 		return false, nil
 	}
 	// It expired after the scan began, unless a use that went past the overlay
 	// has renewed it since.
-	r := l.c.newReading()
-	defer l.c.endReading(r)
-	found, err := l.c.read(ctx, k, r)
-	if err != nil || !found || r.record.Incarnation != l.record.Incarnation {
+	var current stored
+	found, err := l.c.read(ctx, k, &current)
+	if err != nil || !found || current.Incarnation != r.Incarnation {
 		return false, err
 	}
-	l.c.uses.get(k).see(&r.record)
-	l.record.LastUsedAt, l.record.Anchor = r.record.LastUsedAt, r.record.Anchor
-	return isLive(&l.record, now), nil
+	l.c.uses.get(k).see(&current.Record)
+	r.LastUsedAt, r.Anchor = current.LastUsedAt, current.Anchor
+	return isLive(r, now), nil
 }
 
 // nextListed returns the first listed ID behind id, "" if there is none.

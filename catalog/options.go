@@ -44,9 +44,10 @@ type Options struct {
 	// UseCapacity is the largest number of products whose uses wait to become
 	// durable; further uses are durable at once. Default: 65,536.
 	UseCapacity int
-	// CacheBytes is about how much memory the cache of products takes. A product
-	// is kept there from the second read in a while on. It is not used on a backend that other processes write to, and never
-	// changes what is read. Default: 32 MiB. Negative: no cache.
+	// CacheBytes is about how much memory the cache of products takes, which
+	// keeps what is read again and again. It is not used on a backend that other
+	// processes write to, and never changes what is read. Default: 64 MiB.
+	// Negative: no cache.
 	CacheBytes int64
 	// ImageGrace is how long replaced and deleted image bytes stay for those
 	// who are reading them. Default: 15 min. Negative: none.
@@ -155,7 +156,7 @@ func (o *Options) withDefaults() (*Options, error) {
 		return nil, fmt.Errorf("option UseWindow: %v is over %v", out.UseWindow, maxUseWindow)
 	}
 	setDefault(&out.UseCapacity, 65_536)
-	setDefault(&out.CacheBytes, 32<<20)
+	setDefault(&out.CacheBytes, 64<<20)
 	setDefault(&out.ImageGrace, 15*time.Minute)
 	out.ImageGrace = max(out.ImageGrace, 0)
 	setDefault(&out.StageLifetime, time.Hour)

@@ -1,7 +1,5 @@
 package catalog
 
-import "github.com/shelflife-db/shelflife/encoding"
-
 const (
 	// pageProducts and pageChunk bound what a page allocates at once, and so
 	// what one product that is kept keeps with it.
@@ -26,14 +24,13 @@ func (m *pageMemory) copy(record []byte) []byte {
 	return m.bytes[begin:len(m.bytes):len(m.bytes)]
 }
 
-// product is newProduct of a record that was decoded from what copy returned.
-func (m *pageMemory) product(r *encoding.Record) *Product {
+// next returns memory for a product.
+func (m *pageMemory) next() *productMemory {
 	if len(m.products) == 0 {
 		m.products = make([]productMemory, min(max(m.left, 1), pageProducts))
 	}
 	p := &m.products[0]
 	m.products = m.products[1:]
 	m.left--
-	p.fill(r, true)
-	return &p.product
+	return p
 }

@@ -156,23 +156,45 @@ type productMemory struct {
 	images  [inlineImages]Image
 }
 
-// newProduct makes the caller's own copy of r. Strings may be shared, they
-// can't be changed; the raw JSON is copied into one piece of memory unless it
-// is the caller's own.
-func newProduct(r *encoding.Record, owned bool) *Product {
+// newProduct makes a product of r with raw JSON of its own. Strings are shared,
+// they can't be changed.
+func newProduct(r *encoding.Record) *Product {
 	m := new(productMemory)
-	m.fill(r, owned)
+	m.product.Images = m.imagesOf(len(r.Images))
+	for i := range r.Images {
+		m.product.Images[i].set(i, &r.Images[i])
+	}
+	m.product.set(r)
+	m.product.copyRaw()
 	return &m.product
 }
 
-// fill sets m, which is zero, to r: see newProduct.
-func (m *productMemory) fill(r *encoding.Record, owned bool) {
-	p := &m.product
-	if len(r.Images) <= len(m.images) {
-		p.Images = m.images[:len(r.Images):len(r.Images)]
-	} else {
-		p.Images = make([]Image, len(r.Images))
+// decode sets the product, which is zero, to the record that has been decoded
+// up to its images. It shares the memory of the record.
+func (m *productMemory) decode(r *encoding.Record, images encoding.Images) error {
+	list := m.imagesOf(images.Len())
+	var img encoding.Image
+	for i := 0; images.Next(&img); i++ {
+		list[i].set(i, &img)
 	}
+	if err := images.End(r); err != nil {
+		return err
+	}
+	m.product.Images = list
+	m.product.set(r)
+	return nil
+}
+
+// imagesOf returns memory for n images.
+func (m *productMemory) imagesOf(n int) []Image {
+	if n <= len(m.images) {
+		return m.images[:n:n]
+	}
+	return make([]Image, n)
+}
+
+// set sets all fields but the images.
+func (p *Product) set(r *encoding.Record) {
 	p.ExternalID = r.ID
 	p.Title = r.Title
 	p.Description = r.Description
@@ -184,21 +206,19 @@ func (m *productMemory) fill(r *encoding.Record, owned bool) {
 	p.CreatedAt = timeOf(r.CreatedAt)
 	p.UpdatedAt = timeOf(r.UpdatedAt)
 	p.version = versionOf(r)
-	for i := range r.Images {
-		from, img := &r.Images[i], &p.Images[i]
-		img.SourceURL = from.URL
-		img.Order = i
-		img.Classifications = from.Classifications
-		img.ContentType = from.ContentType
-		img.Size = from.Size
-		img.Width = from.Width
-		img.Height = from.Height
-		if !from.Blob.IsZero() {
-			img.SourceURL = uploadScheme + from.Blob.String()
-		}
-	}
-	if !owned {
-		p.copyRaw()
+}
+
+// set sets the image, which is zero, to the one at the position order.
+func (i *Image) set(order int, from *encoding.Image) {
+	i.SourceURL = from.URL
+	i.Order = order
+	i.Classifications = from.Classifications
+	i.ContentType = from.ContentType
+	i.Size = from.Size
+	i.Width = from.Width
+	i.Height = from.Height
+	if !from.Blob.IsZero() {
+		i.SourceURL = uploadScheme + from.Blob.String()
 	}
 }
 

@@ -6,107 +6,114 @@ import (
 	"github.com/shelflife-db/shelflife/encoding"
 )
 
-// reading is a read of one record, with memory that the next one reuses.
-type reading struct {
-	// record is what was read, with a pending use on top after seeUse. Its
-	// strings last as long as they are referred to; the raw JSON is for the
-	// reader to give away if owned, else shared and not to be changed.
-	record encoding.Record
-	owned  bool
-
-	key  []byte
-	data []byte
-	// keep copies a value of the store into data. It is r.keepValue, bound
-	// once and not for every read.
-	keep func(value []byte) error
+// stored is a record as it was read, decoded up to its images.
+type stored struct {
+	encoding.Record
+	images encoding.Images
+	// shared says that raw JSON must be copied before it is given away.
+	shared bool
 }
-
-// maxReusedImages bounds what a reading keeps of the memory of a large record.
-const maxReusedImages = 64
 
 // Get returns a live product, whether it is listed or not, or ErrNotFound.
 func (c *Catalog) Get(ctx context.Context, account, externalID string) (*Product, error) {
-	r := c.newReading()
-	defer c.endReading(r)
-	if err := c.get(ctx, account, externalID, r); err != nil {
-		return nil, wrap("get", externalID, err)
-	}
-	return newProduct(&r.record, r.owned), nil
+	p, err := c.get(ctx, account, externalID)
+	return p, wrap("get", externalID, err)
 }
 
-// get reads the live record of a product with its pending use, or fails with
-// ErrNotFound.
-func (c *Catalog) get(ctx context.Context, account, id string, r *reading) error {
+func (c *Catalog) get(ctx context.Context, account, id string) (*Product, error) {
 	if err := checkNames(account, id); err != nil {
-		return err
+		return nil, err
 	}
 	if err := c.calls.Enter(); err != nil {
-		return err
+		return nil, err
 	}
 	defer c.calls.Exit()
-	k := productKey{account, id}
+	var s stored
+	if err := c.readLive(ctx, productKey{account, id}, &s); err != nil {
+		return nil, err
+	}
+	return s.product()
+}
+
+// readLive reads the live record of a product, with its pending use on top, or
+// fails with ErrNotFound.
+func (c *Catalog) readLive(ctx context.Context, k productKey, s *stored) error {
 	now := c.now.Now()
 	pending := c.uses.get(k)
-	found, err := c.read(ctx, k, r)
+	found, err := c.read(ctx, k, s)
 	if err != nil {
 		return err
 	}
 	if !found {
 		return ErrNotFound
 	}
-	if pending.see(&r.record); !isLive(&r.record, now) {
+	if pending.see(&s.Record); !isLive(&s.Record, now) {
 		return ErrNotFound
 	}
 	return nil
 }
 
 // read reads a record as it is stored; found is false if there is none.
-func (c *Catalog) read(ctx context.Context, k productKey, r *reading) (found bool, err error) {
+func (c *Catalog) read(ctx context.Context, k productKey, s *stored) (found bool, err error) {
+	data, shared, err := c.readEncoded(ctx, k)
+	if err != nil || data == nil {
+		return false, err
+	}
+	s.shared = shared
+	s.images, err = encoding.BeginRecord(data, &s.Record)
+	return err == nil, err
+}
+
+// product decodes the rest and returns the product, which is the caller's.
+func (s *stored) product() (*Product, error) {
+	m := new(productMemory)
+	if err := m.decode(&s.Record, s.images); err != nil {
+		return nil, err
+	}
+	if s.shared {
+		m.product.copyRaw()
+	}
+	return &m.product, nil
+}
+
+// readEncoded returns the encoding of a record as it is stored, nil if there is
+// none.
+func (c *Catalog) readEncoded(ctx context.Context, k productKey) (data []byte, shared bool, err error) {
 	var token fillToken
 	if c.cache != nil {
 		if data, ok := c.cache.get(k); ok {
-			r.owned = false
-			return true, encoding.DecodeRecordAliasing(data, &r.record)
+			return data, true, nil
 		}
 		token = c.cache.beforeRead(k)
 	}
-	r.key = encoding.AppendProductKey(r.key[:0], k.account, k.id)
-	if found, err = c.backend.Get(ctx, r.key, r.keep); err != nil || !found {
-		return false, err
+	q, ok := c.queries.Get().(*query)
+	if !ok {
+		q = new(query)
+		q.keep = q.keepValue
 	}
-	if err := encoding.DecodeRecordAliasing(r.data, &r.record); err != nil {
-		return false, err
+	q.key = encoding.AppendProductKey(q.key[:0], k.account, k.id)
+	found, err := c.backend.Get(ctx, q.key, q.keep)
+	data, q.data = q.data, nil
+	c.queries.Put(q)
+	if err != nil || !found {
+		return nil, false, err
 	}
-	r.owned = !token.ok
 	if token.ok {
-		c.cache.fill(k, token, r.data)
+		c.cache.fill(k, token, data)
 	}
-	return true, nil
+	return data, token.ok, nil
 }
 
-func (c *Catalog) newReading() *reading {
-	if r, ok := c.readings.Get().(*reading); ok {
-		return r
-	}
-	r := new(reading)
-	r.keep = r.keepValue
-	return r
+// query is what a read of the backend needs, reused.
+type query struct {
+	key  []byte
+	data []byte
+	// keep is keepValue, bound once and not for every read.
+	keep func(value []byte) error
 }
 
-// endReading takes r back. Nothing of it may be used any more but what its
-// strings and slices refer to.
-func (c *Catalog) endReading(r *reading) {
-	images := r.record.Images
-	if cap(images) > maxReusedImages {
-		images = nil
-	}
-	clear(images)
-	r.record = encoding.Record{Images: images[:0]}
-	r.data = nil
-	c.readings.Put(r)
-}
-
-func (r *reading) keepValue(value []byte) error {
-	r.data = append([]byte(nil), value...)
+// keepValue copies a value that the backend lends.
+func (q *query) keepValue(value []byte) error {
+	q.data = append([]byte(nil), value...)
 	return nil
 }

@@ -25,6 +25,9 @@ func (c *Catalog) Stats(ctx context.Context, account string) (AccountStats, erro
 	var s AccountStats
 	var buf []byte
 	for r, err := range c.all(ctx, account, AllOptions{Unlisted: true}) {
+		if err == nil {
+			err = r.images.Rest(&r.Record)
+		}
 		if err != nil {
 			return AccountStats{}, wrap("stats", "", err)
 		}
@@ -37,12 +40,12 @@ func (c *Catalog) Stats(ctx context.Context, account string) (AccountStats, erro
 		}
 		s.Images += len(r.Images)
 		for i := range r.Images {
-			if b := r.Images[i].Blob; !b.IsZero() && indexOfBlob(r.Images, b) == i {
+			if id := r.Images[i].Blob; !id.IsZero() && indexOfBlob(r.Images, id) == i {
 				s.Uploads++
 				s.ImageBytes += r.Images[i].Size
 			}
 		}
-		buf = encoding.AppendRecord(buf[:0], r)
+		buf = encoding.AppendRecord(buf[:0], &r.Record)
 		s.RecordBytes += int64(len(buf))
 	}
 	return s, nil

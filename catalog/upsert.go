@@ -148,7 +148,7 @@ func (t *tx) upsert(w way, account, id string, in *intake, conds []Condition) (R
 			return Result{}, err
 		}
 		t.expire(&replaced)
-		return Result{newProduct(next, false), Created}, nil
+		return Result{newProduct(next), Created}, nil
 	}
 	next, changed, renewed, err := w.edit(f.live, in.patch, t.now, t.c.random)
 	if err != nil {
@@ -159,16 +159,16 @@ func (t *tx) upsert(w way, account, id string, in *intake, conds []Condition) (R
 	case changed:
 		outcome = Edited
 	case !renewed && !w.isUse():
-		return Result{newProduct(next, false), Unchanged}, nil
+		return Result{newProduct(next), Unchanged}, nil
 	case !renewed:
 		return Result{}, plainUseError{versionOf(next)}
 	case next.Anchor == f.stored.Anchor && next.LastUsedAt == f.stored.LastUsedAt:
-		return Result{newProduct(next, false), Unchanged}, nil
+		return Result{newProduct(next), Unchanged}, nil
 	}
 	if err := t.write(f, next, in.blobs); err != nil {
 		return Result{}, err
 	}
-	return Result{newProduct(next, false), outcome}, nil
+	return Result{newProduct(next), outcome}, nil
 }
 
 // refuse returns bad, the faults of a merge, with those of the staged images
@@ -189,7 +189,7 @@ func (t *tx) refuse(bad error, f *found, next *encoding.Record, in *intake) erro
 // if f had expired.
 func (t *tx) expire(f *found) {
 	if f.stored != nil && f.live == nil && t.c.opts.OnExpire != nil {
-		t.expired = append(t.expired, Expired{f.account, newProduct(t.c.uses.fold(f.stored), false)})
+		t.expired = append(t.expired, Expired{f.account, newProduct(t.c.uses.fold(f.stored))})
 	}
 }
 

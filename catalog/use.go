@@ -48,35 +48,38 @@ func (c *Catalog) use(ctx context.Context, account, id string, want *Version) (*
 	k := productKey{account, id}
 	now := c.now.Now()
 	pending := c.uses.get(k)
-	r := c.newReading()
-	defer c.endReading(r)
-	found, err := c.read(ctx, k, r)
+	var record stored
+	found, err := c.read(ctx, k, &record)
 	if err != nil {
 		return nil, err
 	}
-	deadline := r.record.ExpiresAt() // as it is stored
-	pending.see(&r.record)
+	deadline := record.ExpiresAt() // as it is stored
+	pending.see(&record.Record)
 	// No answer must rest on what a crash takes back; and a use that ctx ends
 	// must not have happened, so this comes before it is noted.
 	if err := c.awaitDurable(ctx, k); err != nil {
 		return nil, err
 	}
-	if !found || !isLive(&r.record, now) {
+	if !found || !isLive(&record.Record, now) {
 		return nil, ErrNotFound
 	}
-	if want != nil && *want != versionOf(&r.record) {
+	if want != nil && *want != versionOf(&record.Record) {
 		return nil, errOtherVersion
 	}
 	if deadline != encoding.None && deadline-c.now.Now() <= c.useMargin() {
 		return c.useDurably(ctx, account, id, want)
 	}
+	touch(&record.Record, now)
+	product, err := record.product()
+	if err != nil {
+		return nil, err
+	}
 	inTime := func() bool { return deadline == encoding.None || c.now.Now() < deadline }
-	if !c.uses.add(k, r.record.Incarnation, now, inTime) {
+	if !c.uses.add(k, record.Incarnation, now, inTime) {
 		return c.useDurably(ctx, account, id, want)
 	}
 	c.folder.wake()
-	touch(&r.record, now)
-	return newProduct(&r.record, r.owned), nil
+	return product, nil
 }
 
 // useDurably writes a use into the record before it is acknowledged.
@@ -95,7 +98,7 @@ func (c *Catalog) useDurably(ctx context.Context, account, id string, want *Vers
 		}
 		used := *f.live
 		touch(&used, t.now)
-		product = newProduct(&used, false)
+		product = newProduct(&used)
 		if used.LastUsedAt == f.stored.LastUsedAt && used.Anchor == f.stored.Anchor {
 			return nil
 		}

@@ -168,6 +168,18 @@ func DecodeRecordAliasing(data []byte, r *Record) error {
 	return decodeBody(data[headerLen:], count, r)
 }
 
+// BeginRecord is [DecodeRecordAliasing] in steps, for those who build something
+// else than a Record: it sets what stands before the images, which come next,
+// then [Images.End] sets the rest; or [Images.Rest] all at once. Before these have
+// returned nil the record may be damaged.
+func BeginRecord(data []byte, r *Record) (Images, error) {
+	count, err := decodeHeader(data, r)
+	if err != nil {
+		return Images{}, err
+	}
+	return decodeNames(data[headerLen:], count, r), nil
+}
+
 // PeekRecord decodes only the front of the record in data, in a time that does
 // not depend on its length. It fails as [DecodeRecord] does, but looks at
 // nothing behind the front.
@@ -313,44 +325,78 @@ func decodeHeader(data []byte, r *Record) (count int, err error) {
 
 // decodeBody decodes what follows the header; r aliases body.
 func decodeBody(body []byte, count int, r *Record) error {
-	in := reader{data: body}
-	r.Account = alias(in.str("account"))
-	r.ID = alias(in.str("ID"))
-	r.Title = alias(in.str("title"))
-	r.Description = alias(in.str("description"))
-	decodeImages(&in, r)
-	r.Metadata = decodeJSON(&in, "metadata")
-	r.extra = in.elements(count-recordElements, "unknown elements")
-	if in.bad == "" && in.left() != 0 {
-		in.fail("bytes after the end")
-	}
-	if in.bad != "" {
-		return corrupt("record", in.bad)
-	}
-	return nil
+	images := decodeNames(body, count, r)
+	return images.Rest(r)
 }
 
-func decodeImages(in *reader, r *Record) {
-	n := in.arrayLen("images")
-	if n > in.left()/minImageLen {
-		in.fail("number of images")
-		return
+// decodeNames decodes what stands between the header and the images.
+func decodeNames(body []byte, count int, r *Record) Images {
+	s := Images{in: reader{data: body}, elements: count}
+	r.Account = alias(s.in.str("account"))
+	r.ID = alias(s.in.str("ID"))
+	r.Title = alias(s.in.str("title"))
+	r.Description = alias(s.in.str("description"))
+	s.left = s.in.arrayLen("images")
+	if s.left > s.in.left()/minImageLen {
+		s.in.fail("number of images")
 	}
+	return s
+}
+
+// Images are the images of a record that is being decoded, see [BeginRecord].
+type Images struct {
+	in       reader
+	left     int
+	elements int // of the record
+}
+
+// Len returns how many images are left.
+func (s *Images) Len() int {
+	if s.in.bad != "" {
+		return 0
+	}
+	return s.left
+}
+
+// Next sets *im to the next image, and returns false where there is none or the
+// record is damaged: End tells.
+func (s *Images) Next(im *Image) bool {
+	if s.Len() == 0 {
+		return false
+	}
+	s.left--
+	decodeImage(&s.in, im)
+	return s.in.bad == ""
+}
+
+// Rest decodes all that is left. It takes the memory of r.Images if that is
+// large enough.
+func (s *Images) Rest(r *Record) error {
+	n := s.Len()
 	if n == 0 {
 		r.Images = nil
-		return
-	}
-	if cap(r.Images) >= n {
+	} else if cap(r.Images) >= n {
 		r.Images = r.Images[:n]
 	} else {
 		r.Images = make([]Image, n)
 	}
 	for i := range r.Images {
-		decodeImage(in, &r.Images[i])
-		if in.bad != "" {
-			return
-		}
+		s.Next(&r.Images[i])
 	}
+	return s.End(r)
+}
+
+// End decodes what stands behind the images, all of which were taken.
+func (s *Images) End(r *Record) error {
+	r.Metadata = decodeJSON(&s.in, "metadata")
+	r.extra = s.in.elements(s.elements-recordElements, "unknown elements")
+	if s.in.bad == "" && s.in.left() != 0 {
+		s.in.fail("bytes after the end")
+	}
+	if s.in.bad != "" {
+		return corrupt("record", s.in.bad)
+	}
+	return nil
 }
 
 func decodeImage(in *reader, im *Image) {
