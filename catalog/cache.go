@@ -16,7 +16,7 @@ type productKey struct {
 
 // recordCache keeps encoded records as they are stored. They are shared and
 // never changed. Encoded they take less memory than decoded, hold no pointers
-// that the garbage collector would have to follow, and decoding one costs less
+// that the garbage collector would have to follow, and decoding one costs about
 // than copying one for the caller, which nobody can save.
 //
 // It never serves a record that the store has replaced: a writer, who holds
@@ -43,9 +43,9 @@ const (
 	cacheStripes = 256
 	// recordEntry estimates what an entry takes beside its strings and bytes.
 	recordEntry = 150
-	// bytesPerSlot is how much cache there is for each slot of lately: less
+	// bytesPerSlot is how much cache there is for each slot of lately: about
 	// than most records, so that there is a slot for each of them.
-	bytesPerSlot = 512
+	bytesPerSlot = 1024
 )
 
 // cacheStripe orders the writers and fillers of the keys that hash to it.
