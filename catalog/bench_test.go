@@ -121,3 +121,17 @@ func BenchmarkListPage(b *testing.B) {
 		cursor = page.NextCursor
 	}
 }
+
+func BenchmarkUpsertMany(b *testing.B) {
+	c := benchCatalog(b, catalog.Options{Durability: catalog.Buffered})
+	items := make([]catalog.UpsertItem, 256)
+	for n := 0; b.Loop(); n++ {
+		for i := range items {
+			items[i] = catalog.UpsertItem{ExternalID: fmt.Sprintf("new-%d-%d", n, i), Patch: benchPatch(i)}
+		}
+		for _, res := range c.UpsertMany(context.Background(), acme, items) {
+			require.NoError(b, res.Err)
+		}
+	}
+	b.ReportMetric(float64(b.N*len(items))/b.Elapsed().Seconds(), "products/s")
+}

@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/shelflife-db/shelflife/backend"
 )
@@ -44,8 +45,7 @@ func (c *Catalog) UpsertMany(ctx context.Context, account string, items []Upsert
 	for i := range items {
 		m.add(i)
 	}
-	m.commit()
-	m.await()
+	m.end()
 	for i := range results {
 		if results[i].Err != nil {
 			results[i] = UpsertManyResult{Err: wrap("upsert", items[i].ExternalID, results[i].Err)}
@@ -55,7 +55,7 @@ func (c *Catalog) UpsertMany(ctx context.Context, account string, items []Upsert
 }
 
 // manyUpserts collects items and commits them in batches, without waiting for
-// each to be durable.
+// each to be durable. While a batch is committed the next one is collected.
 type manyUpserts struct {
 	c       *Catalog
 	ctx     context.Context
@@ -63,11 +63,19 @@ type manyUpserts struct {
 	items   []UpsertItem
 	results []UpsertManyResult
 
-	batch     []int // items of the Update being filled
-	intakes   []*intake
-	bytes     int
-	committed []int // items that were decided and wait to be durable
-	scopes    []backend.Scope
+	batch *upsertBatch
+	// committing is the commit of the batch before, which alone uses the fields
+	// below while it runs.
+	committing sync.WaitGroup
+	committed  []int // items that were decided and wait to be durable
+	scopes     []backend.Scope
+}
+
+// upsertBatch are the items of one Update.
+type upsertBatch struct {
+	items   []int
+	intakes []*intake
+	bytes   int
 }
 
 // add checks and receives an item and puts it into the batch.
@@ -78,29 +86,42 @@ func (m *manyUpserts) add(i int) {
 		m.results[i].Err = err
 		return
 	}
-	m.batch = append(m.batch, i)
-	m.intakes = append(m.intakes, in)
-	m.bytes += in.size()
-	if len(m.batch) == manyBatch || m.bytes >= manyBatchBytes {
-		m.commit()
+	b := m.batch
+	if b == nil {
+		b = new(upsertBatch)
+		m.batch = b
+	}
+	b.items = append(b.items, i)
+	b.intakes = append(b.intakes, in)
+	b.bytes += in.size()
+	if len(b.items) == manyBatch || b.bytes >= manyBatchBytes {
+		m.committing.Wait()
+		m.committing.Go(func() { m.commit(b) })
+		m.batch = nil
 	}
 }
 
-// commit upserts the batch in one Update. An item that is refused writes
-// nothing and leaves the others alone.
-func (m *manyUpserts) commit() {
-	if len(m.batch) == 0 {
-		return
+// end commits what is left and makes durable what the results rest on.
+func (m *manyUpserts) end() {
+	m.committing.Wait()
+	if m.batch != nil {
+		m.commit(m.batch)
 	}
+	m.await()
+}
+
+// commit upserts a batch in one Update. An item that is refused writes nothing
+// and leaves the others alone.
+func (m *manyUpserts) commit(b *upsertBatch) {
 	var scopes []backend.Scope
-	for j, i := range m.batch {
+	for j, i := range b.items {
 		scopes = append(scopes, productScope(m.account, m.items[i].ExternalID))
-		scopes = append(scopes, m.intakes[j].scopes()...)
+		scopes = append(scopes, b.intakes[j].scopes()...)
 	}
 	err := m.c.update(m.ctx, scopes, backend.UpdateOptions{Buffered: true}, func(t *tx) error {
-		for j, i := range m.batch {
+		for j, i := range b.items {
 			item := &m.items[i]
-			res, err := t.upsert(explicit, m.account, item.ExternalID, m.intakes[j], item.Conditions)
+			res, err := t.upsert(explicit, m.account, item.ExternalID, b.intakes[j], item.Conditions)
 			m.results[i] = UpsertManyResult{res, err}
 			if err != nil && !isRefusal(err) {
 				return err
@@ -108,18 +129,17 @@ func (m *manyUpserts) commit() {
 		}
 		return nil
 	})
-	for j, i := range m.batch {
+	for j, i := range b.items {
 		if err != nil {
 			m.results[i].Err = err
-			m.intakes[j].failed(err)
+			b.intakes[j].failed(err)
 		}
-		m.intakes[j].discard(m.ctx, m.c)
+		b.intakes[j].discard(m.ctx, m.c)
 	}
 	if err == nil {
-		m.committed = append(m.committed, m.batch...)
+		m.committed = append(m.committed, b.items...)
 		m.scopes = append(m.scopes, scopes...)
 	}
-	m.batch, m.intakes, m.bytes = nil, nil, 0
 }
 
 // await makes durable what the results rest on.
