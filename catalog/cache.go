@@ -14,6 +14,12 @@ type productKey struct {
 	account, id string
 }
 
+// clone returns a key that shares no memory with k.
+func (k productKey) clone() productKey {
+	both := k.account + k.id
+	return productKey{both[:len(k.account)], both[len(k.account):]}
+}
+
 // recordCache keeps encoded records as they are stored. They are shared and
 // never changed. Encoded they take less memory than decoded, hold no pointers
 // that the garbage collector would have to follow, and decoding one costs about

@@ -104,6 +104,9 @@ func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) 
 	}
 	c.sweeper = ttl.NewSweeper(expirer{c}, c.index, opts.Clock, c.now, sweptTo, sweep)
 	c.folder = newUseFolder(c)
+	if err := c.folder.open(ctx); err != nil {
+		return nil, err
+	}
 	c.start()
 	return c, nil
 }
@@ -129,7 +132,7 @@ func (c *Catalog) Close() error {
 	return wrap("close", "", c.calls.Close(func() error {
 		c.stop()
 		c.running.Wait()
-		folded := c.fold(context.Background())
+		folded := c.folder.finish(context.Background())
 		c.hooks.stop()
 		c.hooking.Wait()
 		return errors.Join(folded, c.backend.Close())

@@ -44,7 +44,8 @@ func (p Problem) String() string {
 // Check reads the whole store, as it is at one instant, and reports every
 // broken invariant: a product without its current expiry entry, a list that
 // disagrees with the products, a key that disagrees with its record, an image
-// whose bytes are missing, damaged or nobody's. It changes nothing.
+// whose bytes are missing, damaged or nobody's, a part of the use journal that
+// can't be read. It changes nothing.
 func (c *Catalog) Check(ctx context.Context) (CheckReport, error) {
 	var report CheckReport
 	err := c.long(ctx, func(ctx context.Context) (err error) {
@@ -65,6 +66,7 @@ func (c *Catalog) check(ctx context.Context) (CheckReport, error) {
 		space byte
 		visit func(key, value []byte) error
 	}{
+		{encoding.SpaceMeta, k.meta},
 		{encoding.SpaceProduct, k.product},
 		{encoding.SpaceListed, k.listed},
 		{encoding.SpaceBlob, k.blobKey},
@@ -107,6 +109,23 @@ func (k *checker) walk(space byte, visit func(key, value []byte) error) error {
 
 func (k *checker) problem(account, id, format string, args ...any) {
 	k.report.Problems = append(k.report.Problems, Problem{account, id, fmt.Sprintf(format, args...)})
+}
+
+// meta checks the use journal. What it says needs no check: a use of a product
+// that is gone stands for nothing.
+func (k *checker) meta(key, value []byte) error {
+	name, err := encoding.DecodeMetaKey(key)
+	if err != nil {
+		k.problem("", "", "meta key %x: %v", key, err)
+		return nil
+	}
+	if _, ok := encoding.ParseUseJournalName(name); !ok {
+		return nil
+	}
+	if _, err := encoding.DecodeUses(value); err != nil {
+		k.problem("", "", "%s: %v", name, err)
+	}
+	return nil
 }
 
 func (k *checker) product(key, value []byte) error {

@@ -99,6 +99,10 @@ func TestCheckFindsDamage(t *testing.T) {
 			h := encoding.BlobHeader{State: encoding.BlobStaged, Deadline: 5, ChunkSize: 1}
 			d.put(encoding.AppendBlobKey(nil, acme, encoding.BlobID{1}, 0), encoding.AppendBlobHeader(nil, &h))
 		}, []string{acme, ""}},
+		{"damaged part of the use journal", func(d *damage) {
+			d.put(encoding.AppendMetaKey(nil, encoding.UseJournalName(7)), []byte("x"))
+		}, []string{"", ""}},
+		{"damaged meta key", func(d *damage) { d.put([]byte{encoding.SpaceMeta, 'x'}, nil) }, []string{"", ""}},
 		{"damaged image key", func(d *damage) { d.put([]byte{encoding.SpaceBlob, 'x'}, nil) }, []string{"", ""}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -12,39 +12,265 @@ import (
 )
 
 const (
-	foldBatch = 64   // products per Update
-	foldPart  = 1024 // products made durable together
-	// A fold begins when half a window has passed since the last one began, or
-	// when so many products wait. While one takes longer than a quarter of a
-	// window, uses are durable one by one: that slows down whoever brings more
-	// than can be folded.
-	foldsPerWindow = 2
-	stuckFraction  = 4
-	foldEarly      = 4096
+	foldBatch = 64  // products per Update
+	foldPart  = 512 // products made durable together
+	// The journal is written when half a window has passed since it was the last
+	// time. While that, or a part of a fold before it, takes longer than a
+	// quarter of a window, uses are durable one by one: that slows down whoever
+	// brings more than can be written.
+	journalsPerWindow = 2
+	stuckFraction     = 4
+
+	// Uses are folded when none came for some windows; and when they have waited
+	// long, when the journal has become large, which is what opening after a
+	// crash has to read, or when the overlay is half full.
+	quietWindows = 2
+	maxFoldDelay = 30 * time.Second
+	maxJournal   = 32 << 20
+	// A fold leaves the machine to others for so many times as long as it works,
+	// unless the overlay is nearly full.
+	foldRest = 3
 )
 
-// fold writes the uses of the overlay into the records. It does not judge the
-// clock: a use that was acknowledged holds, however late it is written.
-func (c *Catalog) fold(ctx context.Context) error {
-	o := backend.UpdateOptions{Buffered: true, Reclaim: true}
-	for part := range slices.Chunk(c.uses.begin(), foldPart) {
-		scopes := make([]backend.Scope, 0, len(part))
-		for batch := range slices.Chunk(part, foldBatch) {
-			first := len(scopes)
-			for _, d := range batch {
-				scopes = append(scopes, productScope(d.account, d.id))
+// useFolder writes the uses of the overlay to the journal, and in the long run
+// into the records.
+type useFolder struct {
+	c       *Catalog
+	journal *useJournal
+	awake   chan struct{}
+	// unfinished is when the oldest work began that keeps uses from becoming
+	// durable, in nanoseconds of the monotonic clock; idle if there is none.
+	unfinished atomic.Int64
+
+	// The rest belongs to run, and to open and Close while that does not run.
+
+	lastUse time.Duration // when fresh uses were found last
+	waiting time.Duration // since when uses wait to be folded; idle if none do
+	// due are the uses of the running fold that are still to be written, and
+	// journaled the end of the journal when it began.
+	due       []dueUse
+	folding   bool
+	journaled int
+}
+
+const (
+	idle       = math.MinInt64
+	maxBackoff = 30 * time.Second
+)
+
+func newUseFolder(c *Catalog) *useFolder {
+	f := &useFolder{c: c, journal: &useJournal{c: c}, awake: make(chan struct{}, 1), waiting: idle}
+	f.unfinished.Store(idle)
+	return f
+}
+
+// open takes up what an earlier opening has left. Where uses may not wait in
+// memory they are folded at once.
+func (f *useFolder) open(ctx context.Context) error {
+	if err := f.journal.load(ctx); err != nil {
+		return err
+	}
+	switch {
+	case len(f.journal.parts) == 0:
+		return nil
+	case !f.c.buffersUses():
+		err := f.finish(ctx)
+		f.c.uses.nextRound()
+		f.c.uses.prune()
+		return err
+	}
+	f.wake()
+	return nil
+}
+
+// wake has the folder work in time. It never blocks.
+func (f *useFolder) wake() {
+	select {
+	case f.awake <- struct{}{}:
+	default:
+	}
+}
+
+// run works until ctx is done; what is left then is finish's.
+func (f *useFolder) run(ctx context.Context) {
+	interval := f.c.opts.UseWindow / journalsPerWindow
+	clock := f.c.opts.Clock
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-f.awake:
+		}
+		begun, failures := clock.Elapsed(), 0
+		f.lastUse = begun
+		for f.c.uses.count.Load() > 0 {
+			wait := max(interval-(clock.Elapsed()-begun), 0)
+			if failures > 0 {
+				wait = min(interval<<min(failures, 10), maxBackoff)
 			}
-			err := c.update(ctx, scopes[first:], o, func(t *tx) error { return t.foldUses(batch) })
-			if err != nil {
-				return err
+			if !f.foldUntil(ctx, clock.Elapsed()+wait) {
+				return
+			}
+			begun = clock.Elapsed()
+			if f.writeJournal(ctx) {
+				failures = 0
+			} else {
+				failures++
 			}
 		}
-		if err := c.backend.Durable(ctx, scopes); err != nil {
+	}
+}
+
+// foldUntil folds a part now and then, if it is time to fold, and returns at
+// the end; it reports false if ctx was done first.
+func (f *useFolder) foldUntil(ctx context.Context, end time.Duration) bool {
+	clock := f.c.opts.Clock
+	f.startFold()
+	for f.folding {
+		begun := clock.Elapsed()
+		if !f.foldPart(ctx) {
+			break // tried again at the next turn
+		}
+		now := clock.Elapsed()
+		rest := foldRest * (now - begun)
+		if f.c.uses.count.Load() > f.c.uses.capacity/4*3 {
+			rest = 0
+		}
+		if now+rest >= end {
+			break
+		}
+		if !f.pause(ctx, rest) {
+			return false
+		}
+	}
+	return f.pause(ctx, end-clock.Elapsed())
+}
+
+// pause waits; it reports false if ctx was done first.
+func (f *useFolder) pause(ctx context.Context, wait time.Duration) bool {
+	if wait <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := f.c.opts.Clock.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C():
+		return true
+	}
+}
+
+// writeJournal makes the fresh uses durable, and reports whether it could.
+func (f *useFolder) writeJournal(ctx context.Context) bool {
+	fresh := f.c.uses.takeFresh()
+	if len(fresh) == 0 {
+		f.unfinished.Store(idle)
+		return true
+	}
+	now := f.c.opts.Clock.Elapsed()
+	f.lastUse = now
+	if f.waiting == idle {
+		f.waiting = now
+	}
+	f.unfinished.CompareAndSwap(idle, int64(now))
+	if err := f.journal.write(ctx, fresh); err != nil {
+		f.c.uses.putBack(fresh)
+		f.warn("shelflife: uses could not be made durable, will try again", err)
+		return false
+	}
+	f.unfinished.Store(idle)
+	return true
+}
+
+// startFold begins a fold if it is time for one, and none is going on. One that
+// finds nothing to fold still lets go of what the last one has folded.
+func (f *useFolder) startFold() {
+	if f.folding {
+		return
+	}
+	now, o := f.c.opts.Clock.Elapsed(), f.c.uses
+	if now-f.lastUse >= quietWindows*f.c.opts.UseWindow ||
+		f.waiting != idle && now-f.waiting >= maxFoldDelay ||
+		f.journal.bytes >= maxJournal ||
+		o.count.Load() > o.capacity/2 {
+		f.due, f.journaled, f.folding = o.begin(), f.journal.end(), true
+		f.waiting = idle
+	}
+}
+
+// foldPart writes some uses into their records, and reports whether it could.
+// It does not judge the clock: a use that was acknowledged holds, however late
+// it is written.
+func (f *useFolder) foldPart(ctx context.Context) bool {
+	if part := f.due[:min(len(f.due), foldPart)]; len(part) > 0 {
+		// The journal has to wait for it.
+		if f.unfinished.CompareAndSwap(idle, int64(f.c.opts.Clock.Elapsed())) {
+			defer f.unfinished.Store(idle)
+		}
+		if err := f.c.foldUses(ctx, part); err != nil {
+			f.warn("shelflife: uses could not be written to their products, will try again", err)
+			return false
+		}
+		f.c.uses.folded(part)
+		if f.due = f.due[len(part):]; len(f.due) > 0 {
+			return true
+		}
+	}
+	if err := f.journal.remove(ctx, f.journaled); err != nil {
+		f.warn("shelflife: the use journal could not be shortened, will try again", err)
+		return false
+	}
+	f.due, f.folding = nil, false
+	f.c.uses.prune()
+	return true
+}
+
+// finish folds everything at once. Where that fails, uses become durable in the
+// journal at least.
+func (f *useFolder) finish(ctx context.Context) error {
+	for part := range slices.Chunk(f.c.uses.begin(), foldPart) {
+		if err := f.c.foldUses(ctx, part); err != nil {
+			if fresh := f.c.uses.takeFresh(); len(fresh) > 0 {
+				err = errors.Join(err, f.journal.write(ctx, fresh))
+			}
 			return err
 		}
-		c.uses.folded(part)
+		f.c.uses.folded(part)
 	}
-	return nil
+	return f.journal.remove(ctx, f.journal.end())
+}
+
+func (f *useFolder) warn(message string, err error) {
+	if !errors.Is(err, context.Canceled) {
+		f.c.opts.Logger.Warn(message, "error", err)
+	}
+}
+
+// isStuck tells that uses have not become durable for so long that further ones
+// must not wait.
+func (f *useFolder) isStuck() bool {
+	since := f.unfinished.Load()
+	if since == idle {
+		return false
+	}
+	return f.c.opts.Clock.Elapsed()-time.Duration(since) > f.c.opts.UseWindow/stuckFraction
+}
+
+// foldUses writes uses into their records, durably.
+func (c *Catalog) foldUses(ctx context.Context, due []dueUse) error {
+	o := backend.UpdateOptions{Buffered: true, Reclaim: true}
+	scopes := make([]backend.Scope, 0, len(due))
+	for batch := range slices.Chunk(due, foldBatch) {
+		first := len(scopes)
+		for _, d := range batch {
+			scopes = append(scopes, productScope(d.account, d.id))
+		}
+		if err := c.update(ctx, scopes[first:], o, func(t *tx) error { return t.foldUses(batch) }); err != nil {
+			return err
+		}
+	}
+	return c.backend.Durable(ctx, scopes)
 }
 
 func (t *tx) foldUses(due []dueUse) error {
@@ -67,106 +293,4 @@ func (t *tx) foldUses(due []dueUse) error {
 		}
 	}
 	return nil
-}
-
-// useFolder folds the overlay while there is something in it.
-type useFolder struct {
-	c     *Catalog
-	awake chan struct{}
-	// unfinished is when the oldest fold began that has not ended well, in
-	// nanoseconds of the monotonic clock; notFolding if there is none.
-	unfinished atomic.Int64
-}
-
-const (
-	notFolding     = math.MinInt64
-	maxFoldBackoff = 30 * time.Second
-)
-
-func newUseFolder(c *Catalog) *useFolder {
-	f := &useFolder{c: c, awake: make(chan struct{}, 1)}
-	f.unfinished.Store(notFolding)
-	return f
-}
-
-// wake has the folder fold in time. It never blocks.
-func (f *useFolder) wake() {
-	select {
-	case f.awake <- struct{}{}:
-	default:
-	}
-}
-
-// run folds until ctx is done; what is left then is Close's.
-func (f *useFolder) run(ctx context.Context) {
-	interval := f.c.opts.UseWindow / foldsPerWindow
-	clock := f.c.opts.Clock
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-f.awake:
-		}
-		begun := clock.Elapsed()
-		for failures := 0; f.c.uses.count.Load() > 0; {
-			wait := max(interval-(clock.Elapsed()-begun), 0)
-			if failures > 0 {
-				wait = min(interval<<min(failures, 10), maxFoldBackoff)
-			}
-			if !f.pause(ctx, wait, failures == 0) {
-				return
-			}
-			begun = clock.Elapsed()
-			if f.fold(ctx) {
-				failures = 0
-			} else {
-				failures++
-			}
-		}
-	}
-}
-
-// pause waits, until many uses wait to be folded if early; it reports false if
-// ctx was done first.
-func (f *useFolder) pause(ctx context.Context, wait time.Duration, early bool) bool {
-	if wait <= 0 {
-		return ctx.Err() == nil
-	}
-	timer := f.c.opts.Clock.NewTimer(wait)
-	defer timer.Stop()
-	var many <-chan struct{}
-	if early {
-		many = f.c.uses.many
-	}
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C():
-	case <-many:
-	}
-	return true
-}
-
-// fold reports whether it got through.
-func (f *useFolder) fold(ctx context.Context) bool {
-	f.unfinished.CompareAndSwap(notFolding, int64(f.c.opts.Clock.Elapsed()))
-	if err := f.c.fold(ctx); err != nil {
-		if !errors.Is(err, context.Canceled) {
-			f.c.opts.Logger.Warn("shelflife: uses could not be written, will try again", "error", err)
-		}
-		return false
-	}
-	f.unfinished.Store(notFolding)
-	f.c.uses.prune()
-	return true
-}
-
-// isStuck tells that a fold has not got through for so long that further uses
-// must not wait for it.
-func (f *useFolder) isStuck() bool {
-	since := f.unfinished.Load()
-	if since == notFolding {
-		return false
-	}
-	return f.c.opts.Clock.Elapsed()-time.Duration(since) > f.c.opts.UseWindow/stuckFraction
 }

@@ -41,8 +41,11 @@ type Options struct {
 	// all uses on a backend that other processes write to. Default: 1 s. At
 	// most 1 h. NoUseWindow: no window.
 	UseWindow time.Duration
-	// UseCapacity is the largest number of products whose uses wait to become
-	// durable; further uses are durable at once. Default: 65,536.
+	// UseCapacity is the largest number of products whose uses are kept in
+	// memory until they are written into their records, which happens within
+	// about half a minute, sooner when half of it is taken; each takes some 250
+	// bytes. Further uses are durable, in their records, at once. It does not
+	// affect when uses become durable otherwise. Default: 262,144.
 	UseCapacity int
 	// CacheBytes is about how much memory the cache of products takes, which
 	// keeps what is read again and again. It is not used on a backend that other
@@ -155,7 +158,7 @@ func (o *Options) withDefaults() (*Options, error) {
 	if out.UseWindow > maxUseWindow {
 		return nil, fmt.Errorf("option UseWindow: %v is over %v", out.UseWindow, maxUseWindow)
 	}
-	setDefault(&out.UseCapacity, 65_536)
+	setDefault(&out.UseCapacity, 262_144)
 	setDefault(&out.CacheBytes, 64<<20)
 	setDefault(&out.ImageGrace, 15*time.Minute)
 	out.ImageGrace = max(out.ImageGrace, 0)

@@ -9,8 +9,9 @@ import (
 )
 
 // useOverlay holds the latest use of products whose records do not show it
-// yet. Readers put it on top of the records; a fold, about once per use
-// window, writes it into them.
+// yet. Readers put it on top of the records. The useFolder writes it to the
+// journal, at least twice in each use window, which makes it durable; and in
+// the long run folds it into the records.
 //
 // A reader looks here before it reads the record. An entry stays until the
 // round after the one that folded it, and as long as a scan is pinned that may
@@ -19,11 +20,8 @@ import (
 type useOverlay struct {
 	capacity int64
 	count    atomic.Int64 // entries in all stripes
-	waiting  atomic.Int64 // about how many are new since the last round began
-	// many gets a value when so many wait that they should be folded now.
-	many    chan struct{}
-	seed    maphash.Seed
-	stripes [overlayStripes]overlayStripe
+	seed     maphash.Seed
+	stripes  [overlayStripes]overlayStripe
 
 	// roundMu guards round and pins. It is taken before a stripe's lock.
 	roundMu sync.Mutex
@@ -34,9 +32,12 @@ type useOverlay struct {
 const overlayStripes = 64
 
 type overlayStripe struct {
-	// mu guards uses. No other lock is taken under it.
+	// mu guards the fields and what uses points to. No other lock is taken
+	// under it.
 	mu   sync.RWMutex
-	uses map[productKey]pendingUse
+	uses map[productKey]*pendingUse
+	// fresh are the keys whose use is not in the journal, each once.
+	fresh []productKey
 }
 
 // pendingUse is a use at the time at of the product with the incarnation; it
@@ -44,13 +45,14 @@ type overlayStripe struct {
 type pendingUse struct {
 	incarnation uint64
 	at          int64
+	fresh       bool // in the stripe's list
 	// foldedAt is the use that the record shows, 0 if none of this entry, and
 	// foldedIn the round in which that became so.
 	foldedAt int64
 	foldedIn uint64
 }
 
-// dueUse is a use to be folded.
+// dueUse is a use to be written to the journal or into its record.
 type dueUse struct {
 	productKey
 	incarnation uint64
@@ -60,12 +62,11 @@ type dueUse struct {
 func newUseOverlay(capacity int) *useOverlay {
 	o := &useOverlay{
 		capacity: int64(capacity),
-		many:     make(chan struct{}, 1),
 		seed:     maphash.MakeSeed(),
 		pins:     make(map[uint64]int),
 	}
 	for i := range o.stripes {
-		o.stripes[i].uses = make(map[productKey]pendingUse)
+		o.stripes[i].uses = make(map[productKey]*pendingUse)
 	}
 	return o
 }
@@ -79,7 +80,10 @@ func (o *useOverlay) get(k productKey) pendingUse {
 	s := o.stripe(k)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.uses[k]
+	if u := s.uses[k]; u != nil {
+		return *u
+	}
+	return pendingUse{}
 }
 
 // fold returns r with its pending use, r itself if there is none. r was read
@@ -119,40 +123,87 @@ func (o *useOverlay) add(k productKey, incarnation uint64, at int64, inTime func
 	s := o.stripe(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	u, ok := s.uses[k]
-	if ok && u.incarnation != incarnation {
-		return false
-	}
-	if !ok {
-		if o.count.Add(1) > o.capacity {
+	u := s.uses[k]
+	if u != nil {
+		if u.incarnation != incarnation || !inTime() {
+			return false
+		}
+	} else {
+		if o.count.Add(1) > o.capacity || !inTime() {
 			o.count.Add(-1)
 			return false
 		}
-		u = pendingUse{incarnation: incarnation}
-	}
-	if !inTime() {
-		if !ok {
-			o.count.Add(-1)
-		}
-		return false
-	}
-	if u.at == u.foldedAt && o.waiting.Add(1) == foldEarly {
-		select {
-		case o.many <- struct{}{}:
-		default:
-		}
+		u = &pendingUse{incarnation: incarnation}
+		k = k.clone()
+		s.uses[k] = u
 	}
 	u.at = max(u.at, at)
-	s.uses[k] = u
+	s.refresh(k, u)
 	return true
+}
+
+// restore puts back a use that the journal of an earlier opening holds, however
+// full the overlay is.
+func (o *useOverlay) restore(d dueUse) {
+	s := o.stripe(d.productKey)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := s.uses[d.productKey]
+	if u == nil {
+		o.count.Add(1)
+		u = new(pendingUse)
+		s.uses[d.productKey] = u
+	}
+	// Of two products that had the ID the later one was used later.
+	if d.at >= u.at {
+		u.incarnation, u.at = d.incarnation, d.at
+	}
+}
+
+// refresh puts k among the keys whose use is not in the journal. The stripe is
+// locked.
+func (s *overlayStripe) refresh(k productKey, u *pendingUse) {
+	if !u.fresh {
+		u.fresh = true
+		s.fresh = append(s.fresh, k)
+	}
+}
+
+// takeFresh returns the uses that are not in the journal, and from now on takes
+// them to be there.
+func (o *useOverlay) takeFresh() []dueUse {
+	var fresh []dueUse
+	for i := range o.stripes {
+		s := &o.stripes[i]
+		s.mu.Lock()
+		for _, k := range s.fresh {
+			u := s.uses[k]
+			u.fresh = false
+			if u.at != u.foldedAt {
+				fresh = append(fresh, dueUse{k, u.incarnation, u.at})
+			}
+		}
+		clear(s.fresh)
+		s.fresh = s.fresh[:0]
+		s.mu.Unlock()
+	}
+	return fresh
+}
+
+// putBack undoes takeFresh: the uses did not get into the journal. Nothing was
+// pruned since.
+func (o *useOverlay) putBack(uses []dueUse) {
+	for _, d := range uses {
+		s := o.stripe(d.productKey)
+		s.mu.Lock()
+		s.refresh(d.productKey, s.uses[d.productKey])
+		s.mu.Unlock()
+	}
 }
 
 // begin starts a round and returns what it has to fold.
 func (o *useOverlay) begin() []dueUse {
-	o.roundMu.Lock()
-	o.round++
-	o.roundMu.Unlock()
-	o.waiting.Store(0)
+	o.nextRound()
 	var due []dueUse
 	for i := range o.stripes {
 		s := &o.stripes[i]
@@ -167,6 +218,12 @@ func (o *useOverlay) begin() []dueUse {
 	return due
 }
 
+func (o *useOverlay) nextRound() {
+	o.roundMu.Lock()
+	defer o.roundMu.Unlock()
+	o.round++
+}
+
 // folded notes that the records show these uses, durably.
 func (o *useOverlay) folded(uses []dueUse) {
 	o.roundMu.Lock()
@@ -174,9 +231,8 @@ func (o *useOverlay) folded(uses []dueUse) {
 	for _, d := range uses {
 		s := o.stripe(d.productKey)
 		s.mu.Lock()
-		if u, ok := s.uses[d.productKey]; ok && u.incarnation == d.incarnation {
+		if u := s.uses[d.productKey]; u != nil && u.incarnation == d.incarnation {
 			u.foldedAt, u.foldedIn = d.at, o.round
-			s.uses[d.productKey] = u
 		}
 		s.mu.Unlock()
 	}
@@ -194,7 +250,7 @@ func (o *useOverlay) prune() {
 		s := &o.stripes[i]
 		s.mu.Lock()
 		for k, u := range s.uses {
-			if u.at == u.foldedAt && u.foldedIn < oldest {
+			if u.at == u.foldedAt && u.foldedIn < oldest && !u.fresh {
 				delete(s.uses, k)
 				o.count.Add(-1)
 			}

@@ -3,6 +3,7 @@ package catalog_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"iter"
 	"math/rand/v2"
@@ -34,10 +35,13 @@ type probe struct {
 	gets, entries, updates atomic.Int64
 	// written is the largest number of keys that one Update wrote.
 	written atomic.Int64
-	// beforeUpdate, where set, runs before each Update of an account; its error
+	// beforeUpdate, where set, runs before each Update of an account or of the use
+	// journal; its error
 	// is returned in place of the Update. afterGet runs behind each Get.
 	beforeUpdate atomic.Pointer[func(ctx context.Context, o backend.UpdateOptions) error]
 	afterGet     atomic.Pointer[func(key []byte)]
+	// journalOnly has uses get into the journal, but not into their records.
+	journalOnly atomic.Bool
 }
 
 // watch opens the world again with a probe between its catalogs and the store.
@@ -75,6 +79,12 @@ func (p *probe) failUpdates(err error, choose func(o backend.UpdateOptions) bool
 
 // isFold tells the Updates that write pending uses from all others, as far as
 // nothing but single upserts and uses is going on.
+// isJournal tells whether a scope is that of a part of the use journal.
+func isJournal(s backend.Scope) bool {
+	_, ok := encoding.ParseUseJournalName(s.Item)
+	return ok
+}
+
 func isFold(o backend.UpdateOptions) bool { return o.Buffered && o.Reclaim }
 
 type probed struct {
@@ -110,10 +120,13 @@ func (b *probed) Snapshot(ctx context.Context) (backend.Snapshot, error) {
 
 func (b *probed) Update(ctx context.Context, scopes []backend.Scope, o backend.UpdateOptions, fn func(context.Context, backend.Txn) error) error {
 	meta, _ := encoding.MetaScope("")
-	if before := b.p.beforeUpdate.Load(); before != nil && scopes[0].Group != meta {
+	if before := b.p.beforeUpdate.Load(); before != nil && (scopes[0].Group != meta || isJournal(scopes[0])) {
 		if err := (*before)(ctx, o); err != nil {
 			return err
 		}
+	}
+	if b.p.journalOnly.Load() && isFold(o) && scopes[0].Group != meta {
+		return errors.New("folds are held up")
 	}
 	b.p.updates.Add(1)
 	return b.Backend.Update(ctx, scopes, o, func(ctx context.Context, txn backend.Txn) error {

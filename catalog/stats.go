@@ -56,8 +56,8 @@ type StoreStats struct {
 	// ProductBytes and ImageBytes estimate what products and stored images
 	// take where the backend keeps them.
 	ProductBytes, ImageBytes int64
-	// PendingUses counts the products with a use that waits to become durable
-	// or has just become so.
+	// PendingUses counts the products with a use that waits to be written into
+	// its record or has just been; it may be durable in the journal.
 	PendingUses int
 	// CacheBytes estimates the memory of the record cache.
 	CacheBytes int64

@@ -213,6 +213,19 @@ func (r *reader) wideInt(what string) int64 {
 	return int64(v)
 }
 
+// fixed64 returns the 64 bits behind the code.
+func (r *reader) fixed64(code byte, what string) uint64 {
+	b := r.take(9, what)
+	if b == nil {
+		return 0
+	}
+	if b[0] != code {
+		r.fail(what)
+		return 0
+	}
+	return binary.BigEndian.Uint64(b[1:])
+}
+
 // smallInt is int for values that fit an int.
 func (r *reader) smallInt(what string) int {
 	v := r.int(what)

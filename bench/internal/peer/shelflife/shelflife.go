@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/shelflife-db/shelflife/backend"
 	"github.com/shelflife-db/shelflife/backend/pebble"
 	"github.com/shelflife-db/shelflife/bench/internal/dataset"
 	"github.com/shelflife-db/shelflife/bench/internal/peer"
@@ -29,7 +30,7 @@ func Default() peer.Peer {
 	}
 }
 
-// Uncached is the catalog without its cache of decoded products.
+// Uncached is the catalog without its cache of products.
 func Uncached() peer.Peer {
 	return peer.Peer{
 		Name: "shelflife-nocache", Data: "shelflife", Module: "github.com/shelflife-db/shelflife",
@@ -90,11 +91,24 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if s.engine, err = pebble.Open(ctx, s.dir, nil); err != nil {
 		return err
 	}
-	if s.catalog, err = catalog.Open(ctx, s.engine, &s.o); err != nil {
+	if err = s.openCatalog(ctx); err != nil {
 		return errors.Join(err, s.engine.Close())
 	}
 	return nil
 }
+
+func (s *Store) openCatalog(ctx context.Context) (err error) {
+	s.catalog, err = catalog.Open(ctx, keptOpen{s.engine}, &s.o)
+	return err
+}
+
+// keptOpen is a backend that outlives its catalog.
+type keptOpen struct{ *pebble.Store }
+
+var _ backend.Backend = keptOpen{}
+
+// Close implements backend.Backend.
+func (keptOpen) Close() error { return nil }
 
 // Catalog returns the catalog.
 func (s *Store) Catalog() *catalog.Catalog { return s.catalog }
@@ -278,25 +292,19 @@ func (s *Store) Sweep(ctx context.Context) (int, error) {
 	return int(stats.Sweeper.Expired), err
 }
 
-// SettleUses returns when all uses are in the records.
+// SettleUses returns when all uses are in the records, which Close sees to, and
+// nothing is owed to the log any more.
 func (s *Store) SettleUses(ctx context.Context) error {
-	for {
-		stats, err := s.catalog.StoreStats(ctx)
-		if err != nil || stats.PendingUses == 0 {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(50 * time.Millisecond):
-		}
+	if err := s.catalog.Close(); err != nil {
+		return err
 	}
+	return s.openCatalog(ctx)
 }
 
 // Compact implements peer.Store. The catalog has no compaction of its own to
 // ask for: Pebble's is run on the closed store.
 func (s *Store) Compact(ctx context.Context) error {
-	if err := s.catalog.Close(); err != nil {
+	if err := s.Close(); err != nil {
 		return err
 	}
 	if err := rawpebble.CompactDir(ctx, s.dir); err != nil {
@@ -307,7 +315,7 @@ func (s *Store) Compact(ctx context.Context) error {
 }
 
 // Close implements peer.Store.
-func (s *Store) Close() error { return s.catalog.Close() }
+func (s *Store) Close() error { return errors.Join(s.catalog.Close(), s.engine.Close()) }
 
 func notFound(err error) error {
 	if errors.Is(err, catalog.ErrNotFound) {
