@@ -30,6 +30,8 @@ type Catalog struct {
 	cache  *recordCache // nil where there is none
 	// queries holds *query that nobody uses.
 	queries sync.Pool
+	// txs holds *tx that nobody uses.
+	txs     sync.Pool
 	index   *ttl.Index
 	sweeper *ttl.Sweeper
 	hooks   *expireHooks

@@ -107,12 +107,13 @@ func (e *ValidationError) add(path string, code Code, format string, args ...any
 	e.Fields = append(e.Fields, FieldError{path, code, fmt.Sprintf(format, args...)})
 }
 
-// err returns e as an error, or nil if it holds no fault.
+// err returns the faults of e as an error, or nil if it holds none. It is a copy,
+// so that an e without faults costs no allocation.
 func (e *ValidationError) err() error {
 	if len(e.Fields) == 0 {
 		return nil
 	}
-	return e
+	return &ValidationError{e.Fields}
 }
 
 func invalid(path string, code Code, format string, args ...any) error {

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -28,6 +29,19 @@ type tx struct {
 	ctx context.Context // that of the callback
 	txn backend.Txn
 	now int64
+
+	// first is memory for the record that load finds first: most Updates are of
+	// one product.
+	first    firstRecord
+	hasFirst bool
+}
+
+// firstRecord is a stored record with memory for its images. Nothing of it but
+// what its strings and raw JSON refer to outlives the Update.
+type firstRecord struct {
+	found  found
+	record encoding.Record
+	images [inlineImages]encoding.Image
 }
 
 // marked is a product that an Update has marked in the record cache.
@@ -49,11 +63,16 @@ type found struct {
 // that of backend.Update. The scopes of blobs that fn lets go of need not be
 // declared: update starts again with those that it met.
 func (c *Catalog) update(ctx context.Context, scopes []backend.Scope, o backend.UpdateOptions, fn func(*tx) error) error {
-	t := &tx{c: c, scopes: scopes}
+	t, ok := c.txs.Get().(*tx)
+	if !ok {
+		t = &tx{c: c}
+	}
+	t.scopes = scopes
+	defer t.recycle()
 	for {
 		err := c.backend.Update(ctx, t.scopes, o, func(ctx context.Context, txn backend.Txn) error {
 			t.ctx, t.txn, t.now = ctx, txn, c.now.Now()
-			t.missing, t.expired = t.missing[:0], t.expired[:0]
+			t.missing, t.expired, t.hasFirst = t.missing[:0], t.expired[:0], false
 			err := fn(t)
 			if err == nil && len(t.missing) > 0 {
 				err = errMoreScopes
@@ -69,6 +88,19 @@ func (c *Catalog) update(ctx context.Context, scopes []backend.Scope, o backend.
 		}
 		t.scopes = append(slices.Clone(t.scopes), t.missing...)
 	}
+}
+
+// maxReused bounds, in bytes, the memory that a tx keeps for the next one.
+const maxReused = 64 << 10
+
+// recycle leaves the memory of t to the next Update.
+func (t *tx) recycle() {
+	if cap(t.value) > maxReused || cap(t.missing) > 0 || cap(t.expired) > 0 || cap(t.marked) > manyBatch {
+		return
+	}
+	clear(t.marked[:cap(t.marked)])
+	*t = tx{c: t.c, marked: t.marked[:0], key: t.key[:0], value: t.value[:0]}
+	t.c.txs.Put(t)
 }
 
 // reportExpired hands what the Update expired to Options.OnExpire, when a crash
@@ -93,9 +125,10 @@ func (t *tx) unmark() {
 
 // load reads a product whose scope is declared.
 func (t *tx) load(account, id string) (*found, error) {
-	f := &found{account: account, id: id}
-	stored, err := t.stored(productKey{account, id})
-	if err != nil || stored == nil {
+	f, stored := t.space()
+	*f = found{account: account, id: id}
+	ok, err := t.stored(productKey{account, id}, stored)
+	if err != nil || !ok {
 		return f, err
 	}
 	f.stored = stored
@@ -105,22 +138,29 @@ func (t *tx) load(account, id string) (*found, error) {
 	return f, nil
 }
 
-// stored reads a record. The cache may stand in for the store: whoever changes
-// a product holds its scope and takes it out of the cache first.
-func (t *tx) stored(k productKey) (*encoding.Record, error) {
-	var r *encoding.Record
+// space returns memory for a product and its record.
+func (t *tx) space() (*found, *encoding.Record) {
+	if t.hasFirst {
+		return new(found), new(encoding.Record)
+	}
+	t.hasFirst = true
+	t.first.record.Images = t.first.images[:0]
+	return &t.first.found, &t.first.record
+}
+
+// stored reads a record; it returns false if there is none. The cache may stand
+// in for the store: whoever changes a product holds its scope and takes it out
+// of the cache first.
+func (t *tx) stored(k productKey, r *encoding.Record) (bool, error) {
 	if t.c.cache != nil && t.marking(k) == nil {
 		if data, ok := t.c.cache.get(k); ok {
-			r = new(encoding.Record)
-			return r, encoding.DecodeRecordAliasing(data, r)
+			return true, encoding.DecodeRecordAliasing(data, r)
 		}
 	}
 	t.key = encoding.AppendProductKey(t.key[:0], k.account, k.id)
-	_, err := t.txn.Get(t.ctx, t.key, func(value []byte) error {
-		r = new(encoding.Record)
-		return encoding.DecodeRecord(value, r)
+	return t.txn.Get(t.ctx, t.key, func(value []byte) error {
+		return encoding.DecodeRecordAliasing(bytes.Clone(value), r)
 	})
-	return r, err
 }
 
 // write replaces f.stored by next, nil to remove the product. Everything that

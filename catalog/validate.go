@@ -134,7 +134,11 @@ func (c *Catalog) prepare(faults *ValidationError, p Patch) *preparedPatch {
 	out.description = c.prepareText(faults, "description", p.Description, c.limits.DescriptionLength)
 	c.prepareImages(faults, p.Images, out)
 	if raw, ok := p.Metadata.Get(); ok {
-		out.metadata = c.prepareJSON(faults, "metadata", raw, c.limits.MetadataBytes, metadataDepth)
+		var fault string
+		out.metadata, fault = prepareJSON(raw, c.limits.MetadataBytes, c.limits.Nesting, metadataDepth)
+		if fault != "" {
+			faults.add("metadata", CodeValidationFailed, "%s", fault)
+		}
 	}
 	out.setMetadata = !p.Metadata.IsAbsent()
 	if days, ok := p.ValidForDays.Get(); ok {
@@ -181,78 +185,87 @@ func (c *Catalog) prepareImages(faults *ValidationError, o Optional[[]NewImage],
 	}
 	out.images = make([]preparedImage, len(images))
 	for i := range images {
-		at := fmt.Sprintf("%s.%d", path, i)
-		out.images[i] = c.prepareImage(faults, at, &images[i])
+		out.images[i] = c.prepareImage(faults, i, &images[i])
 	}
 }
 
-func (c *Catalog) prepareImage(faults *ValidationError, path string, img *NewImage) (out preparedImage) {
+func (c *Catalog) prepareImage(faults *ValidationError, order int, img *NewImage) (out preparedImage) {
+	const (
+		source          = "images.%d.source"
+		fileKey         = source + ".fileKey"
+		classifications = "images.%d.classifications"
+	)
 	sources := 0
-	for _, given := range []bool{img.URL != "", img.Upload != nil, img.Staged != ""} {
+	for _, given := range [...]bool{img.URL != "", img.Upload != nil, img.Staged != ""} {
 		if given {
 			sources++
 		}
 	}
 	switch {
 	case sources != 1:
-		faults.add(path+".source", CodeInvalidImageInput, "must have exactly one source, not %d", sources)
+		faults.add(fmt.Sprintf(source, order), CodeInvalidImageInput, "must have exactly one source, not %d", sources)
 	case img.URL != "":
-		c.prepareURL(faults, path+".source.url", img.URL, &out)
+		c.prepareURL(faults, order, img.URL, &out)
 	case img.Upload != nil && img.Upload.r == nil:
-		faults.add(path+".source.fileKey", CodeInvalidImageInput, "the upload has no reader")
+		faults.add(fmt.Sprintf(fileKey, order), CodeInvalidImageInput, "the upload has no reader")
 	case img.Staged != "":
 		if _, ok := encoding.ParseBlobID(string(img.Staged)); !ok {
-			faults.add(path+".source", CodeInvalidImageInput, "not the reference of a staged image")
+			faults.add(fmt.Sprintf(source, order), CodeInvalidImageInput, "not the reference of a staged image")
 		}
 	}
-	out.classifications = c.prepareJSON(faults, path+".classifications", img.Classifications,
-		c.limits.ClassificationBytes, classificationsDepth)
-	if out.classifications != nil && out.classifications[0] != '{' {
-		faults.add(path+".classifications", CodeValidationFailed, "must be a JSON object or null")
+	raw, fault := prepareJSON(img.Classifications, c.limits.ClassificationBytes, c.limits.Nesting, classificationsDepth)
+	if fault == "" && raw != nil && raw[0] != '{' {
+		fault = "must be a JSON object or null"
 	}
+	if fault != "" {
+		faults.add(fmt.Sprintf(classifications, order), CodeValidationFailed, "%s", fault)
+	}
+	out.classifications = raw
 	return out
 }
 
-func (c *Catalog) prepareURL(faults *ValidationError, path, raw string, out *preparedImage) {
+func (c *Catalog) prepareURL(faults *ValidationError, order int, raw string, out *preparedImage) {
+	refuse := func(format string, args ...any) {
+		faults.add(fmt.Sprintf("images.%d.source.url", order), CodeValidationFailed, format, args...)
+	}
 	if ref, ok := strings.CutPrefix(raw, uploadScheme); ok {
 		id, ok := encoding.ParseBlobID(ref)
 		if !ok || id.IsZero() {
-			faults.add(path, CodeValidationFailed, "not a reference to an uploaded image of this product")
+			refuse("not a reference to an uploaded image of this product")
 		}
 		out.keep = id
 		return
 	}
 	out.url = raw
 	if len(raw) > c.limits.URLBytes {
-		faults.add(path, CodeValidationFailed, "must be at most %d bytes long, not %d", c.limits.URLBytes, len(raw))
+		refuse("must be at most %d bytes long, not %d", c.limits.URLBytes, len(raw))
 		return
 	}
 	u, err := url.Parse(raw)
 	if err != nil || !utf8.ValidString(raw) || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" {
-		faults.add(path, CodeValidationFailed, "must be an absolute http or https URL with a host")
+		refuse("must be an absolute http or https URL with a host")
 	}
 }
 
-// prepareJSON returns the compact form of raw, nil for null and nothing.
-func (c *Catalog) prepareJSON(faults *ValidationError, path string, raw []byte, limit, enclosing int) []byte {
+// prepareJSON returns the compact form of raw, nil for null and nothing, or what
+// is wrong with it.
+func prepareJSON(raw []byte, maxBytes, maxNesting, enclosing int) (compact []byte, fault string) {
 	if raw == nil {
-		return nil
+		return nil, ""
 	}
-	compact, err := jsontext.AppendFormat(nil, raw, jsontext.PreserveRawStrings(true))
+	// The compact form is rarely longer.
+	compact, err := jsontext.AppendFormat(make([]byte, 0, len(raw)), raw, jsontext.PreserveRawStrings(true))
 	switch {
 	case err != nil:
-		faults.add(path, CodeValidationFailed, "must be one valid JSON value without duplicate names or lone surrogates")
-		return nil
-	case len(compact) > limit:
-		faults.add(path, CodeValidationFailed, "must be at most %d bytes long in compact form, not %d", limit, len(compact))
-		return nil
-	case enclosing+nesting(compact) > c.limits.Nesting:
-		faults.add(path, CodeValidationFailed, "must not be nested deeper than %d levels", c.limits.Nesting)
-		return nil
+		return nil, "must be one valid JSON value without duplicate names or lone surrogates"
+	case len(compact) > maxBytes:
+		return nil, fmt.Sprintf("must be at most %d bytes long in compact form, not %d", maxBytes, len(compact))
+	case enclosing+nesting(compact) > maxNesting:
+		return nil, fmt.Sprintf("must not be nested deeper than %d levels", maxNesting)
 	case string(compact) == "null":
-		return nil
+		return nil, ""
 	}
-	return compact
+	return compact, ""
 }
 
 // nesting returns how many objects and arrays are open at the deepest point of

@@ -19,7 +19,9 @@ func AccountScope(account string) (group string) { return string(accountPrefix) 
 // ProductScope returns the scope of a product: its record, its listed entry and
 // its expiry entries.
 func ProductScope(account, id string) (group, item string) {
-	return AccountScope(account), string(productPrefix) + id
+	both := string(accountPrefix) + account + string(productPrefix) + id
+	end := 1 + len(account)
+	return both[:end], both[end:]
 }
 
 // BlobScope returns the scope of a blob: its header, chunks and expiry entries.
