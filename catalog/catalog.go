@@ -35,6 +35,7 @@ type Catalog struct {
 	index   *ttl.Index
 	sweeper *ttl.Sweeper
 	hooks   *expireHooks
+	swept   sweptAccounts
 
 	// calls counts the operations that Close waits for. It ends closing first,
 	// for those that can take long and be repeated.

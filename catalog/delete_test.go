@@ -135,7 +135,7 @@ func TestDeleteAccountIsRepeatable(t *testing.T) {
 		w.create(fmt.Sprintf("%03d", i))
 	}
 	left := 2
-	fn := func(context.Context, backend.UpdateOptions) error {
+	fn := func(context.Context, []backend.Scope, backend.UpdateOptions) error {
 		if left--; left < 0 {
 			return backend.ErrUnavailable
 		}

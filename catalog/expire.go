@@ -6,7 +6,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"iter"
+	"maps"
 	"strings"
+	"sync"
 
 	"github.com/shelflife-db/shelflife/backend"
 	"github.com/shelflife-db/shelflife/encoding"
@@ -16,14 +18,71 @@ import (
 // Sweep removes what has expired from storage now, instead of waiting for the
 // background to do it: everything whose deadline passed at least
 // Options.Sweeper.Grace ago. Readers are not affected: for them it is gone
-// already.
+// already. What it removed is gone durably when it returns, as Options.Durability
+// says for other writes.
 func (c *Catalog) Sweep(ctx context.Context) (ttl.SweepResult, error) {
 	var res ttl.SweepResult
 	err := c.long(ctx, func(ctx context.Context) (err error) {
 		res, err = c.sweeper.Sweep(ctx)
-		return err
+		return errors.Join(err, c.swept.awaitDurable(ctx, c))
 	})
 	return res, wrap("sweep", "", err)
+}
+
+// maxSwept bounds sweptAccounts.
+const maxSwept = 4096
+
+// sweptAccounts are those with removals that nobody has waited for to become
+// durable. The background has no need to: what a crash brings back expires
+// again.
+type sweptAccounts struct {
+	// waiting is held by who waits, so that nobody passes by what another one
+	// still waits for. It is taken before mu.
+	waiting sync.Mutex
+
+	mu       sync.Mutex // guards accounts
+	accounts map[string]struct{}
+}
+
+// add reports whether there are so many that someone should wait for them.
+func (s *sweptAccounts) add(entries []encoding.Expiry) (full bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.accounts == nil {
+		s.accounts = make(map[string]struct{})
+	}
+	for i := range entries {
+		s.accounts[entries[i].Account] = struct{}{}
+	}
+	return len(s.accounts) >= maxSwept
+}
+
+// awaitDurable returns when all removals until now are durable.
+func (s *sweptAccounts) awaitDurable(ctx context.Context, c *Catalog) error {
+	s.waiting.Lock()
+	defer s.waiting.Unlock()
+	s.mu.Lock()
+	accounts := s.accounts
+	s.accounts = nil
+	s.mu.Unlock()
+	if len(accounts) == 0 || c.opts.Durability == Buffered {
+		return nil
+	}
+	scopes := make([]backend.Scope, 0, len(accounts))
+	for a := range accounts {
+		scopes = append(scopes, backend.Scope{Group: encoding.AccountScope(a)})
+	}
+	err := c.backend.Durable(ctx, scopes)
+	if err != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.accounts == nil {
+			s.accounts = accounts
+		} else {
+			maps.Copy(s.accounts, accounts)
+		}
+	}
+	return err
 }
 
 // expirer is what the sweeper sees of the catalog.
@@ -124,8 +183,7 @@ func (x expirer) Expire(ctx context.Context, due []ttl.Entry) (done int, err err
 			scopes = append(scopes, productScope(e.Account, e.ID))
 		}
 	}
-	o := c.updateOptions()
-	o.Reclaim = true
+	o := backend.UpdateOptions{Buffered: true, Reclaim: true}
 	horizon := c.sweeper.Horizon()
 	err = c.update(ctx, scopes, o, func(t *tx) error {
 		for _, e := range entries {
@@ -143,7 +201,10 @@ func (x expirer) Expire(ctx context.Context, due []ttl.Entry) (done int, err err
 	if err != nil {
 		return 0, err
 	}
-	return len(due), nil
+	if c.swept.add(entries) {
+		err = c.swept.awaitDurable(ctx, c)
+	}
+	return len(due), err
 }
 
 // expireEntry handles one entry whose deadline lies before horizon.

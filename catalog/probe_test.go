@@ -38,7 +38,7 @@ type probe struct {
 	// beforeUpdate, where set, runs before each Update of an account or of the use
 	// journal; its error
 	// is returned in place of the Update. afterGet runs behind each Get.
-	beforeUpdate atomic.Pointer[func(ctx context.Context, o backend.UpdateOptions) error]
+	beforeUpdate atomic.Pointer[func(ctx context.Context, scopes []backend.Scope, o backend.UpdateOptions) error]
 	afterGet     atomic.Pointer[func(key []byte)]
 	// journalOnly has uses get into the journal, but not into their records.
 	journalOnly atomic.Bool
@@ -68,7 +68,7 @@ func (p *probe) failUpdates(err error, choose func(o backend.UpdateOptions) bool
 		p.beforeUpdate.Store(nil)
 		return
 	}
-	fn := func(_ context.Context, o backend.UpdateOptions) error {
+	fn := func(_ context.Context, _ []backend.Scope, o backend.UpdateOptions) error {
 		if choose(o) {
 			return err
 		}
@@ -77,14 +77,15 @@ func (p *probe) failUpdates(err error, choose func(o backend.UpdateOptions) bool
 	p.beforeUpdate.Store(&fn)
 }
 
-// isFold tells the Updates that write pending uses from all others, as far as
-// nothing but single upserts and uses is going on.
 // isJournal tells whether a scope is that of a part of the use journal.
 func isJournal(s backend.Scope) bool {
 	_, ok := encoding.ParseUseJournalName(s.Item)
 	return ok
 }
 
+// isFold tells the Updates that write pending uses, to the journal or to their
+// records, from all others, as far as nothing but single upserts and uses is
+// going on.
 func isFold(o backend.UpdateOptions) bool { return o.Buffered && o.Reclaim }
 
 type probed struct {
@@ -121,7 +122,7 @@ func (b *probed) Snapshot(ctx context.Context) (backend.Snapshot, error) {
 func (b *probed) Update(ctx context.Context, scopes []backend.Scope, o backend.UpdateOptions, fn func(context.Context, backend.Txn) error) error {
 	meta, _ := encoding.MetaScope("")
 	if before := b.p.beforeUpdate.Load(); before != nil && (scopes[0].Group != meta || isJournal(scopes[0])) {
-		if err := (*before)(ctx, o); err != nil {
+		if err := (*before)(ctx, scopes, o); err != nil {
 			return err
 		}
 	}

@@ -53,8 +53,10 @@ type marked struct {
 // found is a product as an Update found it.
 type found struct {
 	account, id string
-	// stored is the record as the store has it, nil if there is none.
+	// stored is the record as the store has it, nil if there is none, and size
+	// the length of its encoding.
 	stored *encoding.Record
+	size   int
 	// live is stored with a pending use folded in; nil if it has expired.
 	live *encoding.Record
 }
@@ -124,11 +126,10 @@ func (t *tx) unmark() {
 }
 
 // load reads a product whose scope is declared.
-func (t *tx) load(account, id string) (*found, error) {
+func (t *tx) load(account, id string) (f *found, err error) {
 	f, stored := t.space()
 	*f = found{account: account, id: id}
-	ok, err := t.stored(productKey{account, id}, stored)
-	if err != nil || !ok {
+	if f.size, err = t.stored(productKey{account, id}, stored); err != nil || f.size == 0 {
 		return f, err
 	}
 	f.stored = stored
@@ -148,19 +149,21 @@ func (t *tx) space() (*found, *encoding.Record) {
 	return &t.first.found, &t.first.record
 }
 
-// stored reads a record; it returns false if there is none. The cache may stand
-// in for the store: whoever changes a product holds its scope and takes it out
-// of the cache first.
-func (t *tx) stored(k productKey, r *encoding.Record) (bool, error) {
+// stored reads a record and returns the length of its encoding, 0 if there is
+// none. The cache may stand in for the store: whoever changes a product holds
+// its scope and takes it out of the cache first.
+func (t *tx) stored(k productKey, r *encoding.Record) (size int, err error) {
 	if t.c.cache != nil && t.marking(k) == nil {
 		if data, ok := t.c.cache.get(k); ok {
-			return true, encoding.DecodeRecordAliasing(data, r)
+			return len(data), encoding.DecodeRecordAliasing(data, r)
 		}
 	}
 	t.key = encoding.AppendProductKey(t.key[:0], k.account, k.id)
-	return t.txn.Get(t.ctx, t.key, func(value []byte) error {
+	_, err = t.txn.Get(t.ctx, t.key, func(value []byte) error {
+		size = len(value)
 		return encoding.DecodeRecordAliasing(bytes.Clone(value), r)
 	})
+	return size, err
 }
 
 // write replaces f.stored by next, nil to remove the product. Everything that
@@ -193,7 +196,7 @@ func (t *tx) write(f *found, next *encoding.Record, incoming []*incomingBlob) er
 	if err := t.writeRecord(f, next, wanted); err != nil {
 		return err
 	}
-	f.stored = next
+	f.stored, f.size = next, len(t.value)
 	return nil
 }
 
@@ -225,8 +228,7 @@ func (t *tx) marking(k productKey) *marked {
 func (t *tx) writeRecord(f *found, next *encoding.Record, wanted bool) error {
 	t.key = encoding.AppendProductKey(t.key[:0], f.account, f.id)
 	if next == nil {
-		t.value = encoding.AppendRecord(t.value[:0], f.stored)
-		return t.txn.Delete(t.key, len(t.value))
+		return t.txn.Delete(t.key, f.size)
 	}
 	t.value = encoding.AppendRecord(t.value[:0], next)
 	if wanted {

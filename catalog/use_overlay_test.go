@@ -149,8 +149,9 @@ func TestUsesNearTheDeadlineAreDurable(t *testing.T) {
 // blockFolds has folds hang until stop is called or their context ends.
 func (w *glassWorld) blockFolds() (stop func()) {
 	released := make(chan struct{})
-	fn := func(ctx context.Context, o backend.UpdateOptions) error {
-		if !isFold(o) {
+	// The journal comes first: nothing is folded while it hangs.
+	fn := func(ctx context.Context, scopes []backend.Scope, _ backend.UpdateOptions) error {
+		if !isJournal(scopes[0]) {
 			return nil
 		}
 		select {
