@@ -100,7 +100,7 @@ func BenchmarkEdit(b *testing.B) {
 }
 
 func BenchmarkUse(b *testing.B) {
-	c := benchCatalog(b, catalog.Options{})
+	c := benchCatalog(b, catalog.Options{Durability: catalog.Buffered})
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			if _, err := c.Use(context.Background(), acme, benchID(rand.IntN(benchProducts))); err != nil {
