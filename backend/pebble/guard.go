@@ -73,6 +73,8 @@ type guardFS struct {
 	retry atomic.Pointer[chan struct{}]
 	// backoff tells that a compaction failed since.
 	backoff atomic.Bool
+	// damaged tells that a blob file has no sound footer.
+	damaged atomic.Bool
 }
 
 var _ vfs.FS = (*guardFS)(nil)
@@ -206,7 +208,11 @@ func (g *guardFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
 	if g.inOverlay(name) {
 		return g.overlay.Open(g.PathBase(name), opts...)
 	}
-	return g.FS.Open(name, opts...)
+	f, err := openForReading(g.FS, name, opts)
+	if errors.Is(err, errDamaged) {
+		g.damaged.Store(true)
+	}
+	return f, err
 }
 
 func (g *guardFS) Stat(name string) (vfs.FileInfo, error) {

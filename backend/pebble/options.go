@@ -139,14 +139,18 @@ func engineOptions(o Options) *crdb.Options {
 		e.Levels[i].FilterPolicy = bloom.FilterPolicy(filterBits)
 		e.Levels[i].FilterType = crdb.TableFilter
 	}
-	e.Experimental.ValueSeparationPolicy = func() crdb.ValueSeparationPolicy {
-		return crdb.ValueSeparationPolicy{
-			Enabled:               true,
-			MinimumSize:           separateFrom,
-			MaxBlobReferenceDepth: 10,
-			RewriteMinimumAge:     5 * time.Minute,
-			TargetGarbageRatio:    0.3,
-		}
-	}
+	e.Experimental.ValueSeparationPolicy = separation
 	return e
+}
+
+// separation says which values live in blob files, and when such a file is
+// written anew without its garbage.
+func separation() crdb.ValueSeparationPolicy {
+	return crdb.ValueSeparationPolicy{
+		Enabled:               true,
+		MinimumSize:           separateFrom,
+		MaxBlobReferenceDepth: 10,
+		RewriteMinimumAge:     5 * time.Minute,
+		TargetGarbageRatio:    0.3,
+	}
 }

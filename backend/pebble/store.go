@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -112,8 +113,19 @@ func (s *Store) open(o Options) (err error) {
 			err = errors.Join(err, s.lock.Close())
 		}
 	}()
+	if err := refuseHeadless(o.FS, s.dir); err != nil {
+		return err
+	}
 	e := engineOptions(o)
 	e.FS = s.guard
+	e.Experimental.ValueSeparationPolicy = func() crdb.ValueSeparationPolicy {
+		p := separation()
+		if s.guard.damaged.Load() {
+			// Pebble would try to write the damaged file anew again and again.
+			p.TargetGarbageRatio = 1
+		}
+		return p
+	}
 	e.Lock = s.lock
 	e.Logger = engineLogger{o.Logger, s.fail}
 	e.EventListener = s.listener()
@@ -123,6 +135,28 @@ func (s *Store) open(o Options) (err error) {
 	if err := s.fail.unavailable(); err != nil {
 		_ = s.closeEngine()
 		return err
+	}
+	return nil
+}
+
+// refuseHeadless returns an error where there are tables but nothing says which
+// of them make up the store: Pebble would begin a new one and remove them.
+func refuseHeadless(fsys vfs.FS, dir string) error {
+	names, err := fsys.List(dir)
+	if err != nil {
+		return err
+	}
+	tables := 0
+	for _, name := range names {
+		switch {
+		case strings.HasPrefix(name, "marker.manifest."):
+			return nil
+		case strings.HasSuffix(name, ".sst"), strings.HasSuffix(name, ".blob"):
+			tables++
+		}
+	}
+	if tables > 0 {
+		return fmt.Errorf("damaged: %d tables, but the file marker.manifest.* is missing", tables)
 	}
 	return nil
 }
