@@ -146,3 +146,62 @@ func TestMissingManifestMarker(t *testing.T) {
 	requireSeparated(t, s, 1)
 	require.NoError(t, s.Close())
 }
+
+// TestDamagedValuesInRewrite: bits of the values themselves have changed in
+// files that Pebble writes anew. It would panic; so its goroutine is kept, and
+// the rest of the store goes on.
+func TestDamagedValuesInRewrite(t *testing.T) {
+	fs := vfs.NewMem()
+	s := openSeparated(t, fs)
+	const rounds, kept = 4, 2
+	for round := range rounds {
+		require.NoError(t, putSeparated(t.Context(), s, round))
+	}
+	require.NoError(t, s.db.Flush())
+	require.NoError(t, s.db.Compact(t.Context(), []byte("0"), []byte("9"), false))
+	require.NoError(t, s.Close())
+	for _, path := range blobFiles(t, fs) {
+		rewrite(t, fs, path, func(data []byte) []byte {
+			for i := 50; i < len(data)-blobFooter; i += 50 {
+				data[i] ^= 4
+			}
+			return data
+		})
+	}
+
+	s, err := Open(t.Context(), "d", &Options{FS: fs, MemTableSize: 4 << 20, rewriteAge: 1})
+	require.NoError(t, err)
+	require.NoError(t, s.Update(t.Context(), nil, backend.UpdateOptions{}, func(_ context.Context, x backend.Txn) error {
+		for round := kept; round < rounds; round++ {
+			for i := range separated {
+				if err := x.Delete(separatedKey(round, i), len(separatedValue(round, i))); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}))
+	require.NoError(t, s.db.Flush())
+	require.NoError(t, s.db.Compact(t.Context(), []byte("0"), []byte("9"), false))
+	<-s.guard.parked.set
+
+	require.NoError(t, s.Ready())
+	_, err = s.Get(t.Context(), separatedKey(0, 1), func([]byte) error { return nil })
+	require.Error(t, err)
+	for n := range 5 {
+		require.NoError(t, s.Update(t.Context(), nil, backend.UpdateOptions{}, func(_ context.Context, x backend.Txn) error {
+			return x.Put([]byte("z"), []byte{byte(n)})
+		}))
+		require.NoError(t, s.db.Flush())
+	}
+	require.NoError(t, s.db.Compact(t.Context(), []byte("y"), []byte("zz"), false), "others are compacted")
+	err = s.Close()
+	require.ErrorIs(t, err, backend.ErrUnavailable)
+	require.ErrorContains(t, err, "can't be written anew")
+
+	s = openSeparated(t, fs)
+	found, err := s.Get(t.Context(), []byte("z"), func(v []byte) error { require.Equal(t, []byte{4}, v); return nil })
+	require.NoError(t, err)
+	require.True(t, found)
+	require.NoError(t, s.Close())
+}

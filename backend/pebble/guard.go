@@ -73,11 +73,20 @@ type guardFS struct {
 	retry atomic.Pointer[chan struct{}]
 	// backoff tells that a compaction failed since.
 	backoff atomic.Bool
-	// damaged tells that a blob file has no sound footer.
-	damaged atomic.Bool
+	// unreadable tells that a blob file could not be read.
+	unreadable atomic.Bool
+	// rewrites counts the blob files that are being written anew.
+	rewrites atomic.Int32
+	parked   parking
 }
 
 var _ vfs.FS = (*guardFS)(nil)
+
+// parking says that a goroutine of Pebble is kept for good, and why.
+type parking struct {
+	cause atomic.Pointer[error]
+	set   chan struct{}
+}
 
 func newGuardFS(fs vfs.FS, fail *failure) *guardFS {
 	g := &guardFS{
@@ -86,6 +95,7 @@ func newGuardFS(fs vfs.FS, fail *failure) *guardFS {
 		overlay:  vfs.NewMem(),
 		nudge:    make(chan struct{}, 1),
 		stopping: make(chan struct{}),
+		parked:   parking{set: make(chan struct{})},
 	}
 	c := make(chan struct{})
 	g.retry.Store(&c)
@@ -208,11 +218,10 @@ func (g *guardFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
 	if g.inOverlay(name) {
 		return g.overlay.Open(g.PathBase(name), opts...)
 	}
-	f, err := openForReading(g.FS, name, opts)
-	if errors.Is(err, errDamaged) {
-		g.damaged.Store(true)
+	if strings.HasSuffix(name, ".blob") {
+		return g.openBlob(name, opts)
 	}
-	return f, err
+	return g.FS.Open(name, opts...)
 }
 
 func (g *guardFS) Stat(name string) (vfs.FileInfo, error) {

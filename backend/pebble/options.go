@@ -44,6 +44,9 @@ type Options struct {
 
 	// tick replaces the ticker that drives the watcher, in tests.
 	tick <-chan time.Time
+	// rewriteAge replaces the age at which blob files may be written anew, in
+	// tests.
+	rewriteAge time.Duration
 }
 
 const (
@@ -131,7 +134,6 @@ func engineOptions(o Options) *crdb.Options {
 		MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold:       2,
 		L0StopWritesThreshold:       1 << 20,
-		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 	}
 	for i := range e.Levels {
 		e.Levels[i].BlockSize = blockSize

@@ -120,11 +120,20 @@ func (s *Store) open(o Options) (err error) {
 	e.FS = s.guard
 	e.Experimental.ValueSeparationPolicy = func() crdb.ValueSeparationPolicy {
 		p := separation()
-		if s.guard.damaged.Load() {
-			// Pebble would try to write the damaged file anew again and again.
+		if o.rewriteAge > 0 {
+			p.RewriteMinimumAge = o.rewriteAge
+		}
+		if s.guard.unreadable.Load() {
+			// Pebble would try to write it anew again and again.
 			p.TargetGarbageRatio = 1
 		}
 		return p
+	}
+	e.CompactionConcurrencyRange = func() (int, int) {
+		if s.guard.parked.err() != nil {
+			return 2, 3 // one of them does nothing
+		}
+		return 1, 2
 	}
 	e.Lock = s.lock
 	e.Logger = engineLogger{o.Logger, s.fail}
@@ -282,12 +291,15 @@ func (s *Store) closeEngine() (err error) {
 		err = s.flushEngine()
 	}
 	close(s.guard.stopping)
-	if s.fail.engine() == nil {
-		err = errors.Join(err, s.shutEngine())
-	} else {
-		// Pebble's share of the lock.
-		err = errors.Join(err, s.lock.Close())
+	if s.fail.engine() == nil && s.shutUnlessParked(&err) {
+		return s.closed(err)
 	}
+	// Pebble's share of the lock.
+	return s.closed(errors.Join(err, s.lock.Close()))
+}
+
+// closed returns what Close says of err.
+func (s *Store) closed(err error) error {
 	if e := s.fail.unavailable(); e != nil {
 		return e
 	}
@@ -304,6 +316,23 @@ func (s *Store) flushEngine() (err error) {
 	}
 	defer s.fail.onPanic(&err)
 	return s.db.Flush()
+}
+
+// shutUnlessParked closes Pebble, which waits for its goroutines: not if one of
+// them is parked. Then nothing that it still does may reach the disk.
+func (s *Store) shutUnlessParked(err *error) (shut bool) {
+	done := make(chan error, 1)
+	if s.guard.parked.err() == nil {
+		go func() { done <- s.shutEngine() }()
+	}
+	select {
+	case e := <-done:
+		*err = errors.Join(*err, e)
+		return true
+	case <-s.guard.parked.set:
+		s.fail.fail(s.guard.parked.err())
+		return false
+	}
 }
 
 func (s *Store) shutEngine() (err error) {
