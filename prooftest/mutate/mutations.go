@@ -120,10 +120,12 @@ var mutations = []mutation{
 	{"the margin is ten seconds at least", use, `minUseMargin  = 10 * time.Second`, `minUseMargin  = 9 * time.Second`},
 	{"the margin is five windows at least", use, `marginWindows = 5`, `marginWindows = 4`},
 	{"a use that comes late is none", use, `deadline == encoding.None || c.now.Now() < deadline`, `true`},
-	{"what has expired can't be used", use, `live == nil || !isLive(live, now)`, `live == nil`},
+	{"what has expired can't be used", use, `!found || !isLive(&record.Record, now)`, `!found`},
+	{"what has expired can't be read", "catalog/read.go", `!isLive(&s.Record, now)`, `false`},
 	{"what has expired can't be used durably", use, `if f.live == nil {
 			return ErrNotFound`, `if f.stored == nil {
 			return ErrNotFound`},
+	{"a use is seen by its incarnation alone", "catalog/overlay.go", `u.incarnation == r.Incarnation && u.at > r.LastUsedAt`, `u.at > r.LastUsedAt`},
 	{"a use belongs to its incarnation", "catalog/overlay.go", `u.incarnation != r.Incarnation || u.at <= r.LastUsedAt`, `u.at <= r.LastUsedAt`},
 	{"an upsert of what has expired creates", tx, `isLive(live, t.now)`, `true`},
 	{"an earlier deadline is indexed at once", tx, `t.now < was && was <= is`, `t.now < was`},
