@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strings"
 
+	crdb "github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/sstable/blob"
 	"github.com/cockroachdb/pebble/v2/sstable/block"
@@ -30,8 +31,11 @@ func (g *guardFS) openBlob(name string, opts []vfs.OpenOption) (vfs.File, error)
 	if err != nil {
 		g.unreadable.Store(true)
 		_ = f.Close()
-		// Without what marks it as Pebble's own kind of error.
-		return nil, fmt.Errorf("damaged blob file %s: %v", name, err)
+		if crdb.IsCorruptionError(err) {
+			// Without what marks it as Pebble's own kind of error.
+			err = fmt.Errorf("damaged: %v", err)
+		}
+		return nil, fmt.Errorf("blob file %s: %w", name, err)
 	}
 	return &blobFile{File: f, g: g, name: name, values: r.Size() - blobFooter}, nil
 }
