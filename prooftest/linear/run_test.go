@@ -47,7 +47,6 @@ type client struct {
 	account  string
 	history  map[string][]porcupine.Operation // by product
 	versions map[string][]catalog.Version     // seen
-	titles   int
 }
 
 var epoch = time.Date(2026, 5, 13, 10, 0, 0, 0, time.UTC)
