@@ -21,11 +21,11 @@ import (
 )
 
 var (
-	each     = flag.Duration("time", time.Minute, "time for each target")
-	workers  = flag.Int("parallel", 1, "workers at a time")
-	only     = flag.String("run", "", "regular expression of the targets; empty: all")
-	root     = flag.String("root", "..", "folder of the module")
-	interest = flag.Bool("v", false, "print what go test prints")
+	each    = flag.Duration("time", time.Minute, "time for each target")
+	workers = flag.Int("parallel", 1, "workers at a time")
+	only    = flag.String("run", "", "regular expression of the targets; empty: all")
+	root    = flag.String("root", "..", "folder of the module")
+	verbose = flag.Bool("v", false, "print what go test prints")
 )
 
 func main() {
@@ -65,8 +65,8 @@ func fuzz(ctx context.Context) (failed int, err error) {
 			state = "FAILED"
 		}
 		fmt.Printf("%-6s %-22s %12d inputs in %v\n", state, t.name, inputs, time.Since(started).Round(time.Second))
-		if err != nil || *interest {
-			fmt.Println(out)
+		if err != nil || *verbose {
+			fmt.Println(out, err)
 		}
 	}
 	return failed, nil
