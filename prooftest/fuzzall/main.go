@@ -114,6 +114,9 @@ func (t target) run(ctx context.Context) (inputs int, out string, err error) {
 	var b bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &b, &b
 	err = cmd.Run()
+	if err != nil && strings.Contains(b.String(), "context deadline exceeded") && !strings.Contains(b.String(), "Failing input") {
+		err = nil // the time was over within a call, which go test takes for a failure
+	}
 	if all := execs.FindAllStringSubmatch(b.String(), -1); len(all) > 0 {
 		inputs, _ = strconv.Atoi(all[len(all)-1][1]) // digits
 	}
