@@ -7,5 +7,6 @@ package catalog_test
 // torn end of a log even more.
 const (
 	modelRaceFactor = 10
+	faultRaceFactor = 10
 	crashRaceFactor = 50
 )

@@ -2,6 +2,8 @@ package encoding
 
 import (
 	"bytes"
+	"cmp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -112,5 +114,38 @@ func FuzzDecodeKey(f *testing.F) {
 		_, _, ok := ScopeOf(key)
 		require.Equal(t, decoded == 1, ok)
 		_, _ = AppendKeyID(nil, key, len(key)/2)
+	})
+}
+
+// FuzzKeyOrder asserts that keys are in the order of what they are made of,
+// that no account reaches into another's range, and that expiry entries are in
+// the order of their deadlines.
+func FuzzKeyOrder(f *testing.F) {
+	for _, s := range [][4]string{
+		{"a", "b/c", "a/b", "c"}, {"a", "", "a\x00", ""}, {"a\x00", "\xff", "a\x00\xff", ""}, {"a", "\x00\x01", "a", "\x00"},
+		{"a\x00\x01", "b", "a", "\x00\x01b"}, {"\xff", "\xff\xff", "\xff\xff", "\xff"},
+	} {
+		f.Add(s[0], s[1], s[2], s[3], int64(0), int64(1))
+	}
+	f.Fuzz(func(t *testing.T, account, id, account2, id2 string, deadline, deadline2 int64) {
+		want := cmp.Or(strings.Compare(account, account2), strings.Compare(id, id2))
+		one, two := AppendProductKey(nil, account, id), AppendProductKey(nil, account2, id2)
+		require.Equal(t, want, bytes.Compare(one, two))
+		require.Equal(t, want, bytes.Compare(AppendListedKey(nil, account, id), AppendListedKey(nil, account2, id2)))
+
+		start, end := ProductRange(account)
+		require.True(t, within(one, start, end))
+		require.Equal(t, account == account2, within(two, start, end))
+		start, end = ProductPrefixRange(account, id)
+		require.True(t, within(one, start, end))
+		require.Equal(t, account == account2 && strings.HasPrefix(id2, id), within(two, start, end))
+
+		if deadline < 0 || deadline2 < 0 {
+			return // there are none
+		}
+		want = cmp.Or(cmp.Compare(deadline, deadline2), want)
+		require.Equal(t, want, bytes.Compare(
+			AppendExpiryKey(nil, Expiry{Deadline: deadline, Kind: ExpiryProduct, Account: account, ID: id}),
+			AppendExpiryKey(nil, Expiry{Deadline: deadline2, Kind: ExpiryProduct, Account: account2, ID: id2})))
 	})
 }

@@ -50,6 +50,9 @@ func (s *Store) listener() *crdb.EventListener {
 		DataCorruption: func(i crdb.DataCorruptionInfo) {
 			log.Error("backend/pebble: data corruption", "path", i.Path, "error", i.Details)
 		},
+		BlobFileRewriteBegin: func(crdb.BlobFileRewriteInfo) { g.rewrites.Add(1) },
+		BlobFileRewriteEnd:   func(crdb.BlobFileRewriteInfo) { g.rewrites.Add(-1) },
+
 		FlushEnd:        func(crdb.FlushInfo) { s.levelsChanged.Store(true); g.poke() },
 		CompactionEnd:   func(crdb.CompactionInfo) { s.levelsChanged.Store(true); g.poke() },
 		WriteStallBegin: func(i crdb.WriteStallBeginInfo) { log.Warn("backend/pebble: writes stall", "reason", i.Reason) },

@@ -73,9 +73,20 @@ type guardFS struct {
 	retry atomic.Pointer[chan struct{}]
 	// backoff tells that a compaction failed since.
 	backoff atomic.Bool
+	// unreadable tells that a blob file could not be read.
+	unreadable atomic.Bool
+	// rewrites counts the blob files that are being written anew.
+	rewrites atomic.Int32
+	parked   parking
 }
 
 var _ vfs.FS = (*guardFS)(nil)
+
+// parking says that a goroutine of Pebble is kept for good, and why.
+type parking struct {
+	cause atomic.Pointer[error]
+	set   chan struct{}
+}
 
 func newGuardFS(fs vfs.FS, fail *failure) *guardFS {
 	g := &guardFS{
@@ -84,6 +95,7 @@ func newGuardFS(fs vfs.FS, fail *failure) *guardFS {
 		overlay:  vfs.NewMem(),
 		nudge:    make(chan struct{}, 1),
 		stopping: make(chan struct{}),
+		parked:   parking{set: make(chan struct{})},
 	}
 	c := make(chan struct{})
 	g.retry.Store(&c)
@@ -205,6 +217,9 @@ func (g *guardFS) inOverlay(name string) bool {
 func (g *guardFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
 	if g.inOverlay(name) {
 		return g.overlay.Open(g.PathBase(name), opts...)
+	}
+	if strings.HasSuffix(name, ".blob") {
+		return g.openBlob(name, opts)
 	}
 	return g.FS.Open(name, opts...)
 }

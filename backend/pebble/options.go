@@ -44,6 +44,9 @@ type Options struct {
 
 	// tick replaces the ticker that drives the watcher, in tests.
 	tick <-chan time.Time
+	// rewriteAge replaces the age at which blob files may be written anew, in
+	// tests.
+	rewriteAge time.Duration
 }
 
 const (
@@ -131,7 +134,6 @@ func engineOptions(o Options) *crdb.Options {
 		MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold:       2,
 		L0StopWritesThreshold:       1 << 20,
-		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 	}
 	for i := range e.Levels {
 		e.Levels[i].BlockSize = blockSize
@@ -139,14 +141,18 @@ func engineOptions(o Options) *crdb.Options {
 		e.Levels[i].FilterPolicy = bloom.FilterPolicy(filterBits)
 		e.Levels[i].FilterType = crdb.TableFilter
 	}
-	e.Experimental.ValueSeparationPolicy = func() crdb.ValueSeparationPolicy {
-		return crdb.ValueSeparationPolicy{
-			Enabled:               true,
-			MinimumSize:           separateFrom,
-			MaxBlobReferenceDepth: 10,
-			RewriteMinimumAge:     5 * time.Minute,
-			TargetGarbageRatio:    0.3,
-		}
-	}
+	e.Experimental.ValueSeparationPolicy = separation
 	return e
+}
+
+// separation says which values live in blob files, and when such a file is
+// written anew without its garbage.
+func separation() crdb.ValueSeparationPolicy {
+	return crdb.ValueSeparationPolicy{
+		Enabled:               true,
+		MinimumSize:           separateFrom,
+		MaxBlobReferenceDepth: 10,
+		RewriteMinimumAge:     5 * time.Minute,
+		TargetGarbageRatio:    0.3,
+	}
 }

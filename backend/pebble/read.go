@@ -94,6 +94,13 @@ func getNth(g getter, i int, key []byte, fn func(int, []byte) error) error {
 // find returns the value of key, to be closed, or no closer if there is none.
 func find(g getter, key []byte) ([]byte, io.Closer, error) {
 	value, closer, err := g.Get(key)
+	if it, ok := closer.(*crdb.Iterator); ok && err == nil {
+		// Get forgets what came of fetching a value that is stored apart from
+		// its key: without this it would be an empty one.
+		if err = it.Error(); err != nil {
+			_ = closer.Close() // the same error
+		}
+	}
 	switch {
 	case err == nil:
 		return value, closer, nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -112,8 +113,28 @@ func (s *Store) open(o Options) (err error) {
 			err = errors.Join(err, s.lock.Close())
 		}
 	}()
+	if err := refuseHeadless(o.FS, s.dir); err != nil {
+		return err
+	}
 	e := engineOptions(o)
 	e.FS = s.guard
+	e.Experimental.ValueSeparationPolicy = func() crdb.ValueSeparationPolicy {
+		p := separation()
+		if o.rewriteAge > 0 {
+			p.RewriteMinimumAge = o.rewriteAge
+		}
+		if s.guard.unreadable.Load() {
+			// Pebble would try to write it anew again and again.
+			p.TargetGarbageRatio = 1
+		}
+		return p
+	}
+	e.CompactionConcurrencyRange = func() (int, int) {
+		if s.guard.parked.err() != nil {
+			return 2, 3 // one of them does nothing
+		}
+		return 1, 2
+	}
 	e.Lock = s.lock
 	e.Logger = engineLogger{o.Logger, s.fail}
 	e.EventListener = s.listener()
@@ -123,6 +144,28 @@ func (s *Store) open(o Options) (err error) {
 	if err := s.fail.unavailable(); err != nil {
 		_ = s.closeEngine()
 		return err
+	}
+	return nil
+}
+
+// refuseHeadless returns an error where there are tables but nothing says which
+// of them make up the store: Pebble would begin a new one and remove them.
+func refuseHeadless(fsys vfs.FS, dir string) error {
+	names, err := fsys.List(dir)
+	if err != nil {
+		return err
+	}
+	tables := 0
+	for _, name := range names {
+		switch {
+		case strings.HasPrefix(name, "marker.manifest."):
+			return nil
+		case strings.HasSuffix(name, ".sst"), strings.HasSuffix(name, ".blob"):
+			tables++
+		}
+	}
+	if tables > 0 {
+		return fmt.Errorf("damaged: %d tables, but the file marker.manifest.* is missing", tables)
 	}
 	return nil
 }
@@ -248,12 +291,15 @@ func (s *Store) closeEngine() (err error) {
 		err = s.flushEngine()
 	}
 	close(s.guard.stopping)
-	if s.fail.engine() == nil {
-		err = errors.Join(err, s.shutEngine())
-	} else {
-		// Pebble's share of the lock.
-		err = errors.Join(err, s.lock.Close())
+	if s.fail.engine() == nil && s.shutUnlessParked(&err) {
+		return s.closed(err)
 	}
+	// Pebble's share of the lock.
+	return s.closed(errors.Join(err, s.lock.Close()))
+}
+
+// closed returns what Close says of err.
+func (s *Store) closed(err error) error {
 	if e := s.fail.unavailable(); e != nil {
 		return e
 	}
@@ -270,6 +316,23 @@ func (s *Store) flushEngine() (err error) {
 	}
 	defer s.fail.onPanic(&err)
 	return s.db.Flush()
+}
+
+// shutUnlessParked closes Pebble, which waits for its goroutines: not if one of
+// them is parked. Then nothing that it still does may reach the disk.
+func (s *Store) shutUnlessParked(err *error) (shut bool) {
+	done := make(chan error, 1)
+	if s.guard.parked.err() == nil {
+		go func() { done <- s.shutEngine() }()
+	}
+	select {
+	case e := <-done:
+		*err = errors.Join(*err, e)
+		return true
+	case <-s.guard.parked.set:
+		s.fail.fail(s.guard.parked.err())
+		return false
+	}
 }
 
 func (s *Store) shutEngine() (err error) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"path/filepath"
@@ -94,4 +95,30 @@ func TestCheckWhereThereIsNoStore(t *testing.T) {
 	left, err := os.ReadDir(empty)
 	require.NoError(t, err)
 	require.Empty(t, left)
+}
+
+// A damaged table is found whether the store can be opened or not.
+func TestCheckOfADamagedFile(t *testing.T) {
+	dir := makeStore(t)
+	tables, err := filepath.Glob(filepath.Join(dir, "*.sst"))
+	require.NoError(t, err)
+	require.NotEmpty(t, tables)
+	data, err := os.ReadFile(tables[0])
+	require.NoError(t, err)
+	for at := 40; at < len(data); at += len(data) / 7 {
+		damaged := bytes.Clone(data)
+		damaged[at] ^= 0x10
+		require.NoError(t, os.WriteFile(tables[0], damaged, 0o600))
+		status, out, errs := execute(t, nil, "check", "--data", dir)
+		if status == exitOK {
+			require.Equal(t, soundReport, out, "nothing that matters was hit")
+			continue
+		}
+		require.Equal(t, exitFailure, status)
+		require.Contains(t, out+errs, "shelflife: ")
+	}
+	require.NoError(t, os.WriteFile(tables[0], data[:len(data)/2], 0o600))
+	status, _, errs := execute(t, nil, "check", "--data", dir)
+	require.Equal(t, exitFailure, status)
+	require.Contains(t, errs, filepath.Base(tables[0]))
 }

@@ -46,6 +46,9 @@ func TestMain(m *testing.M) {
 	// Neither the developer's keys nor the width of a terminal matter here.
 	os.Unsetenv(keysVariable)
 	os.Unsetenv("COLUMNS")
+	if os.Getenv(figuresVariable) != "" {
+		os.Exit(serveWithFigures())
+	}
 	status := m.Run()
 	if binaryDir != "" {
 		os.RemoveAll(binaryDir)
@@ -105,12 +108,25 @@ func startServer(t *testing.T, args ...string) *server {
 
 func startServerIn(t *testing.T, dir string, args ...string) *server {
 	t.Helper()
-	s := &server{t: t, key: testKey, stdout: new(bytes.Buffer), ended: make(chan error, 1), news: make(chan struct{})}
 	path, err := binary()
 	require.NoError(t, err)
-	s.cmd = exec.Command(path, append([]string{"serve", "--addr", "127.0.0.1:0", "--log-format", "json"}, args...)...)
-	s.cmd.Dir = dir
-	s.cmd.Stdout = s.stdout
+	cmd := exec.Command(path, serveArgs(args)...)
+	cmd.Dir = dir
+	stdout := new(bytes.Buffer)
+	cmd.Stdout = stdout
+	s := startCommand(t, cmd)
+	s.stdout = stdout
+	return s
+}
+
+func serveArgs(args []string) []string {
+	return append([]string{"serve", "--addr", "127.0.0.1:0", "--log-format", "json"}, args...)
+}
+
+// startCommand starts a command that serves.
+func startCommand(t *testing.T, cmd *exec.Cmd) *server {
+	t.Helper()
+	s := &server{t: t, cmd: cmd, key: testKey, ended: make(chan error, 1), news: make(chan struct{})}
 	log, err := s.cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, s.cmd.Start())

@@ -1,0 +1,137 @@
+package main
+
+const (
+	validate = "catalog/validate.go"
+	merge    = "catalog/merge.go"
+	record   = "encoding/record.go"
+	use      = "catalog/use.go"
+	upsert   = "catalog/upsert.go"
+	tx       = "catalog/tx.go"
+	expire   = "catalog/expire.go"
+	remove   = "catalog/delete.go"
+)
+
+// mutations break every rule of validation, merging and lifetimes.
+var mutations = []mutation{
+	{"account: not empty", validate, `account == "" || len(account) > maxNameBytes`, `len(account) > maxNameBytes`},
+	{"account: its length", validate, `account == "" || len(account) > maxNameBytes`, `account == ""`},
+	{"account: UTF-8", validate, `!utf8.ValidString(account)`, `false`},
+	{"externalId: required", validate, `case id == "":`, `case false:`},
+	{"externalId: its length", validate, `len(id) > maxNameBytes`, `len(id) > maxNameBytes+1`},
+	{"externalId: UTF-8", validate, `!utf8.ValidString(id)`, `false`},
+	{"externalId: no control characters", validate, `strings.ContainsFunc(id, unicode.IsControl)`, `false && strings.ContainsFunc(id, unicode.IsControl)`},
+	{"externalId: not .", validate, `id == "." || id == ".."`, `id == ".."`},
+	{"externalId: not ..", validate, `id == "." || id == ".."`, `id == "."`},
+	{"externalId: the reserved prefix", merge, `w != oneShot && strings.HasPrefix(id, generatedPrefix)`, `false && strings.HasPrefix(id, generatedPrefix)`},
+	{"title: not null", validate, `if o.IsNull() {
+		faults.add(path, CodeValidationFailed, "must not be null; an empty string clears it")`, `if false {
+		faults.add(path, CodeValidationFailed, "must not be null; an empty string clears it")`},
+	{"title: UTF-8", validate, `if !utf8.ValidString(s) {`, `if false {`},
+	{"title: its length", validate, `n > limit`, `n > limit+1`},
+	{"title: length in code points", validate, `utf8.RuneCountInString(s)`, `len(s)`},
+	{"metadata: their size", validate, `len(compact) > maxBytes`, `len(compact) > maxBytes+1`},
+	{"metadata: nesting", validate, `enclosing+nesting(compact) > maxNesting`, `enclosing+nesting(compact) > maxNesting+1`},
+	{"metadata: null is none", validate, `case string(compact) == "null":`, `case false:`},
+	{"metadata: strings byte for byte", validate, `jsontext.PreserveRawStrings(true)`, `jsontext.PreserveRawStrings(false)`},
+	{"metadata: no duplicate names", validate, `jsontext.PreserveRawStrings(true)`, `jsontext.PreserveRawStrings(true), jsontext.AllowDuplicateNames(true)`},
+	{"metadata: valid UTF-8 and surrogates", validate, `jsontext.PreserveRawStrings(true)`, `jsontext.PreserveRawStrings(true), jsontext.AllowInvalidUTF8(true)`},
+	{"classifications: an object", validate, `raw != nil && raw[0] != '{'`, `false`},
+	{"validForDays: at least 1", validate, `days < 1 || days > maxDays`, `days < 0 || days > maxDays`},
+	{"validForDays: at most 365", validate, `days < 1 || days > maxDays`, `days < 1 || days > maxDays+1`},
+	{"images: not null", validate, `if o.IsNull() {
+		faults.add(path, CodeValidationFailed, "must not be null")`, `if false {
+		faults.add(path, CodeValidationFailed, "must not be null")`},
+	{"images: not empty", validate, `case len(images) == 0:`, `case false:`},
+	{"images: at most 32", validate, `len(images) > c.limits.Images`, `len(images) > c.limits.Images+1`},
+	{"images: exactly one source", validate, `sources != 1`, `sources < 1`},
+	{"images: at least one source", validate, `sources != 1`, `sources > 1`},
+	{"url: its length", validate, `len(raw) > c.limits.URLBytes`, `len(raw) > c.limits.URLBytes+1`},
+	{"url: http or https", validate, `(u.Scheme != "http" && u.Scheme != "https")`, `false`},
+	{"url: a host", validate, `u.Hostname() == ""`, `false`},
+	{"url: UTF-8", validate, `!utf8.ValidString(raw) ||`, ``},
+	{"url: a reference is well formed", validate, `if !ok || id.IsZero() {`, `if !ok && id.IsZero() && false {`},
+	{"url: a reference is the product's own", merge, `			if at < 0 {`, `			if at < -1 {`},
+	{"creating needs an image", merge, `if p.images == nil {
+		faults`, `if false {
+		faults`},
+	{"fileKey: names a part", "catalog/productjson/decode.go", `CodeFileNotFound`, `CodeValidationFailed`},
+
+	{"explicit lists what it creates", merge, `Listed:       w == explicit`, `Listed:       w == inline`},
+	{"one-shots are never listed", merge, `w == explicit && !old.Listed && !old.Generated`, `w == explicit && !old.Listed`},
+	{"explicit lists what was inline", merge, `w == explicit && !old.Listed && !old.Generated`, `false`},
+	{"inline leaves the listing alone", merge, `w == explicit && !old.Listed && !old.Generated`, `!old.Listed && !old.Generated`},
+	{"title is kept when absent", merge, `if p.title != nil && *p.title != old.Title {
+		r.Title, changed = *p.title, true
+	}`, `if p.title == nil {
+		r.Title, changed = "", true
+	} else if *p.title != old.Title {
+		r.Title, changed = *p.title, true
+	}`},
+	{"the same title is no change", merge, `p.title != nil && *p.title != old.Title`, `p.title != nil`},
+	{"the same description is no change", merge, `p.description != nil && *p.description != old.Description`, `p.description != nil`},
+	{"the same images are no change", merge, `changed = changed || !slices.EqualFunc(r.Images, old.Images, sameImage)`, `changed = true`},
+	{"other classifications are a change", merge, `&& bytes.Equal(a.Classifications, b.Classifications)`, ``},
+	{"the same metadata are no change", merge, `p.setMetadata && !bytes.Equal(p.metadata, old.Metadata)`, `p.setMetadata`},
+	{"null clears metadata", merge, `p.setMetadata && !bytes.Equal(p.metadata, old.Metadata)`, `p.metadata != nil && !bytes.Equal(p.metadata, old.Metadata)`},
+	{"another lifetime is a change", merge, `changed = changed || p.days != old.ValidForDays`, `changed = changed || p.days > old.ValidForDays`},
+	{"an edit has a new version", merge, `		r.Edit = random()
+		r.Revision++`, `		r.Revision++`},
+	{"an edit moves updatedAt", merge, `r.UpdatedAt = max(now, old.UpdatedAt)`, `r.UpdatedAt = old.UpdatedAt`},
+	{"updatedAt never goes back", merge, `r.UpdatedAt = max(now, old.UpdatedAt)`, `r.UpdatedAt = now`},
+	{"equal bytes at the same position are kept", merge, `case i < len(old) && !old[i].Blob.IsZero() && old[i].SHA256 == p.blob.header.SHA256 && old[i].Size == p.blob.header.Size:`, `case false:`},
+	{"faults change nothing", merge, `if err := faults.err(); err != nil {
+		return &r, false, false, err
+	}`, ``},
+	{"a condition is judged", upsert, `if !conditionsHold(conds, f.live) {`, `if false {`},
+	{"a condition judges the live product", upsert, `if !conditionsHold(conds, f.live) {`, `if !conditionsHold(conds, f.stored) {`},
+	{"delete: a condition is judged", remove, `if !conditionsHold(conds, f.live) {`, `if false {`},
+	{"delete: what has expired is not found", remove, `if f.live == nil {
+			return ErrNotFound`, `if f.stored == nil {
+			return ErrNotFound`},
+
+	{"inline creates for 15 days", merge, `return 15`, `return 14`},
+	{"one-shots live for 7 days", merge, `return 7`, `return 8`},
+	{"explicit creates forever", merge, `	default:
+		return 0
+	}
+}
+
+// isUse`, `	default:
+		return 365
+	}
+}
+
+// isUse`},
+	{"explicit is no use", merge, `return w != explicit`, `return true`},
+	{"inline is a use", merge, `return w != explicit`, `return w == oneShot`},
+	{"gone from the instant of the deadline", merge, `now < deadline`, `now <= deadline`},
+	{"null lives forever", merge, `deadline == encoding.None || now < deadline`, `now < deadline`},
+	{"a number restarts the clock", merge, `renewed = p.days != 0`, `renewed = false`},
+	{"null does not restart the clock", merge, `renewed = p.days != 0`, `renewed = true`},
+	{"a renewal counts from now", merge, `r.Anchor = max(now, r.Anchor)`, `r.Anchor = max(r.CreatedAt, r.Anchor)`},
+	{"the anchor never goes back by a renewal", merge, `r.Anchor = max(now, r.Anchor)`, `r.Anchor = now`},
+	{"a use moves the deadline", merge, `r.Anchor = max(at, r.Anchor)`, ``},
+	{"the anchor never goes back by a use", merge, `r.Anchor = max(at, r.Anchor)`, `r.Anchor = at`},
+	{"a use sets lastUsedAt", merge, `r.LastUsedAt = max(at, r.LastUsedAt)`, ``},
+	{"lastUsedAt never goes back", merge, `r.LastUsedAt = max(at, r.LastUsedAt)`, `r.LastUsedAt = at`},
+	{"creation is the first anchor", merge, `Anchor:       now,`, `Anchor:       0,`},
+	{"a day has 24 hours", record, `lifetime := int64(days) * dayMillis`, `lifetime := int64(days)*dayMillis + 1`},
+	{"a use near the deadline is durable first", use, `deadline-c.now.Now() <= c.useMargin()`, `false`},
+	{"the margin is ten seconds at least", use, `minUseMargin  = 10 * time.Second`, `minUseMargin  = 9 * time.Second`},
+	{"the margin is five windows at least", use, `marginWindows = 5`, `marginWindows = 4`},
+	{"a use that comes late is none", use, `deadline == encoding.None || c.now.Now() < deadline`, `true`},
+	{"what has expired can't be used", use, `!found || !isLive(&record.Record, now)`, `!found`},
+	{"what has expired can't be read", "catalog/read.go", `!isLive(&s.Record, now)`, `false`},
+	{"what has expired can't be used durably", use, `if f.live == nil {
+			return ErrNotFound`, `if f.stored == nil {
+			return ErrNotFound`},
+	{"a use is seen by its incarnation alone", "catalog/overlay.go", `u.incarnation == r.Incarnation && u.at > r.LastUsedAt`, `u.at > r.LastUsedAt`},
+	{"a use belongs to its incarnation", "catalog/overlay.go", `u.incarnation != r.Incarnation || u.at <= r.LastUsedAt`, `u.at <= r.LastUsedAt`},
+	{"an upsert of what has expired creates", tx, `isLive(live, t.now)`, `true`},
+	{"an earlier deadline is indexed at once", tx, `t.now < was && was <= is`, `t.now < was`},
+	{"the sweep spares what was used since", expire, `deadline == encoding.None || deadline > horizon`, `deadline == encoding.None`},
+	{"the sweep spares what is kept forever now", expire, `deadline == encoding.None || deadline > horizon`, `deadline > horizon`},
+	{"the sweep knows stale entries", expire, `f.stored == nil || f.stored.IndexedAt != e.Deadline`, `f.stored == nil`},
+	{"the sweep spares image bytes that are owned", expire, `h == nil || h.State == encoding.BlobOwned || h.Deadline != e.Deadline || h.Deadline > horizon`, `h == nil || h.Deadline != e.Deadline || h.Deadline > horizon`},
+	{"the sweep waits for the readers' grace", expire, `h.Deadline != e.Deadline || h.Deadline > horizon`, `h.Deadline != e.Deadline`},
+}
