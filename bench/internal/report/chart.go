@@ -39,16 +39,19 @@ const style = `
   .own { fill: #0969da; } .floor { fill: #afb8c1; } .peer { fill: #d4a72c; }
   text.bold { font-weight: 600; }
   .rule { stroke: #d1d9e0; }
+  .card { fill: #ffffff; stroke: #d1d9e0; }
   @media (prefers-color-scheme: dark) {
     text { fill: #f0f6fc; }
     .note, .unit { fill: #9198a1; }
     .own { fill: #4493f8; } .floor { fill: #656c76; } .peer { fill: #9e6a03; }
     .rule { stroke: #3d444d; }
+    .card { fill: #0d1117; stroke: #3d444d; }
   }
 `
 
 // Chart writes the headline workloads of a run as an SVG image: a panel of bars
-// for each, as long as their values, on a background of the viewer's.
+// for each, as long as their values. It brings its background: the page around
+// it may be light where the viewer's system is dark.
 func Chart(w io.Writer, r *result.Run) error {
 	var panels []panel
 	for _, name := range charted {
@@ -69,6 +72,7 @@ func Chart(w io.Writer, r *result.Run) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" role="img" aria-label="Shelflife beside its floor and its peers">`+"\n<style>%s</style>\n",
 		chartWidth, y+2*rowHeight, style)
+	fmt.Fprintf(&b, `<rect class="card" x="0.5" y="0.5" width="%d" height="%d" rx="6"/>`+"\n", chartWidth-1, y+2*rowHeight-1)
 	fmt.Fprintf(&b, `<text class="head" x="%d" y="30">Shelflife beside its floor and its peers</text>`+"\n", panelGap)
 	legend(&b, 50)
 	body.WriteTo(&b)
@@ -85,7 +89,7 @@ func footer(r *result.Run) string {
 func legend(b *bytes.Buffer, y int) {
 	x := panelGap
 	for _, l := range []struct{ class, text string }{
-		{"own", "Shelflife"}, {"floor", "floor: raw Pebble, bare net/http"}, {"peer", "peers"},
+		{"own", "Shelflife"}, {"floor", "floor: raw Pebble, bare net/http"}, {"peer", "peers; longer is better unless it says otherwise"},
 	} {
 		fmt.Fprintf(b, `<rect class="%s" x="%d" y="%d" width="10" height="10" rx="2"/><text class="note" x="%d" y="%d">%s</text>`+"\n",
 			l.class, x, y-9, x+15, y, l.text)
