@@ -149,7 +149,7 @@ func TestUsesNearTheDeadlineAreDurable(t *testing.T) {
 // blockFolds has folds hang until stop is called or their context ends.
 func (w *glassWorld) blockFolds() (stop func()) {
 	released := make(chan struct{})
-	// The journal comes first: nothing is folded while it hangs.
+	// While the journal hangs, nothing is folded either.
 	fn := func(ctx context.Context, scopes []backend.Scope, _ backend.UpdateOptions) error {
 		if !isJournal(scopes[0]) {
 			return nil
@@ -173,6 +173,7 @@ func (w *glassWorld) blockFolds() (stop func()) {
 // contract 4: what a full overlay can't take is durable one by one.
 func TestFullOverlay(t *testing.T) {
 	w := behindGlass(t, catalog.Options{UseCapacity: 3})
+	w.probe.journalOnly.Store(true) // it would be folded as soon as it is half full
 	for i := range 6 {
 		w.createFor(fmt.Sprint(i), 30)
 	}
@@ -192,6 +193,7 @@ func TestFullOverlay(t *testing.T) {
 	// One that is in there already finds its place.
 	w.use("0")
 	require.Equal(t, encoding.None, w.record("0").LastUsedAt)
+	w.probe.journalOnly.Store(false)
 	w.folds()
 	require.Equal(t, w.get("0").LastUsedAt.UnixMilli(), w.record("0").LastUsedAt)
 	w.use("5")
