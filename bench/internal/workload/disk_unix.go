@@ -15,3 +15,6 @@ func diskUsage(info fs.FileInfo) int64 {
 	}
 	return info.Size()
 }
+
+// flushDisk writes to the disks what is still to be written.
+func flushDisk() { syscall.Sync() }

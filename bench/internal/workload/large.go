@@ -50,7 +50,7 @@ func (r *run) largeStore(ctx context.Context, p peer.Peer, set *dataset.Set) err
 	r.add(heapLarge, p.Name, 0, result.Observation{Value: steadiness(took.heaps)})
 	for round := range r.Rounds {
 		if r.wants(openCleanLarge) {
-			if err := r.timeOpen(ctx, openCleanLarge, p, dir, set, round); err != nil {
+			if err := r.timeOpenClean(ctx, openCleanLarge, p, dir, set, round); err != nil {
 				return err
 			}
 		}
@@ -106,7 +106,7 @@ func (r *run) hugeStore(ctx context.Context, p peer.Peer) error {
 	access := dataset.Uniform(hot.set.Len())
 	for round := range r.Rounds {
 		if r.wants(hugeOpen) {
-			if err := r.timeOpen(ctx, hugeOpen, p, dir, set, round); err != nil {
+			if err := r.timeOpenClean(ctx, hugeOpen, p, dir, set, round); err != nil {
 				return err
 			}
 		}
