@@ -25,9 +25,10 @@ type Catalog struct {
 	shards    int    // of the expiry space, fixed when the store was created
 	cursorKey []byte // authenticates cursors: the store's ID
 
-	uses   *useOverlay
-	folder *useFolder
-	cache  *recordCache // nil where there is none
+	uses     *useOverlay
+	renewals *renewals
+	folder   *useFolder
+	cache    *recordCache // nil where there is none
 	// queries holds *query that nobody uses.
 	queries sync.Pool
 	// txs holds *tx that nobody uses.
@@ -86,6 +87,7 @@ func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) 
 		random:    randomID,
 		exclusive: props.Exclusive,
 		uses:      newUseOverlay(opts.UseCapacity),
+		renewals:  newRenewals(),
 		index:     ttl.NewIndex(opts.Index),
 		hooks:     newExpireHooks(opts.OnExpire),
 	}

@@ -297,13 +297,17 @@ func (l *lister) see(ctx context.Context, data []byte, s *stored) (live bool, er
 	switch {
 	case isLive(r, now):
 		return true, nil
-	case !isLive(r, l.began):
+	case !isLive(r, l.began) && !l.c.renewals.possible(k):
 		return false, nil
 	}
 	// It expired after the scan began, unless a use that went past the overlay
-	// has renewed it since.
+	// or an edit has renewed it since, or is about to.
 	var current stored
-	found, err := l.c.read(ctx, k, &current)
+	read := l.c.read
+	if l.c.renewals.possible(k) {
+		read = l.c.readBehindUpdates
+	}
+	found, err := read(ctx, k, &current)
 	if err != nil || !found || current.Incarnation != r.Incarnation {
 		return false, err
 	}

@@ -47,10 +47,15 @@ func (c *Catalog) readLive(ctx context.Context, k productKey, s *stored) error {
 	if !found {
 		return ErrNotFound
 	}
-	if pending.see(&s.Record); !isLive(&s.Record, now) {
-		return ErrNotFound
+	if pending.see(&s.Record); isLive(&s.Record, now) {
+		return nil
 	}
-	return nil
+	if c.renewals.possible(k) {
+		if found, err := c.readBehindUpdates(ctx, k, s); err != nil || found {
+			return err
+		}
+	}
+	return ErrNotFound
 }
 
 // read reads a record as it is stored; found is false if there is none.

@@ -22,9 +22,10 @@ type tx struct {
 	scopes  []backend.Scope // declared
 	missing []backend.Scope // found to be needed
 	marked  []marked        // in the record cache: what was written
-	expired []Expired       // products whose expiry this commits
-	key     []byte          // reused
-	value   []byte          // reused
+	counted []*renewalStripe
+	expired []Expired // products whose expiry this commits
+	key     []byte    // reused
+	value   []byte    // reused
 
 	ctx context.Context // that of the callback
 	txn backend.Txn
@@ -97,11 +98,11 @@ const maxReused = 64 << 10
 
 // recycle leaves the memory of t to the next Update.
 func (t *tx) recycle() {
-	if cap(t.value) > maxReused || cap(t.missing) > 0 || cap(t.expired) > 0 || cap(t.marked) > manyBatch {
+	if cap(t.value) > maxReused || cap(t.missing) > 0 || cap(t.expired) > 0 || cap(t.marked) > manyBatch || cap(t.counted) > manyBatch {
 		return
 	}
 	clear(t.marked[:cap(t.marked)])
-	*t = tx{c: t.c, marked: t.marked[:0], key: t.key[:0], value: t.value[:0]}
+	*t = tx{c: t.c, marked: t.marked[:0], counted: t.counted[:0], key: t.key[:0], value: t.value[:0]}
 	t.c.txs.Put(t)
 }
 
@@ -117,16 +118,24 @@ func (t *tx) reportExpired(ctx context.Context, o backend.UpdateOptions) error {
 	return nil
 }
 
-// unmark ends what the Update did to the record cache.
+// unmark ends what the Update did to the record cache and the renewals.
 func (t *tx) unmark() {
+	for _, s := range t.counted {
+		s.count.Add(-1)
+	}
+	t.counted = t.counted[:0]
 	for _, m := range t.marked {
 		t.c.cache.unmark(m.productKey)
 	}
 	t.marked = t.marked[:0]
 }
 
-// load reads a product whose scope is declared.
+// load reads a product whose scope is declared, and the time.
 func (t *tx) load(account, id string) (f *found, err error) {
+	stripe := t.c.renewals.stripe(productKey{account, id})
+	stripe.count.Add(1)
+	t.counted = append(t.counted, stripe)
+	t.now = t.c.now.Now()
 	f, stored := t.space()
 	*f = found{account: account, id: id}
 	if f.size, err = t.stored(productKey{account, id}, stored); err != nil || f.size == 0 {

@@ -60,7 +60,13 @@ func (c *Catalog) use(ctx context.Context, account, id string, want *Version) (*
 	if err := c.awaitDurable(ctx, k); err != nil {
 		return nil, err
 	}
-	if !found || !isLive(&record.Record, now) {
+	if !found {
+		return nil, ErrNotFound
+	}
+	if !isLive(&record.Record, now) {
+		if c.renewals.possible(k) {
+			return c.useDurably(ctx, account, id, want)
+		}
 		return nil, ErrNotFound
 	}
 	if want != nil && *want != versionOf(&record.Record) {

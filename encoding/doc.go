@@ -10,7 +10,7 @@
 // it holds. Parts of fixed width (shards, times, blob IDs, chunk numbers) are
 // raw and big endian.
 //
-//	01 meta     name
+//	01 meta     name                                      -> store: description, uses/N: part N of the use journal
 //	10 product  account, ID                               -> record
 //	18 listed   account, ID                               -> empty
 //	20 blob     account, blob ID (16), number (4)         -> 0: header, 1+i: chunk i
@@ -21,12 +21,13 @@
 //
 // # Values
 //
-// A record, a blob header and a store description are MessagePack arrays that
-// any MessagePack decoder reads. Each begins with a schema number. Within one
+// A record, a blob header, a part of the use journal and a store description
+// are MessagePack arrays that any MessagePack decoder reads. Each begins with a schema number. Within one
 // schema a writer may append elements and set flag bits; a reader of the same
 // schema that does not know them keeps them and writes them back as they were.
 // Whatever such a reader must not ignore takes a new schema number, which makes
-// it fail with [ErrNewerSchema].
+// it fail with [ErrNewerSchema]. A part of the use journal is not extended: it
+// lives for about half a minute.
 //
 // Decoders accept any input: they never panic, never recurse, and allocate no
 // more than a small multiple of the input's length.

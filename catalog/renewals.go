@@ -1,0 +1,66 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"sync/atomic"
+
+	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/encoding"
+)
+
+// renewals counts the Updates at work on products. One that read the clock
+// before a product's deadline may renew the product, and become visible after
+// the deadline: then nobody must have been told meanwhile that it is gone.
+//
+// An Update is counted before it reads the clock, and until it is visible or has
+// failed. A reader reads the clock first, finds that the product has expired,
+// and looks here then: where nothing is counted, every Update to come reads a
+// later time, at which the product has expired too.
+type renewals struct {
+	seed    maphash.Seed
+	stripes [renewalStripes]renewalStripe
+}
+
+const renewalStripes = 256
+
+// renewalStripe counts for the products that hash to it.
+type renewalStripe struct {
+	count atomic.Int64
+	_     [56]byte // a cache line of its own
+}
+
+func newRenewals() *renewals { return &renewals{seed: maphash.MakeSeed()} }
+
+func (r *renewals) stripe(k productKey) *renewalStripe {
+	return &r.stripes[maphash.Comparable(r.seed, k)%renewalStripes]
+}
+
+// possible tells whether an Update that has read an earlier time may still renew
+// the product.
+func (r *renewals) possible(k productKey) bool { return r.stripe(k).count.Load() > 0 }
+
+// readBehindUpdates reads a record that has expired, as it is when no Update is
+// at work on it; found is false if there is none, or it has expired then.
+func (c *Catalog) readBehindUpdates(ctx context.Context, k productKey, s *stored) (found bool, err error) {
+	var data []byte
+	o := backend.UpdateOptions{Buffered: true, Reclaim: true}
+	err = c.update(ctx, []backend.Scope{productScope(k.account, k.id)}, o, func(t *tx) error {
+		data = nil
+		f, err := t.load(k.account, k.id)
+		if err == nil && f.live != nil {
+			data = encoding.AppendRecord(nil, f.live)
+		}
+		return err
+	})
+	switch {
+	case errors.Is(err, backend.ErrUnavailable):
+		return false, nil // nothing is written any more
+	case err != nil || data == nil:
+		return false, err
+	}
+	s.shared = false
+	s.images, err = encoding.BeginRecord(data, &s.Record)
+	return err == nil, err
+}
