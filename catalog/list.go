@@ -115,6 +115,9 @@ func (c *Catalog) list(ctx context.Context, account string, o ListOptions) (page
 		if err := product.decode(&s.Record, s.images); err != nil {
 			return Page{}, err
 		}
+		if s.shared {
+			product.product.copyRaw()
+		}
 		page.Products = append(page.Products, &product.product)
 		size += len(value)
 	}
@@ -200,6 +203,10 @@ type lister struct {
 // clock.
 const callTime = 10_000
 
+// longUpdate is longer, in milliseconds, than an Update should take. What had
+// expired for so long is stepped over without another look.
+const longUpdate = 60_000
+
 // records yields the stored records behind the ID after, for see. Each is lent
 // until the next step.
 //
@@ -284,6 +291,7 @@ func (l *lister) scan(ctx context.Context, r backend.Range, yield func([]byte, e
 // see begins to decode a record, puts a pending use on top and tells whether a reader
 // may see it. The uses are pinned.
 func (l *lister) see(ctx context.Context, data []byte, s *stored) (live bool, err error) {
+	s.shared = false
 	if s.images, err = encoding.BeginRecord(data, &s.Record); err != nil {
 		return false, err
 	}
@@ -297,21 +305,20 @@ func (l *lister) see(ctx context.Context, data []byte, s *stored) (live bool, er
 	switch {
 	case isLive(r, now):
 		return true, nil
-	case !isLive(r, l.began) && !l.c.renewals.possible(k):
+	case !isLive(r, l.began-longUpdate):
 		return false, nil
 	}
-	// It expired after the scan began, unless a use that went past the overlay
-	// or an edit has renewed it since, or is about to.
+	// It may have been renewed since by a use that went past the overlay, or by
+	// an edit that began before the deadline.
 	var current stored
-	read := l.c.read
-	if l.c.renewals.possible(k) {
-		read = l.c.readBehindUpdates
-	}
-	found, err := read(ctx, k, &current)
+	found, err := l.c.readExpired(ctx, k, &current)
 	if err != nil || !found || current.Incarnation != r.Incarnation {
 		return false, err
 	}
-	l.c.uses.get(k).see(&current.Record)
+	if versionOf(&current.Record) != versionOf(r) {
+		*s = current
+		return true, nil
+	}
 	r.LastUsedAt, r.Anchor = current.LastUsedAt, current.Anchor
 	return isLive(r, now), nil
 }

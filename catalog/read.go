@@ -50,12 +50,10 @@ func (c *Catalog) readLive(ctx context.Context, k productKey, s *stored) error {
 	if pending.see(&s.Record); isLive(&s.Record, now) {
 		return nil
 	}
-	if c.renewals.possible(k) {
-		if found, err := c.readBehindUpdates(ctx, k, s); err != nil || found {
-			return err
-		}
+	if found, err = c.readExpired(ctx, k, s); err == nil && !found {
+		err = ErrNotFound
 	}
-	return ErrNotFound
+	return err
 }
 
 // read reads a record as it is stored; found is false if there is none.

@@ -15,9 +15,9 @@ import (
 // the deadline: then nobody must have been told meanwhile that it is gone.
 //
 // An Update is counted before it reads the clock, and until it is visible or has
-// failed. A reader reads the clock first, finds that the product has expired,
-// and looks here then: where nothing is counted, every Update to come reads a
-// later time, at which the product has expired too.
+// failed. A reader who finds that a product has expired looks here, and reads the
+// product again. Where nothing is counted, an Update that read an earlier time
+// is visible by now, and one to come reads a later time.
 type renewals struct {
 	seed    maphash.Seed
 	stripes [renewalStripes]renewalStripe
@@ -40,6 +40,21 @@ func (r *renewals) stripe(k productKey) *renewalStripe {
 // possible tells whether an Update that has read an earlier time may still renew
 // the product.
 func (r *renewals) possible(k productKey) bool { return r.stripe(k).count.Load() > 0 }
+
+// readExpired reads a product again that has expired; found is false if that is
+// so for good.
+func (c *Catalog) readExpired(ctx context.Context, k productKey, s *stored) (found bool, err error) {
+	now := c.now.Now()
+	pending := c.uses.get(k)
+	if c.renewals.possible(k) {
+		return c.readBehindUpdates(ctx, k, s)
+	}
+	if found, err = c.read(ctx, k, s); err != nil || !found {
+		return false, err
+	}
+	pending.see(&s.Record)
+	return isLive(&s.Record, now), nil
+}
 
 // readBehindUpdates reads a record that has expired, as it is when no Update is
 // at work on it; found is false if there is none, or it has expired then.

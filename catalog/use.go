@@ -64,10 +64,8 @@ func (c *Catalog) use(ctx context.Context, account, id string, want *Version) (*
 		return nil, ErrNotFound
 	}
 	if !isLive(&record.Record, now) {
-		if c.renewals.possible(k) {
-			return c.useDurably(ctx, account, id, want)
-		}
-		return nil, ErrNotFound
+		// An Update may be about to renew it.
+		return c.useDurably(ctx, account, id, want)
 	}
 	if want != nil && *want != versionOf(&record.Record) {
 		return nil, errOtherVersion
