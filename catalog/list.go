@@ -315,12 +315,11 @@ func (l *lister) see(ctx context.Context, data []byte, s *stored) (live bool, er
 	if err != nil || !found || current.Incarnation != r.Incarnation {
 		return false, err
 	}
-	if versionOf(&current.Record) != versionOf(r) {
-		*s = current
-		return true, nil
-	}
 	r.LastUsedAt, r.Anchor = current.LastUsedAt, current.Anchor
-	return isLive(r, now), nil
+	if !isLive(r, now) {
+		*s = current // it lives by another lifetime
+	}
+	return true, nil
 }
 
 // nextListed returns the first listed ID behind id, "" if there is none.
