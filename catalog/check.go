@@ -119,11 +119,13 @@ func (k *checker) meta(key, value []byte) error {
 		k.problem("", "", "meta key %x: %v", key, err)
 		return nil
 	}
-	if _, ok := encoding.ParseUseJournalName(name); !ok {
-		return nil
+	if name == encoding.UseJournalStart {
+		_, err = encoding.DecodeUseJournalStart(value)
+	} else if _, ok := encoding.ParseUseJournalName(name); ok {
+		_, err = encoding.DecodeUses(value)
 	}
-	if _, err := encoding.DecodeUses(value); err != nil {
-		k.problem("", "", "%s: %v", name, err)
+	if err != nil {
+		k.problem("", "", "meta entry %s: %v", name, err)
 	}
 	return nil
 }

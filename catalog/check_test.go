@@ -102,6 +102,9 @@ func TestCheckFindsDamage(t *testing.T) {
 		{"damaged part of the use journal", func(d *damage) {
 			d.put(encoding.AppendMetaKey(nil, encoding.UseJournalName(7)), []byte("x"))
 		}, []string{"", ""}},
+		{"damaged start of the use journal", func(d *damage) {
+			d.put(encoding.AppendMetaKey(nil, encoding.UseJournalStart), []byte("x"))
+		}, []string{"", ""}},
 		{"damaged meta key", func(d *damage) { d.put([]byte{encoding.SpaceMeta, 'x'}, nil) }, []string{"", ""}},
 		{"damaged image key", func(d *damage) { d.put([]byte{encoding.SpaceBlob, 'x'}, nil) }, []string{"", ""}},
 	} {

@@ -38,7 +38,20 @@ const (
 // part can't be read from the store; one that can't be understood is left alone,
 // for Check to report.
 func (j *useJournal) load(ctx context.Context) error {
-	start, end := encoding.UseJournalRange()
+	// Many parts may have been removed, and an engine may still have to step over
+	// what is left of them.
+	startKey := encoding.AppendMetaKey(nil, encoding.UseJournalStart)
+	_, err := j.c.backend.Get(ctx, startKey, func(value []byte) (err error) {
+		j.next, err = encoding.DecodeUseJournalStart(value)
+		return err
+	})
+	if isUnreadable(err) {
+		j.c.opts.Logger.Error("shelflife: could not read where the use journal starts", "error", err)
+	} else if err != nil {
+		return err
+	}
+	start, _ := journalKey(j.next)
+	_, end := encoding.UseJournalRange()
 	for e, err := range j.c.backend.Scan(ctx, backend.Range{Start: start, End: end}, backend.ScanOptions{}) {
 		if err != nil {
 			return err
@@ -105,11 +118,15 @@ func (j *useJournal) remove(ctx context.Context, n int) error {
 	if n == 0 {
 		return nil
 	}
-	scopes := make([]backend.Scope, n)
+	scopes := make([]backend.Scope, n, n+1)
 	keys := make([][]byte, n)
 	for i, p := range j.parts[:n] {
 		keys[i], scopes[i] = journalKey(p.number)
 	}
+	group, item := encoding.MetaScope(encoding.UseJournalStart)
+	scopes = append(scopes, backend.Scope{Group: group, Item: item})
+	startKey := encoding.AppendMetaKey(nil, encoding.UseJournalStart)
+	start := encoding.AppendUseJournalStart(nil, j.parts[n-1].number+1)
 	o := backend.UpdateOptions{Buffered: true, Reclaim: true}
 	err := j.c.backend.Update(ctx, scopes, o, func(_ context.Context, txn backend.Txn) error {
 		for i, key := range keys {
@@ -117,7 +134,7 @@ func (j *useJournal) remove(ctx context.Context, n int) error {
 				return err
 			}
 		}
-		return nil
+		return txn.Put(startKey, start)
 	})
 	if err != nil {
 		return err

@@ -91,6 +91,24 @@ func TestJournaledUsesSurviveACrash(t *testing.T) {
 	require.Empty(t, journalParts(t, w.store))
 }
 
+// contract 4: so does one that was journaled after an earlier journal had been
+// folded and the catalog opened again.
+func TestJournalGoesOnAfterReopening(t *testing.T) {
+	w := behindGlass(t, catalog.Options{})
+	w.createFor("p", 30)
+	for range 3 {
+		w.clock.Advance(time.Hour)
+		w.use("p")
+		w.journaled()
+		w.reopen()
+		require.Empty(t, journalParts(t, w.store))
+	}
+	w.clock.Advance(time.Hour)
+	used := w.use("p")
+	w.journaled()
+	require.Equal(t, used, w.crash(catalog.Options{}).get("p"))
+}
+
 // contract 4: a product that is in use only by the journal does not expire, not
 // even when its former deadline passed while nobody served the store.
 func TestJournaledUsesRenewAfterACrash(t *testing.T) {

@@ -10,7 +10,7 @@
 // it holds. Parts of fixed width (shards, times, blob IDs, chunk numbers) are
 // raw and big endian.
 //
-//	01 meta     name                                      -> store: description, uses/N: part N of the use journal
+//	01 meta     name                                      -> store: description, uses, uses/N: start and parts of the use journal
 //	10 product  account, ID                               -> record
 //	18 listed   account, ID                               -> empty
 //	20 blob     account, blob ID (16), number (4)         -> 0: header, 1+i: chunk i

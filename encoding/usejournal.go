@@ -14,6 +14,10 @@ type Use struct {
 	At          int64  // Unix milliseconds
 }
 
+// UseJournalStart is the name of the meta entry that says where the use journal
+// starts: see [AppendUseJournalStart].
+const UseJournalStart = "uses"
+
 const (
 	useJournalPrefix = "uses/"
 	useElements      = 4
@@ -39,9 +43,24 @@ func ParseUseJournalName(name string) (n uint64, ok bool) {
 	return n, err == nil && UseJournalName(n) == name
 }
 
-// UseJournalRange returns the range of exactly the meta keys of the use journal.
+// UseJournalRange returns the range of exactly the meta keys of the parts of the
+// use journal.
 func UseJournalRange() (start, end []byte) {
 	return prefixRange(appendEscaped([]byte{SpaceMeta}, useJournalPrefix))
+}
+
+// AppendUseJournalStart appends the encoding of the number below which every part
+// of the use journal has been removed, and none is written any more.
+func AppendUseJournalStart(dst []byte, n uint64) []byte {
+	return binary.BigEndian.AppendUint64(dst, n)
+}
+
+// DecodeUseJournalStart returns the number in data. It fails with [ErrCorrupt].
+func DecodeUseJournalStart(data []byte) (uint64, error) {
+	if len(data) != 8 {
+		return 0, corrupt("start of the use journal", "length")
+	}
+	return binary.BigEndian.Uint64(data), nil
 }
 
 // AppendUses appends the encoding of a part of the use journal to dst.

@@ -19,10 +19,16 @@ func TestGoldenUses(t *testing.T) {
 		{"none", AppendUses(nil, nil)},
 		{"two", AppendUses(nil, sampleUses)},
 		{"name", []byte(UseJournalName(0x2a))},
+		{"start", AppendUseJournalStart(nil, 0x2a)},
 	})
 	got, err := DecodeUses(stored["two"])
 	require.NoError(t, err)
 	require.Equal(t, sampleUses, got)
+	start, err := DecodeUseJournalStart(stored["start"])
+	require.NoError(t, err)
+	require.Equal(t, uint64(0x2a), start)
+	_, err = DecodeUseJournalStart([]byte("x"))
+	require.ErrorIs(t, err, ErrCorrupt)
 }
 
 func TestUseJournalNames(t *testing.T) {
@@ -43,7 +49,7 @@ func TestUseJournalNames(t *testing.T) {
 		_, ok := ParseUseJournalName(name)
 		require.False(t, ok, name)
 	}
-	for _, name := range []string{StoreMetaName, "sweep", "use", "uses0", "uses."} {
+	for _, name := range []string{StoreMetaName, UseJournalStart, "sweep", "use", "uses0", "uses."} {
 		k := AppendMetaKey(nil, name)
 		require.False(t, bytes.Compare(start, k) <= 0 && bytes.Compare(k, end) < 0, name)
 	}
