@@ -66,21 +66,21 @@ func TestBodyCutOff(t *testing.T) {
 	e := newEnv(t, setup{})
 	const head = "POST /products HTTP/1.1\r\nHost: x\r\nX-API-Key: key-a\r\nConnection: close\r\nContent-Type: "
 	body := productBody("a")
-	e.raw(head+fmt.Sprintf("application/json\r\nContent-Length: %d\r\n\r\n", len(body)+1)+body).fails(400, "VALIDATION_FAILED", "")
-	e.raw(head+fmt.Sprintf("application/json\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n", len(body), body)).fails(400, "VALIDATION_FAILED", "")
-	e.raw(head+"application/json\r\nTransfer-Encoding: chunked\r\n\r\nrubbish\r\n").fails(400, "VALIDATION_FAILED", "")
+	e.rawCut(head+fmt.Sprintf("application/json\r\nContent-Length: %d\r\n\r\n", len(body)+1)+body).fails(400, "VALIDATION_FAILED", "")
+	e.rawCut(head+fmt.Sprintf("application/json\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n", len(body), body)).fails(400, "VALIDATION_FAILED", "")
+	e.rawCut(head+"application/json\r\nTransfer-Encoding: chunked\r\n\r\nrubbish\r\n").fails(400, "VALIDATION_FAILED", "")
 	f := newForm().file("f", picture(t, 10_000)).data(fileBody("a", "f"))
 	text := string(f.end())
 	for _, n := range []int{100, 5000, len(text) - 1} {
-		e.raw(head+fmt.Sprintf("%s\r\nContent-Length: %d\r\n\r\n", f.w.FormDataContentType(), len(text))+text[:n]).fails(400, "VALIDATION_FAILED", "")
+		e.rawCut(head+fmt.Sprintf("%s\r\nContent-Length: %d\r\n\r\n", f.w.FormDataContentType(), len(text))+text[:n]).fails(400, "VALIDATION_FAILED", "")
 	}
-	e.raw(head+fmt.Sprintf("%s\r\nContent-Length: %d\r\n\r\n", f.w.FormDataContentType(), len(text)+10)+text).fails(400, "VALIDATION_FAILED", "")
+	e.rawCut(head+fmt.Sprintf("%s\r\nContent-Length: %d\r\n\r\n", f.w.FormDataContentType(), len(text)+10)+text).fails(400, "VALIDATION_FAILED", "")
 	e.get("/products/a").fails(404, "PRODUCT_NOT_FOUND")
 	requireClosed(t, e)
 
 	// A body that announces too much is not waited for.
 	for _, kind := range []string{"application/json", "multipart/form-data; boundary=x", "multipart/form-data"} {
-		e.raw(head+kind+"\r\nContent-Length: 999999999\r\n\r\n").fails(413, "PAYLOAD_TOO_LARGE")
+		e.rawCut(head+kind+"\r\nContent-Length: 999999999\r\n\r\n").fails(413, "PAYLOAD_TOO_LARGE")
 	}
 }
 

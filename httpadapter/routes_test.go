@@ -86,15 +86,27 @@ func TestIDsInEveryEndpoint(t *testing.T) {
 	}
 }
 
-// raw sends bytes as they are and returns the answer to them.
+// raw sends bytes as they are, a whole request, and returns the answer to it. It
+// does not close its side: to a server that is a client who has gone.
 func (e *env) raw(request string) *reply {
+	e.t.Helper()
+	return e.sendRaw(request, func(*net.TCPConn) error { return nil })
+}
+
+// rawCut is raw of a request that ends early.
+func (e *env) rawCut(request string) *reply {
+	e.t.Helper()
+	return e.sendRaw(request, (*net.TCPConn).CloseWrite)
+}
+
+func (e *env) sendRaw(request string, end func(*net.TCPConn) error) *reply {
 	e.t.Helper()
 	conn, err := net.Dial("tcp", e.server.Listener.Addr().String())
 	require.NoError(e.t, err)
 	defer conn.Close()
 	_, err = io.WriteString(conn, request)
 	require.NoError(e.t, err)
-	require.NoError(e.t, conn.(*net.TCPConn).CloseWrite())
+	require.NoError(e.t, end(conn.(*net.TCPConn)))
 	method, _, _ := strings.Cut(request, " ")
 	resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
 	require.NoError(e.t, err)
