@@ -94,7 +94,14 @@ func newLeapWatch(c Clock, tolerance time.Duration) leapWatch {
 // observe reads the clock. leap is how far the wall clock got ahead since the
 // last call, 0 if that is within the tolerance.
 func (w *leapWatch) observe() (wall int64, elapsed, leap time.Duration) {
-	wall, elapsed = w.clock.Now().UnixMilli(), w.clock.Elapsed()
+	// The two are to be of one instant: time that passes between them, while
+	// nothing runs here, would look like a leap the next time.
+	for before := w.clock.Elapsed(); ; before = elapsed {
+		wall, elapsed = w.clock.Now().UnixMilli(), w.clock.Elapsed()
+		if elapsed-before <= max(w.tolerance/2, 10*time.Millisecond) {
+			break
+		}
+	}
 	ahead := fromMillis(wall-w.wall) - (elapsed - w.elapsed)
 	w.wall, w.elapsed = wall, elapsed
 	if ahead > w.tolerance {
