@@ -23,7 +23,7 @@ type renewals struct {
 	stripes [renewalStripes]renewalStripe
 }
 
-const renewalStripes = 256
+const renewalStripes = 1024
 
 // renewalStripe counts for the products that hash to it.
 type renewalStripe struct {

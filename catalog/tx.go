@@ -118,12 +118,18 @@ func (t *tx) reportExpired(ctx context.Context, o backend.UpdateOptions) error {
 	return nil
 }
 
-// unmark ends what the Update did to the record cache and the renewals.
-func (t *tx) unmark() {
+// uncount says that the Update can renew nothing any more: it is visible, or has
+// failed.
+func (t *tx) uncount() {
 	for _, s := range t.counted {
 		s.count.Add(-1)
 	}
 	t.counted = t.counted[:0]
+}
+
+// unmark ends what the Update did to the record cache and the renewals.
+func (t *tx) unmark() {
+	t.uncount()
 	for _, m := range t.marked {
 		t.c.cache.unmark(m.productKey)
 	}
@@ -132,6 +138,9 @@ func (t *tx) unmark() {
 
 // load reads a product whose scope is declared, and the time.
 func (t *tx) load(account, id string) (f *found, err error) {
+	if len(t.counted) == 0 {
+		t.txn.OnVisible(t.uncount)
+	}
 	stripe := t.c.renewals.stripe(productKey{account, id})
 	stripe.count.Add(1)
 	t.counted = append(t.counted, stripe)

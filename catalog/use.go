@@ -47,6 +47,11 @@ func (c *Catalog) use(ctx context.Context, account, id string, want *Version) (*
 	}
 	k := productKey{account, id}
 	now := c.now.Now()
+	// An edit that read an earlier time may be about to give the product another
+	// deadline, which this use would not know of.
+	if c.renewals.possible(k) {
+		return c.useDurably(ctx, account, id, want)
+	}
 	pending := c.uses.get(k)
 	var record stored
 	found, err := c.read(ctx, k, &record)
