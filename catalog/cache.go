@@ -22,7 +22,7 @@ func (k productKey) clone() productKey {
 
 // recordCache keeps encoded records as they are stored. They are shared and
 // never changed. Encoded they take less memory than decoded, hold no pointers
-// that the garbage collector would have to follow, and decoding one costs about
+// that the garbage collector would have to follow, and decoding one costs less
 // than copying one for the caller, which nobody can save.
 //
 // It never serves a record that the store has replaced: a writer, who holds
@@ -49,8 +49,9 @@ const (
 	cacheStripes = 256
 	// recordEntry estimates what an entry takes beside its strings and bytes.
 	recordEntry = 150
-	// bytesPerSlot is how much cache there is for each slot of lately: about
-	// than most records, so that there is a slot for each of them.
+	// bytesPerSlot is how much cache there is for each slot of lately: about a
+	// record. With more slots uniform reads, which gain little by the cache, fill
+	// it more often; with fewer a skewed load finds less of what it wants again.
 	bytesPerSlot = 1024
 )
 

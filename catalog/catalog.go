@@ -36,7 +36,7 @@ type Catalog struct {
 	index   *ttl.Index
 	sweeper *ttl.Sweeper
 	hooks   *expireHooks
-	swept   sweptAccounts
+	swept   *sweptAccounts
 
 	// calls counts the operations that Close waits for. It ends closing first,
 	// for those that can take long and be repeated.
@@ -90,6 +90,7 @@ func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) 
 		renewals:  newRenewals(),
 		index:     ttl.NewIndex(opts.Index),
 		hooks:     newExpireHooks(opts.OnExpire),
+		swept:     &sweptAccounts{accounts: make(map[string]struct{})},
 	}
 	if c.exclusive && opts.CacheBytes > 0 {
 		c.cache = newRecordCache(opts.CacheBytes)

@@ -48,9 +48,6 @@ type sweptAccounts struct {
 func (s *sweptAccounts) add(entries []encoding.Expiry) (full bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.accounts == nil {
-		s.accounts = make(map[string]struct{})
-	}
 	for i := range entries {
 		s.accounts[entries[i].Account] = struct{}{}
 	}
@@ -63,7 +60,7 @@ func (s *sweptAccounts) awaitDurable(ctx context.Context, c *Catalog) error {
 	defer s.waiting.Unlock()
 	s.mu.Lock()
 	accounts := s.accounts
-	s.accounts = nil
+	s.accounts = make(map[string]struct{})
 	s.mu.Unlock()
 	if len(accounts) == 0 || c.opts.Durability == Buffered {
 		return nil
@@ -76,11 +73,7 @@ func (s *sweptAccounts) awaitDurable(ctx context.Context, c *Catalog) error {
 	if err != nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.accounts == nil {
-			s.accounts = accounts
-		} else {
-			maps.Copy(s.accounts, accounts)
-		}
+		maps.Copy(s.accounts, accounts)
 	}
 	return err
 }

@@ -49,15 +49,8 @@ func (c *Catalog) OpenImage(ctx context.Context, account, externalID string, ord
 }
 
 func (c *Catalog) openImage(ctx context.Context, account, id string, order int) (*ImageReader, error) {
-	if err := checkNames(account, id); err != nil {
-		return nil, err
-	}
-	if err := c.calls.Enter(); err != nil {
-		return nil, err
-	}
-	defer c.calls.Exit()
 	var s stored
-	if err := c.readLive(ctx, productKey{account, id}, &s); err != nil {
+	if err := c.readLive(ctx, account, id, &s); err != nil {
 		return nil, err
 	}
 	if err := s.images.Rest(&s.Record); err != nil {

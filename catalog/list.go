@@ -111,14 +111,11 @@ func (c *Catalog) list(ctx context.Context, account string, o ListOptions) (page
 			page.HasMore, page.NextCursor = true, c.encodeCursor(page.Products[n-1].ExternalID)
 			return page, nil
 		}
-		product := memory.next()
-		if err := product.decode(&s.Record, s.images); err != nil {
+		product, err := s.productIn(memory.next())
+		if err != nil {
 			return Page{}, err
 		}
-		if s.shared {
-			product.product.copyRaw()
-		}
-		page.Products = append(page.Products, &product.product)
+		page.Products = append(page.Products, product)
 		size += len(value)
 	}
 	return page, nil
@@ -288,8 +285,8 @@ func (l *lister) scan(ctx context.Context, r backend.Range, yield func([]byte, e
 	return "", true
 }
 
-// see begins to decode a record, puts a pending use on top and tells whether a reader
-// may see it. The uses are pinned.
+// see begins to decode a record, puts a pending use on top and tells whether a
+// reader may see it. The uses are pinned.
 func (l *lister) see(ctx context.Context, data []byte, s *stored) (live bool, err error) {
 	s.shared = false
 	if s.images, err = encoding.BeginRecord(data, &s.Record); err != nil {

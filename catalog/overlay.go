@@ -95,15 +95,20 @@ func (o *useOverlay) fold(r *encoding.Record) *encoding.Record {
 // see puts the use on top of r, unless it is not of this product or older than
 // what r shows.
 func (u pendingUse) see(r *encoding.Record) {
-	if u.incarnation == r.Incarnation && u.at > r.LastUsedAt {
+	if u.isNews(r) {
 		touch(r, u.at)
 	}
+}
+
+// isNews tells whether the use is of this product and newer than what r shows.
+func (u pendingUse) isNews(r *encoding.Record) bool {
+	return u.incarnation == r.Incarnation && u.at > r.LastUsedAt
 }
 
 // on returns r with the use put on top, r itself if the use is not of this
 // product or older than what it shows.
 func (u pendingUse) on(r *encoding.Record) *encoding.Record {
-	if u.incarnation != r.Incarnation || u.at <= r.LastUsedAt {
+	if !u.isNews(r) {
 		return r
 	}
 	used := *r

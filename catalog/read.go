@@ -21,23 +21,24 @@ func (c *Catalog) Get(ctx context.Context, account, externalID string) (*Product
 }
 
 func (c *Catalog) get(ctx context.Context, account, id string) (*Product, error) {
-	if err := checkNames(account, id); err != nil {
-		return nil, err
-	}
-	if err := c.calls.Enter(); err != nil {
-		return nil, err
-	}
-	defer c.calls.Exit()
 	var s stored
-	if err := c.readLive(ctx, productKey{account, id}, &s); err != nil {
+	if err := c.readLive(ctx, account, id, &s); err != nil {
 		return nil, err
 	}
 	return s.product()
 }
 
-// readLive reads the live record of a product, with its pending use on top, or
-// fails with ErrNotFound.
-func (c *Catalog) readLive(ctx context.Context, k productKey, s *stored) error {
+// readLive is a call that reads the live record of a product, with its pending
+// use on top, or fails with ErrNotFound.
+func (c *Catalog) readLive(ctx context.Context, account, id string, s *stored) error {
+	if err := checkNames(account, id); err != nil {
+		return err
+	}
+	if err := c.calls.Enter(); err != nil {
+		return err
+	}
+	defer c.calls.Exit()
+	k := productKey{account, id}
 	now := c.now.Now()
 	pending := c.uses.get(k)
 	found, err := c.read(ctx, k, s)
@@ -68,8 +69,10 @@ func (c *Catalog) read(ctx context.Context, k productKey, s *stored) (found bool
 }
 
 // product decodes the rest and returns the product, which is the caller's.
-func (s *stored) product() (*Product, error) {
-	m := new(productMemory)
+func (s *stored) product() (*Product, error) { return s.productIn(new(productMemory)) }
+
+// productIn is product, with memory for it, which is zero.
+func (s *stored) productIn(m *productMemory) (*Product, error) {
 	if err := m.decode(&s.Record, s.images); err != nil {
 		return nil, err
 	}

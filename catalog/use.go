@@ -68,13 +68,10 @@ func (c *Catalog) use(ctx context.Context, account, id string, want *Version) (*
 	if !found {
 		return nil, ErrNotFound
 	}
-	if !isLive(&record.Record, now) {
-		// An Update may be about to renew it.
-		return c.useDurably(ctx, account, id, want)
-	}
 	if want != nil && *want != versionOf(&record.Record) {
 		return nil, errOtherVersion
 	}
+	// So is what has expired, if only by its record.
 	if deadline != encoding.None && deadline-c.now.Now() <= c.useMargin() {
 		return c.useDurably(ctx, account, id, want)
 	}

@@ -2,6 +2,7 @@ package encoding
 
 import (
 	"encoding/binary"
+	"fmt"
 	"strconv"
 	"strings"
 )
@@ -28,8 +29,7 @@ const (
 // UseJournalName returns the name of the meta entry that holds the part of the
 // use journal with the number n. Names ascend with the numbers.
 func UseJournalName(n uint64) string {
-	digits := strconv.FormatUint(n, 16)
-	return useJournalPrefix + strings.Repeat("0", 16-len(digits)) + digits
+	return fmt.Sprintf("%s%016x", useJournalPrefix, n)
 }
 
 // ParseUseJournalName returns the number in a name that [UseJournalName] made;

@@ -83,11 +83,7 @@ func TestDamagedBlobFileInRewrite(t *testing.T) {
 				fs := vfs.NewMem()
 				s := openSeparated(t, fs)
 				const rounds, kept = 4, 2
-				for round := range rounds {
-					require.NoError(t, putSeparated(t.Context(), s, round))
-				}
-				require.NoError(t, s.db.Flush())
-				require.NoError(t, s.db.Compact(t.Context(), []byte("0"), []byte("9"), false))
+				fillSeparated(t, s, rounds)
 				require.NoError(t, s.Close())
 				for _, path := range blobFiles(t, fs) {
 					rewrite(t, fs, path, damage)
@@ -96,16 +92,7 @@ func TestDamagedBlobFileInRewrite(t *testing.T) {
 				s = openSeparated(t, fs)
 				_, err := s.Get(t.Context(), separatedKey(0, 1), func([]byte) error { return nil })
 				require.Error(t, err)
-				require.NoError(t, s.Update(t.Context(), nil, backend.UpdateOptions{}, func(_ context.Context, x backend.Txn) error {
-					for round := kept; round < rounds; round++ {
-						for i := range separated {
-							if err := x.Delete(separatedKey(round, i), len(separatedValue(round, i))); err != nil {
-								return err
-							}
-						}
-					}
-					return nil
-				}))
+				deleteSeparated(t, s, kept, rounds)
 				require.NoError(t, s.db.Flush())
 				_ = s.db.Compact(t.Context(), []byte("0"), []byte("9"), false)
 				time.Sleep(time.Hour) // of the bubble: only an old file is written anew
@@ -154,11 +141,7 @@ func TestDamagedValuesInRewrite(t *testing.T) {
 	fs := vfs.NewMem()
 	s := openSeparated(t, fs)
 	const rounds, kept = 4, 2
-	for round := range rounds {
-		require.NoError(t, putSeparated(t.Context(), s, round))
-	}
-	require.NoError(t, s.db.Flush())
-	require.NoError(t, s.db.Compact(t.Context(), []byte("0"), []byte("9"), false))
+	fillSeparated(t, s, rounds)
 	require.NoError(t, s.Close())
 	for _, path := range blobFiles(t, fs) {
 		rewrite(t, fs, path, func(data []byte) []byte {
@@ -171,18 +154,8 @@ func TestDamagedValuesInRewrite(t *testing.T) {
 
 	s, err := Open(t.Context(), "d", &Options{FS: fs, MemTableSize: 4 << 20, rewriteAge: 1})
 	require.NoError(t, err)
-	require.NoError(t, s.Update(t.Context(), nil, backend.UpdateOptions{}, func(_ context.Context, x backend.Txn) error {
-		for round := kept; round < rounds; round++ {
-			for i := range separated {
-				if err := x.Delete(separatedKey(round, i), len(separatedValue(round, i))); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	}))
-	require.NoError(t, s.db.Flush())
-	require.NoError(t, s.db.Compact(t.Context(), []byte("0"), []byte("9"), false))
+	deleteSeparated(t, s, kept, rounds)
+	compactSeparated(t, s)
 	<-s.guard.parked.set
 
 	require.NoError(t, s.Ready())

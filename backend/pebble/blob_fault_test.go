@@ -117,6 +117,38 @@ func putSeparated(ctx context.Context, s *Store, round int) error {
 	})
 }
 
+// fillSeparated writes rounds of separated values, and leaves them in as few
+// files as can be.
+func fillSeparated(t *testing.T, s *Store, rounds int) {
+	t.Helper()
+	for round := range rounds {
+		require.NoError(t, putSeparated(t.Context(), s, round))
+	}
+	compactSeparated(t, s)
+}
+
+// deleteSeparated deletes the rounds from the given one up to before the end.
+func deleteSeparated(t *testing.T, s *Store, from, end int) {
+	t.Helper()
+	require.NoError(t, s.Update(t.Context(), nil, backend.UpdateOptions{}, func(_ context.Context, x backend.Txn) error {
+		for round := from; round < end; round++ {
+			for i := range separated {
+				if err := x.Delete(separatedKey(round, i), len(separatedValue(round, i))); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}))
+}
+
+// compactSeparated flushes and compacts all separated values.
+func compactSeparated(t *testing.T, s *Store) {
+	t.Helper()
+	require.NoError(t, s.db.Flush())
+	require.NoError(t, s.db.Compact(t.Context(), []byte("0"), []byte("9"), false))
+}
+
 func separatedValue(round, i int) []byte {
 	return bytes.Repeat(fmt.Appendf(nil, "%04d/%03d ", round, i), separateFrom/8)
 }
@@ -211,26 +243,10 @@ func TestBlobFaultInCompaction(t *testing.T) {
 // written anew. Pebble reads the values from the new one at once.
 func TestBlobFaultInRewrite(t *testing.T) {
 	forBlobFaults(t, "pebble-blob-file-rewrite", func(t *testing.T, s *Store, f *blobFaults) int {
-		compact := func() {
-			require.NoError(t, s.db.Flush())
-			require.NoError(t, s.db.Compact(t.Context(), []byte("0"), []byte("9"), false))
-		}
 		const rounds, kept = 4, 2
-		for round := range rounds {
-			require.NoError(t, putSeparated(t.Context(), s, round))
-		}
-		compact()
-		require.NoError(t, s.Update(t.Context(), nil, backend.UpdateOptions{}, func(_ context.Context, x backend.Txn) error {
-			for round := kept; round < rounds; round++ {
-				for i := range separated {
-					if err := x.Delete(separatedKey(round, i), len(separatedValue(round, i))); err != nil {
-						return err
-					}
-				}
-			}
-			return nil
-		}))
-		compact()
+		fillSeparated(t, s, rounds)
+		deleteSeparated(t, s, kept, rounds)
+		compactSeparated(t, s)
 		time.Sleep(time.Hour) // of the bubble: only an old file is written anew
 		require.NoError(t, s.db.Set([]byte("z"), nil, nil))
 		require.NoError(t, s.db.Flush())

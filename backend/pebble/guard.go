@@ -102,14 +102,7 @@ func newGuardFS(fs vfs.FS, fail *failure) *guardFS {
 	return g
 }
 
-func (g *guardFS) isStopping() bool {
-	select {
-	case <-g.stopping:
-		return true
-	default:
-		return false
-	}
-}
+func (g *guardFS) isStopping() bool { return isDone(g.stopping) }
 
 // poke wakes the watcher.
 func (g *guardFS) poke() {

@@ -7,8 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"image"
-	"image/png"
 	"io"
 	"math/rand/v2"
 	"mime/multipart"
@@ -17,6 +15,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/shelflife-db/shelflife/prooftest/internal/picture"
 )
 
 const (
@@ -247,16 +247,7 @@ func (w *writer) upsert(a attempt) error {
 func imageOf(token string) []byte {
 	sum := sha256.Sum256([]byte(token))
 	rng := rand.New(rand.NewPCG(binary.LittleEndian.Uint64(sum[:]), 0))
-	side := []int{4, 30, 160}[rng.IntN(3)]
-	img := image.NewRGBA(image.Rect(0, 0, side, side))
-	for i := range img.Pix {
-		img.Pix[i] = byte(rng.Uint32())
-	}
-	var buf bytes.Buffer
-	if err := (&png.Encoder{CompressionLevel: png.NoCompression}).Encode(&buf, img); err != nil {
-		panic(err) // to memory
-	}
-	return buf.Bytes()
+	return picture.Noise(rng, []int{4, 30, 160}[rng.IntN(3)])
 }
 
 // list returns all products of the account.

@@ -120,14 +120,12 @@ var mutations = []mutation{
 	{"the margin is ten seconds at least", use, `minUseMargin  = 10 * time.Second`, `minUseMargin  = 9 * time.Second`},
 	{"the margin is five windows at least", use, `marginWindows = 5`, `marginWindows = 4`},
 	{"a use that comes late is none", use, `deadline == encoding.None || c.now.Now() < deadline`, `true`},
-	{"what has expired can't be used", use, `!isLive(&record.Record, now)`, `false && !isLive(&record.Record, now)`},
 	{"what has expired can't be read", "catalog/read.go", `isLive(&s.Record, now)`, `isLive(&s.Record, now) || true`},
 	{"what has expired stays gone", "catalog/renewals.go", `isLive(&s.Record, now), nil`, `isLive(&s.Record, now) || true, nil`},
 	{"what has expired can't be used durably", use, `if f.live == nil {
 			return ErrNotFound`, `if f.stored == nil {
 			return ErrNotFound`},
 	{"a use is seen by its incarnation alone", "catalog/overlay.go", `u.incarnation == r.Incarnation && u.at > r.LastUsedAt`, `u.at > r.LastUsedAt`},
-	{"a use belongs to its incarnation", "catalog/overlay.go", `u.incarnation != r.Incarnation || u.at <= r.LastUsedAt`, `u.at <= r.LastUsedAt`},
 	{"an upsert of what has expired creates", tx, `isLive(live, t.now)`, `true`},
 	{"an earlier deadline is indexed at once", tx, `t.now < was && was <= is`, `t.now < was`},
 	{"the sweep spares what was used since", expire, `deadline == encoding.None || deadline > horizon`, `deadline == encoding.None`},

@@ -6,14 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"image"
-	"image/png"
 	"io"
 	"math/rand/v2"
 	"sync"
 	"time"
 
 	"github.com/shelflife-db/shelflife/catalog"
+	"github.com/shelflife-db/shelflife/prooftest/internal/picture"
 )
 
 const (
@@ -99,7 +98,7 @@ func (w *caller) draw() (kind string, call func(context.Context) error) {
 func (w *caller) patch() catalog.Patch {
 	img := catalog.NewImage{URL: "https://cdn.example/front.jpg"}
 	if w.rng.IntN(4) == 0 {
-		img = catalog.NewImage{Upload: catalog.NewUpload(bytes.NewReader(picture(w.rng)))}
+		img = catalog.NewImage{Upload: catalog.NewUpload(bytes.NewReader(picture.Noise(w.rng, 10+w.rng.IntN(140))))}
 	}
 	return catalog.Patch{
 		Title:        catalog.Set(fmt.Sprint("title ", w.rng.Uint64())),
@@ -107,18 +106,4 @@ func (w *caller) patch() catalog.Patch {
 		ValidForDays: catalog.Set(1 + w.rng.IntN(3)),
 		Images:       catalog.Set([]catalog.NewImage{img}),
 	}
-}
-
-// picture returns an image of up to 90 KB that can't be compressed.
-func picture(rng *rand.Rand) []byte {
-	side := 10 + rng.IntN(140)
-	img := image.NewRGBA(image.Rect(0, 0, side, side))
-	for i := range img.Pix {
-		img.Pix[i] = byte(rng.Uint32())
-	}
-	var b bytes.Buffer
-	if err := (&png.Encoder{CompressionLevel: png.NoCompression}).Encode(&b, img); err != nil {
-		panic(err) // to memory
-	}
-	return b.Bytes()
 }
