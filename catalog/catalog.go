@@ -79,14 +79,15 @@ func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) 
 		return nil, err
 	}
 	props := b.Properties()
+	now := ttl.NewMonotone(opts.Clock)
 	c := &Catalog{
 		backend:   b,
 		opts:      opts,
 		limits:    opts.Limits,
-		now:       ttl.NewMonotone(opts.Clock),
+		now:       now,
 		random:    randomID,
 		exclusive: props.Exclusive,
-		uses:      newUseOverlay(opts.UseCapacity),
+		uses:      newUseOverlay(opts.UseCapacity, now.Now),
 		renewals:  newRenewals(),
 		index:     ttl.NewIndex(opts.Index),
 		hooks:     newExpireHooks(opts.OnExpire),

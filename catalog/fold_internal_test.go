@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/shelflife-db/shelflife/encoding"
 	"github.com/shelflife-db/shelflife/ttl"
 )
 
@@ -32,9 +33,9 @@ func TestWhenUsesAreFolded(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			clock := ttl.NewManualClock(time.UnixMilli(0))
 			clock.Advance(time.Hour)
-			c := &Catalog{opts: &Options{Clock: clock, UseWindow: window}, uses: newUseOverlay(8)}
+			c := &Catalog{opts: &Options{Clock: clock, UseWindow: window}, uses: newUseOverlay(8, nil)}
 			for i := range test.uses {
-				require.True(t, c.uses.add(productKey{"a", fmt.Sprint(i)}, 1, 1, func() bool { return true }))
+				require.True(t, c.uses.add(dueUse{productKey{"a", fmt.Sprint(i)}, 1, 1}, encoding.None))
 			}
 			f := newUseFolder(c)
 			f.lastUse, f.waiting = clock.Elapsed()-test.lastUse, clock.Elapsed()-test.waits
@@ -52,17 +53,16 @@ func TestWhenUsesAreFolded(t *testing.T) {
 // What is taken for the journal is not taken again before it is used again, and
 // is if it did not get there.
 func TestFreshUses(t *testing.T) {
-	o := newUseOverlay(10)
-	yes := func() bool { return true }
+	o := newUseOverlay(10, nil)
 	k := productKey{"a", "p"}
-	require.True(t, o.add(k, 7, 100, yes))
-	require.True(t, o.add(k, 7, 101, yes))
+	require.True(t, o.add(dueUse{k, 7, 100}, encoding.None))
+	require.True(t, o.add(dueUse{k, 7, 101}, encoding.None))
 	fresh := o.takeFresh()
 	require.Equal(t, []dueUse{{k, 7, 101}}, fresh)
 	require.Empty(t, o.takeFresh())
 	o.putBack(fresh)
 	o.putBack(fresh)
 	require.Equal(t, fresh, o.takeFresh())
-	require.True(t, o.add(k, 7, 102, yes))
+	require.True(t, o.add(dueUse{k, 7, 102}, encoding.None))
 	require.Equal(t, []dueUse{{k, 7, 102}}, o.takeFresh())
 }

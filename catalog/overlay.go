@@ -19,6 +19,7 @@ import (
 // overlay and the record.
 type useOverlay struct {
 	capacity int64
+	now      func() int64
 	count    atomic.Int64 // entries in all stripes
 	seed     maphash.Seed
 	stripes  [overlayStripes]overlayStripe
@@ -52,16 +53,18 @@ type pendingUse struct {
 	foldedIn uint64
 }
 
-// dueUse is a use to be written to the journal or into its record.
+// dueUse is a use: to be noted, or to be written to the journal or into its
+// record.
 type dueUse struct {
 	productKey
 	incarnation uint64
 	at          int64
 }
 
-func newUseOverlay(capacity int) *useOverlay {
+func newUseOverlay(capacity int, now func() int64) *useOverlay {
 	o := &useOverlay{
 		capacity: int64(capacity),
+		now:      now,
 		seed:     maphash.MakeSeed(),
 		pins:     make(map[uint64]int),
 	}
@@ -116,21 +119,23 @@ func (u pendingUse) on(r *encoding.Record) *encoding.Record {
 	return &used
 }
 
-// add records a use. It reports false where the use must go into the record
-// itself: the overlay is full, holds a use of another product that had the ID,
-// or inTime says no.
+// add records a use of a product that expires at deadline without it. It
+// reports false where the use must go into the record itself: the overlay is
+// full, holds a use of another product that had the ID, or the deadline has
+// passed.
 //
-// inTime is asked under the stripe's lock and after the count says that there
-// is an entry. Readers take the time before they look here. So one that found
-// nothing here took a time at which inTime would still have said yes, or it
-// does say no: a product that a reader saw expire stays expired.
-func (o *useOverlay) add(k productKey, incarnation uint64, at int64, inTime func() bool) bool {
-	s := o.stripe(k)
+// The time is taken under the stripe's lock and after the count says that there
+// is an entry. Readers take it before they look here. So one that found nothing
+// here took an earlier time, or the use is late: a product that a reader saw
+// expire stays expired.
+func (o *useOverlay) add(d dueUse, deadline int64) bool {
+	inTime := func() bool { return deadline == encoding.None || o.now() < deadline }
+	s := o.stripe(d.productKey)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	u := s.uses[k]
+	u := s.uses[d.productKey]
 	if u != nil {
-		if u.incarnation != incarnation || !inTime() {
+		if u.incarnation != d.incarnation || !inTime() {
 			return false
 		}
 	} else {
@@ -138,12 +143,12 @@ func (o *useOverlay) add(k productKey, incarnation uint64, at int64, inTime func
 			o.count.Add(-1)
 			return false
 		}
-		u = &pendingUse{incarnation: incarnation}
-		k = k.clone()
-		s.uses[k] = u
+		u = &pendingUse{incarnation: d.incarnation}
+		d.productKey = d.clone()
+		s.uses[d.productKey] = u
 	}
-	u.at = max(u.at, at)
-	s.refresh(k, u)
+	u.at = max(u.at, d.at)
+	s.refresh(d.productKey, u)
 	return true
 }
 

@@ -13,24 +13,22 @@ const benchUses = 100_000
 // benchOverlay returns an overlay with uses of benchUses products.
 func benchOverlay(b *testing.B) (*useOverlay, []productKey) {
 	b.Helper()
-	o := newUseOverlay(2 * benchUses)
+	o := newUseOverlay(2*benchUses, nil)
 	keys := make([]productKey, benchUses)
 	for i := range keys {
 		keys[i] = productKey{"acme", fmt.Sprintf("sku-%08d", i)}
-		o.add(keys[i], 1, 1, always)
+		o.add(dueUse{keys[i], 1, 1}, encoding.None)
 	}
 	b.ReportAllocs()
 	b.ResetTimer()
 	return o, keys
 }
 
-func always() bool { return true }
-
 func BenchmarkOverlayAdd(b *testing.B) {
 	o, keys := benchOverlay(b)
 	b.RunParallel(func(pb *testing.PB) {
 		for at := int64(2); pb.Next(); at++ {
-			o.add(keys[rand.IntN(len(keys))], 1, at, always)
+			o.add(dueUse{keys[rand.IntN(len(keys))], 1, at}, encoding.None)
 		}
 	})
 }

@@ -80,8 +80,7 @@ func (c *Catalog) use(ctx context.Context, account, id string, want *Version) (*
 	if err != nil {
 		return nil, err
 	}
-	inTime := func() bool { return deadline == encoding.None || c.now.Now() < deadline }
-	if !c.uses.add(k, record.Incarnation, now, inTime) {
+	if !c.uses.add(dueUse{k, record.Incarnation, now}, deadline) {
 		return c.useDurably(ctx, account, id, want)
 	}
 	c.folder.wake()
