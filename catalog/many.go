@@ -118,7 +118,14 @@ func (m *manyUpserts) commit(b *upsertBatch) {
 		scopes = append(scopes, productScope(m.account, m.items[i].ExternalID))
 		scopes = append(scopes, b.intakes[j].scopes()...)
 	}
+	products := make([]productKey, len(b.items))
+	for j, i := range b.items {
+		products[j] = productKey{m.account, m.items[i].ExternalID}
+	}
 	err := m.c.update(m.ctx, scopes, backend.UpdateOptions{Buffered: true}, func(t *tx) error {
+		if err := t.fetch(products); err != nil {
+			return err
+		}
 		for j, i := range b.items {
 			item := &m.items[i]
 			res, err := t.upsert(explicit, m.account, item.ExternalID, b.intakes[j], item.Conditions)

@@ -26,6 +26,9 @@ type tx struct {
 	expired []Expired // products whose expiry this commits
 	key     []byte    // reused
 	value   []byte    // reused
+	// fetched are the encodings of records that were read ahead, nil where there
+	// is none, until they are loaded.
+	fetched map[productKey][]byte
 
 	ctx context.Context // that of the callback
 	txn backend.Txn
@@ -75,7 +78,7 @@ func (c *Catalog) update(ctx context.Context, scopes []backend.Scope, o backend.
 	for {
 		err := c.backend.Update(ctx, t.scopes, o, func(ctx context.Context, txn backend.Txn) error {
 			t.ctx, t.txn, t.now = ctx, txn, c.now.Now()
-			t.missing, t.expired, t.hasFirst = t.missing[:0], t.expired[:0], false
+			t.missing, t.expired, t.hasFirst, t.fetched = t.missing[:0], t.expired[:0], false, nil
 			err := fn(t)
 			if err == nil && len(t.missing) > 0 {
 				err = errMoreScopes
@@ -167,14 +170,56 @@ func (t *tx) space() (*found, *encoding.Record) {
 	return &t.first.found, &t.first.record
 }
 
-// stored reads a record and returns the length of its encoding, 0 if there is
-// none. The cache may stand in for the store: whoever changes a product holds
-// its scope and takes it out of the cache first.
-func (t *tx) stored(k productKey, r *encoding.Record) (size int, err error) {
-	if t.c.cache != nil && t.marking(k) == nil {
-		if data, ok := t.c.cache.get(k); ok {
-			return len(data), encoding.DecodeRecordAliasing(data, r)
+// fetch reads ahead the records of products that will be loaded once each, whose
+// scopes are declared: together they cost less, above all those of products
+// that do not exist.
+func (t *tx) fetch(products []productKey) error {
+	t.fetched = make(map[productKey][]byte, len(products))
+	keys := make([][]byte, 0, len(products))
+	fetched := make([]productKey, 0, len(products))
+	var space []byte // of the keys
+	for _, k := range products {
+		if _, twice := t.fetched[k]; twice {
+			continue
 		}
+		data, ok := t.cached(k)
+		t.fetched[k] = data
+		if !ok {
+			begin := len(space)
+			space = encoding.AppendProductKey(space, k.account, k.id)
+			keys = append(keys, space[begin:])
+			fetched = append(fetched, k)
+		}
+	}
+	return t.txn.GetMany(t.ctx, keys, func(i int, value []byte) error {
+		t.fetched[fetched[i]] = bytes.Clone(value)
+		return nil
+	})
+}
+
+// cached returns what the cache has of a product. It may stand in for the store:
+// whoever changes a product holds its scope and takes it out of the cache first.
+func (t *tx) cached(k productKey) ([]byte, bool) {
+	if t.c.cache == nil || t.marking(k) != nil {
+		return nil, false
+	}
+	return t.c.cache.get(k)
+}
+
+// stored reads a record and returns the length of its encoding, 0 if there is
+// none.
+func (t *tx) stored(k productKey, r *encoding.Record) (size int, err error) {
+	data, ok := t.fetched[k]
+	if ok {
+		delete(t.fetched, k)
+		if data == nil {
+			return 0, nil
+		}
+	} else {
+		data, ok = t.cached(k)
+	}
+	if ok {
+		return len(data), encoding.DecodeRecordAliasing(data, r)
 	}
 	t.key = encoding.AppendProductKey(t.key[:0], k.account, k.id)
 	_, err = t.txn.Get(t.ctx, t.key, func(value []byte) error {

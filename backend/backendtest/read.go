@@ -2,6 +2,7 @@ package backendtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 
@@ -12,6 +13,7 @@ var readTests = []test{
 	{"Empty", nil, testReadEmpty},
 	{"Get", nil, testGet},
 	{"GetMany", nil, testGetMany},
+	{"GetManyOwnWrites", nil, testGetManyOwnWrites},
 	{"EmptyValue", nil, testEmptyValue},
 	{"OwnWrites", nil, testOwnWrites},
 	{"ManyKeys", nil, testManyKeys},
@@ -87,6 +89,39 @@ func testGetMany(s *store) {
 	check(s.ctx, "snapshot", snap)
 	s.update([]backend.Scope{whole("g")}, durable, func(ctx context.Context, t backend.Txn) error {
 		check(ctx, "transaction", t)
+		return nil
+	})
+}
+
+// A transaction that reads many keys at once finds its own writes among them,
+// also where nothing or only a part of the range is stored.
+func testGetManyOwnWrites(s *store) {
+	s.put(durable, kv{"g/15/", "stored"}, kv{"g/16/", "stored"}, kv{"g/40/", "stored"})
+	s.update([]backend.Scope{whole("g")}, durable, func(ctx context.Context, t backend.Txn) error {
+		if err := errors.Join(
+			t.Put(key("g", "02"), []byte("own")),
+			t.Put(key("g", "16"), []byte("own")),
+			t.Put(key("g", "25"), []byte("own")),
+			t.Delete(key("g", "15"), 0),
+			t.DeleteRange(backend.Range{Start: key("g", "24"), End: key("g", "30")}),
+			t.Put(key("g", "28"), []byte("own")),
+		); err != nil {
+			return err
+		}
+		all := map[int]string{2: "own", 16: "own", 28: "own", 40: "stored"}
+		for _, span := range [][2]int{{0, 10}, {0, 12}, {3, 14}, {10, 20}, {14, 17}, {17, 40}, {17, 41}, {0, 50}, {41, 60}} {
+			var keys [][]byte
+			want := map[int]string{}
+			for n := span[1] - 1; n >= span[0]; n-- {
+				if v, ok := all[n]; ok {
+					want[len(keys)] = v
+				}
+				keys = append(keys, key("g", fmt.Sprintf("%02d", n)))
+			}
+			if got, err := getMany(ctx, t, keys); err != nil || !maps.Equal(got, want) {
+				s.Errorf("GetMany of %d to %d: %v, %v; want %v", span[0], span[1], got, err, want)
+			}
+		}
 		return nil
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"slices"
 
 	crdb "github.com/cockroachdb/pebble/v2"
 
@@ -132,12 +133,49 @@ func (t *txn) Get(ctx context.Context, key []byte, fn func([]byte) error) (bool,
 // GetMany implements backend.Reader. The scopes keep the keys from changing
 // between its reads.
 func (t *txn) GetMany(ctx context.Context, keys [][]byte, fn func(int, []byte) error) error {
+	if err := t.alive(ctx); err != nil {
+		return err
+	}
+	first, any, err := t.firstStored(ctx, keys)
+	if err != nil {
+		return err
+	}
 	for i, key := range keys {
-		if _, err := t.Get(ctx, key, func(v []byte) error { return fn(i, v) }); err != nil {
+		if w, own := t.own(key); own {
+			if !w.deleted {
+				err = fn(i, w.value)
+			}
+		} else if any && bytes.Compare(first, key) <= 0 {
+			err = getNth(t.db, i, key, fn)
+		}
+		if err == nil && i%64 == 63 {
+			err = ctx.Err()
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// probeFrom is the number of keys from which GetMany looks where stored ones
+// begin: what is imported is often all new, and then one look does for all.
+const probeFrom = 8
+
+// firstStored returns a key that is not above any stored one among keys; any is
+// false if none of them is stored.
+func (t *txn) firstStored(ctx context.Context, keys [][]byte) (first []byte, any bool, err error) {
+	if len(keys) < probeFrom {
+		return nil, true, nil
+	}
+	low := slices.MinFunc(keys, bytes.Compare)
+	high := append(bytes.Clone(slices.MaxFunc(keys, bytes.Compare)), 0) // the key behind it
+	take := func(e backend.Entry, failed error) bool {
+		first, any, err = bytes.Clone(e.Key), true, failed
+		return false
+	}
+	scan(ctx, t.db, backend.Range{Start: low, End: high}, backend.ScanOptions{KeysOnly: true}, nil, nil, take)
+	return first, any, err
 }
 
 // Scan implements backend.Reader.
