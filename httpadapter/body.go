@@ -106,13 +106,14 @@ func readJSON(source io.Reader, length int64) (*body, error) {
 // the adapter's own nor known are the client's fault. A client that left gets
 // the same answer as one that still listens after a body it cut off.
 func bodyError(err error, tooLargeMessage string) error {
+	if err == nil {
+		return nil
+	}
 	var own *answer
 	var invalid *catalog.ValidationError
 	var disk *spoolError
 	var tooMany *http.MaxBytesError
 	switch {
-	case err == nil:
-		return nil
 	case errors.As(err, &own), errors.As(err, &invalid), errors.As(err, &disk):
 		return err
 	case errors.As(err, &tooMany):

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -149,8 +150,12 @@ func compactSeparated(t *testing.T, s *Store) {
 	require.NoError(t, s.db.Compact(t.Context(), []byte("0"), []byte("9"), false))
 }
 
+// separatedValue returns what can't be compressed, so that a file of such values
+// takes several writes.
 func separatedValue(round, i int) []byte {
-	return bytes.Repeat(fmt.Appendf(nil, "%04d/%03d ", round, i), separateFrom/8)
+	v := make([]byte, separateFrom+separateFrom/8)
+	_, _ = rand.NewChaCha8([32]byte{byte(round), byte(i)}).Read(v) // never fails
+	return v
 }
 
 // requireSeparated says that the values of so many rounds are there.

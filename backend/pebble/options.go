@@ -135,6 +135,7 @@ func engineOptions(o Options) *crdb.Options {
 		L0CompactionThreshold:       2,
 		L0StopWritesThreshold:       1 << 20,
 	}
+	e.ApplyCompressionSettings(func() crdb.DBCompressionSettings { return crdb.DBCompressionFastest })
 	for i := range e.Levels {
 		e.Levels[i].BlockSize = blockSize
 		e.Levels[i].IndexBlockSize = indexBlockSize
