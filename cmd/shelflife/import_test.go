@@ -239,11 +239,13 @@ func TestImportStopsWhenTheStoreFails(t *testing.T) {
 // first time was imported the second time is unchanged.
 func FuzzImportLine(f *testing.F) {
 	f.Add([]byte(upsertBody("a")))
+	cat, err := catalog.Open(f.Context(), memory.New(nil), nil)
+	require.NoError(f, err)
+	f.Cleanup(func() { _ = cat.Close() })
 	f.Fuzz(func(t *testing.T, text []byte) {
 		text = bytes.ReplaceAll(text, []byte("\n"), nil)
-		cat, err := catalog.Open(t.Context(), memory.New(nil), nil)
+		_, err := cat.DeleteAccount(t.Context(), testAccount)
 		require.NoError(t, err)
-		defer cat.Close()
 		var reports [2]bytes.Buffer
 		var imports [2]*importer
 		for i := range imports {
