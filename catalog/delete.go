@@ -2,6 +2,8 @@ package catalog
 
 import (
 	"context"
+	"errors"
+	"slices"
 
 	"github.com/shelflife-db/shelflife/backend"
 	"github.com/shelflife-db/shelflife/encoding"
@@ -46,7 +48,8 @@ func (c *Catalog) delete(ctx context.Context, account, id string, conds []Condit
 // DeleteAccount removes every product of an account whose creation was
 // acknowledged before the call began, with all it owns, and returns how many
 // live ones that were. Each product goes whole, the account in several steps:
-// after an error some may be gone, and the call may be repeated.
+// after an error some may be gone, and the call may be repeated. A product whose
+// record is damaged goes too, and is not counted.
 func (c *Catalog) DeleteAccount(ctx context.Context, account string) (removed int, err error) {
 	err = c.long(ctx, func(ctx context.Context) (err error) {
 		removed, err = c.deleteAccount(ctx, account)
@@ -100,8 +103,13 @@ func (t *tx) deleteSome(account string, r backend.Range) (live int, next []byte,
 		}
 		ids = append(ids, id)
 	}
+	var damaged []string
 	for _, id := range ids {
 		f, err := t.load(account, id)
+		if errors.Is(err, encoding.ErrCorrupt) {
+			damaged = append(damaged, id)
+			continue
+		}
 		if err != nil {
 			return 0, nil, err
 		}
@@ -112,5 +120,64 @@ func (t *tx) deleteSome(account string, r backend.Range) (live int, next []byte,
 			return 0, nil, err
 		}
 	}
-	return live, next, nil
+	if len(damaged) > 0 {
+		err = t.removeDamaged(account, damaged)
+	}
+	return live, next, err
+}
+
+// removeDamaged removes products whose records can't be read, and the images
+// whose headers say that they are theirs, in an Update of the whole account.
+// Their expiry entries stand for nothing then, which the sweeper sees when they
+// are due.
+func (t *tx) removeDamaged(account string, ids []string) error {
+	owned, err := t.blobsOwnedBy(account, ids)
+	if err != nil {
+		return err
+	}
+	for _, r := range owned {
+		if err := t.releaseBlob(account, r); err != nil {
+			return err
+		}
+	}
+	for _, id := range ids {
+		t.markCache(productKey{account, id})
+		t.key = encoding.AppendProductKey(t.key[:0], account, id)
+		if err := t.txn.Delete(t.key, 0); err != nil {
+			return err
+		}
+		t.key = encoding.AppendListedKey(t.key[:0], account, id)
+		if err := t.txn.Delete(t.key, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// blobsOwnedBy walks the images of an account and returns those of some of its
+// products.
+func (t *tx) blobsOwnedBy(account string, ids []string) (owned []release, err error) {
+	var blobs []encoding.BlobID
+	start, end := encoding.BlobRange(account)
+	for e, err := range t.txn.Scan(t.ctx, backend.Range{Start: start, End: end}, backend.ScanOptions{KeysOnly: true}) {
+		if err != nil {
+			return nil, err
+		}
+		if _, blob, n, err := encoding.DecodeBlobKey(e.Key); err == nil && n == 0 {
+			blobs = append(blobs, blob)
+		}
+	}
+	for _, blob := range blobs {
+		h, err := t.blobHeader(account, blob)
+		if errors.Is(err, encoding.ErrCorrupt) {
+			continue // it tells nothing about its owner
+		}
+		if err != nil {
+			return nil, err
+		}
+		if h != nil && h.State == encoding.BlobOwned && slices.Contains(ids, h.Owner) {
+			owned = append(owned, release{blob, h})
+		}
+	}
+	return owned, nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/shelflife-db/shelflife/backend"
 	"github.com/shelflife-db/shelflife/catalog"
+	"github.com/shelflife-db/shelflife/encoding"
 )
 
 // contract 5: Delete removes a product and all it owns, and nothing else.
@@ -123,6 +124,39 @@ func TestDeleteAccount(t *testing.T) {
 		require.Empty(t, w.rawKeys())
 		_, err = w.c().DeleteAccount(ctx, "")
 		requireFaults(t, err, map[string]catalog.Code{"account": catalog.CodeValidationFailed})
+	})
+}
+
+// A damaged record keeps neither its account from being deleted nor its image
+// bytes from going; what a newer release has written stays.
+func TestDeleteAccountWithUnreadableRecords(t *testing.T) {
+	onEveryStore(t, nil, func(t *testing.T, w *world) {
+		for _, id := range []string{"damaged", "empty", "newer", "sound"} {
+			w.upsert(id, catalog.Patch{Images: imagesOf(pngOf(1, 9, 9), pngOf(2, 600, 600)), ValidForDays: catalog.Set(9)})
+		}
+		w.write(func(txn backend.Txn) error {
+			newer := encoding.AppendRecord(nil, storedRecord(t, txn, "newer"))
+			newer[3]++ // the schema, behind the length
+			return errors.Join(
+				txn.Put(encoding.AppendProductKey(nil, acme, "damaged"), []byte("no record at all")),
+				txn.Put(encoding.AppendProductKey(nil, acme, "empty"), nil),
+				txn.Put(encoding.AppendProductKey(nil, acme, "newer"), newer),
+			)
+		})
+		_, err := w.c().DeleteAccount(t.Context(), acme)
+		require.ErrorIs(t, err, encoding.ErrNewerSchema)
+
+		w.write(func(txn backend.Txn) error {
+			return txn.Put(encoding.AppendProductKey(nil, acme, "newer"), []byte{0xc1})
+		})
+		removed, err := w.c().DeleteAccount(t.Context(), acme)
+		require.NoError(t, err)
+		require.Equal(t, 1, removed)
+		for range 2 { // the products, then their bytes
+			w.clock.Advance(20 * day)
+			w.sweepAll()
+		}
+		require.Empty(t, w.rawKeys())
 	})
 }
 
