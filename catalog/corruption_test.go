@@ -265,11 +265,10 @@ func TestCorruption(t *testing.T) {
 		if kinds[kind] == nil {
 			kinds[kind] = new(damageFigures)
 		}
-		if fs := d.disk.CrashClone(vfs.CrashCloneCfg{}); kind != "blob" { // Pebble panics where one of those is missing
-			require.NoError(t, fs.Remove(fs.PathJoin("db", name)))
-			if err := d.require(t, fs, kind == "log", kinds[kind]); err != nil {
-				t.Errorf("%s is missing: %v", name, err)
-			}
+		fs := d.disk.CrashClone(vfs.CrashCloneCfg{})
+		require.NoError(t, fs.Remove(fs.PathJoin("db", name)))
+		if err := d.require(t, fs, kind == "log", kinds[kind]); err != nil {
+			t.Errorf("%s is missing: %v", name, err)
 		}
 		if len(data) == 0 {
 			continue

@@ -141,11 +141,38 @@ func (s *Store) open(o Options) (err error) {
 	if s.db, err = openEngine(s.dir, e, s.fail); err != nil {
 		return err
 	}
-	if err := s.fail.unavailable(); err != nil {
-		_ = s.closeEngine()
-		return err
+	if err = s.fail.unavailable(); err == nil {
+		err = s.refuseIncomplete()
 	}
-	return nil
+	if err != nil {
+		_ = s.closeEngine()
+	}
+	return err
+}
+
+// refuseIncomplete returns an error where there are fewer blob files than are in
+// use: Pebble looks for its tables when it opens a store, but ends the process
+// when it reads from a blob file that is missing. Blob files that are not in use
+// any more, as a crash may leave, can hide that.
+func (s *Store) refuseIncomplete() error {
+	const looks = 3 // Pebble is at work already, and may replace a file between two counts
+	var used, present uint64
+	for range looks {
+		used, present = s.db.Metrics().BlobFiles.LiveCount, 0
+		names, err := s.guard.List(s.dir)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			if strings.HasSuffix(name, ".blob") {
+				present++
+			}
+		}
+		if present >= used {
+			return nil
+		}
+	}
+	return fmt.Errorf("damaged: %d blob files are in use, but there are only %d", used, present)
 }
 
 // refuseHeadless returns an error where there are tables but nothing says which
