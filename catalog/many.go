@@ -31,7 +31,7 @@ type UpsertManyResult struct {
 // returns a result or an error for each. Every item is atomic, the call is
 // not: after an error the others may have happened. The same ID may appear
 // more than once. Commits are shared, so that many items cost much less than
-// as many calls.
+// as many calls; new products cost the least in ascending order of their IDs.
 func (c *Catalog) UpsertMany(ctx context.Context, account string, items []UpsertItem) []UpsertManyResult {
 	results := make([]UpsertManyResult, len(items))
 	if err := c.calls.Enter(); err != nil {

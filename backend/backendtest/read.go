@@ -110,16 +110,22 @@ func testGetManyOwnWrites(s *store) {
 		}
 		all := map[int]string{2: "own", 16: "own", 28: "own", 40: "stored"}
 		for _, span := range [][2]int{{0, 10}, {0, 12}, {3, 14}, {10, 20}, {14, 17}, {17, 40}, {17, 41}, {0, 50}, {41, 60}} {
-			var keys [][]byte
-			want := map[int]string{}
-			for n := span[1] - 1; n >= span[0]; n-- {
-				if v, ok := all[n]; ok {
-					want[len(keys)] = v
+			for _, descending := range []bool{false, true} {
+				var keys [][]byte
+				want := map[int]string{}
+				for i := range span[1] - span[0] {
+					n := span[0] + i
+					if descending {
+						n = span[1] - 1 - i
+					}
+					if v, ok := all[n]; ok {
+						want[i] = v
+					}
+					keys = append(keys, key("g", fmt.Sprintf("%02d", n)))
 				}
-				keys = append(keys, key("g", fmt.Sprintf("%02d", n)))
-			}
-			if got, err := getMany(ctx, t, keys); err != nil || !maps.Equal(got, want) {
-				s.Errorf("GetMany of %d to %d: %v, %v; want %v", span[0], span[1], got, err, want)
+				if got, err := getMany(ctx, t, keys); err != nil || !maps.Equal(got, want) {
+					s.Errorf("GetMany of %d to %d, descending: %t: %v, %v; want %v", span[0], span[1], descending, got, err, want)
+				}
 			}
 		}
 		return nil

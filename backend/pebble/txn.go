@@ -136,7 +136,7 @@ func (t *txn) GetMany(ctx context.Context, keys [][]byte, fn func(int, []byte) e
 	if err := t.alive(ctx); err != nil {
 		return err
 	}
-	first, any, err := t.firstStored(ctx, keys)
+	first, found, err := t.firstStored(ctx, keys)
 	if err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func (t *txn) GetMany(ctx context.Context, keys [][]byte, fn func(int, []byte) e
 			if !w.deleted {
 				err = fn(i, w.value)
 			}
-		} else if any && bytes.Compare(first, key) <= 0 {
+		} else if found && bytes.Compare(first, key) <= 0 {
 			err = getNth(t.db, i, key, fn)
 		}
 		if err == nil && i%64 == 63 {
@@ -162,20 +162,21 @@ func (t *txn) GetMany(ctx context.Context, keys [][]byte, fn func(int, []byte) e
 // begin: what is imported is often all new, and then one look does for all.
 const probeFrom = 8
 
-// firstStored returns a key that is not above any stored one among keys; any is
-// false if none of them is stored.
-func (t *txn) firstStored(ctx context.Context, keys [][]byte) (first []byte, any bool, err error) {
-	if len(keys) < probeFrom {
+// firstStored returns a key that is not above any stored one among keys; found
+// is false if none of them is stored. It looks only where keys ascend, as those
+// of an import do: others lie far apart, with many between them that may be
+// deleted and not forgotten yet.
+func (t *txn) firstStored(ctx context.Context, keys [][]byte) (first []byte, found bool, err error) {
+	if len(keys) < probeFrom || !slices.IsSortedFunc(keys, bytes.Compare) {
 		return nil, true, nil
 	}
-	low := slices.MinFunc(keys, bytes.Compare)
-	high := append(bytes.Clone(slices.MaxFunc(keys, bytes.Compare)), 0) // the key behind it
+	end := append(bytes.Clone(keys[len(keys)-1]), 0) // the key behind the last
 	take := func(e backend.Entry, failed error) bool {
-		first, any, err = bytes.Clone(e.Key), true, failed
+		first, found, err = bytes.Clone(e.Key), true, failed
 		return false
 	}
-	scan(ctx, t.db, backend.Range{Start: low, End: high}, backend.ScanOptions{KeysOnly: true}, nil, nil, take)
-	return first, any, err
+	scan(ctx, t.db, backend.Range{Start: keys[0], End: end}, backend.ScanOptions{KeysOnly: true}, nil, nil, take)
+	return first, found, err
 }
 
 // Scan implements backend.Reader.
