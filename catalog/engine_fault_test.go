@@ -283,17 +283,18 @@ func TestEngineFaults(t *testing.T) {
 					return txn.Put(encoding.AppendProductKey(nil, acme, "damaged"), []byte("no record"))
 				})
 			}
-			c := w.c()
-			for n := int64(1); ; n++ {
+			c, failed := w.c(), 0
+			for n := int64(1); ; n += faultRaceFactor {
 				before := stateOf(t, engine, c)
 				f.arm(n)
 				err := s.do(t.Context(), c)
 				f.left.Store(0)
 				if !f.hit.Load() {
 					require.NoError(t, err, s.name)
-					t.Logf("%s: failed %d times", s.name, n-1)
+					t.Logf("%s: failed %d times", s.name, failed)
 					break
 				}
+				failed++
 				if err == nil && s.steps {
 					continue // it was the background's
 				}

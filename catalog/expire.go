@@ -200,10 +200,10 @@ func (x expirer) Expire(ctx context.Context, due []ttl.Entry) (done int, err err
 	return len(due), err
 }
 
-// expireEntry handles one entry whose deadline lies before horizon.
+// expireEntry handles one entry, whose deadline is not after horizon.
 func (t *tx) expireEntry(e encoding.Expiry, horizon int64) error {
 	if blob, ok := e.BlobID(); ok {
-		return t.expireBlob(e, blob, horizon)
+		return t.expireBlob(e, blob)
 	}
 	f, err := t.load(e.Account, e.ID)
 	if err != nil {
@@ -226,12 +226,12 @@ func (t *tx) expireEntry(e encoding.Expiry, horizon int64) error {
 	return nil
 }
 
-func (t *tx) expireBlob(e encoding.Expiry, blob encoding.BlobID, horizon int64) error {
+func (t *tx) expireBlob(e encoding.Expiry, blob encoding.BlobID) error {
 	h, err := t.blobHeader(e.Account, blob)
 	if err != nil {
 		return err
 	}
-	if h == nil || h.State == encoding.BlobOwned || h.Deadline != e.Deadline || h.Deadline > horizon {
+	if h == nil || h.State == encoding.BlobOwned || h.Deadline != e.Deadline {
 		return t.deleteExpiry(e)
 	}
 	return t.removeBlob(e.Account, blob, h)

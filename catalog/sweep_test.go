@@ -2,6 +2,7 @@ package catalog_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"testing"
@@ -189,6 +190,49 @@ func TestSweepSeesPendingUses(t *testing.T) {
 	w.sweep()
 	require.Equal(t, used, w.get("p"))
 	require.Equal(t, used.LastUsedAt.UnixMilli(), w.record("p").LastUsedAt, "written when the entry moved")
+}
+
+// What lives forever is not removed, and neither are bytes that a product owns,
+// even where a damaged record or header names the entry that comes due.
+func TestSweepSparesWhatDoesNotExpire(t *testing.T) {
+	onEveryStore(t, nil, func(t *testing.T, w *world) {
+		kept := w.upsert("p", catalog.Patch{Images: imagesOf(smallImage)})
+		deadline := w.now().Add(time.Hour).UnixMilli()
+		shards := 1
+		if w.handles > 1 {
+			shards = 4
+		}
+		w.write(func(txn backend.Txn) error {
+			record := storedRecord(t, txn, "p")
+			record.IndexedAt = deadline
+			blob := record.Images[0].Blob
+			header := new(encoding.BlobHeader)
+			headerKey := encoding.AppendBlobKey(nil, acme, blob, 0)
+			_, err := txn.Get(t.Context(), headerKey, func(v []byte) error { return encoding.DecodeBlobHeader(v, header) })
+			require.NoError(t, err)
+			require.Equal(t, encoding.BlobOwned, header.State)
+			header.Deadline = deadline
+			product := encoding.Expiry{Kind: encoding.ExpiryProduct, Account: acme, ID: "p", Deadline: deadline}
+			bytes := encoding.Expiry{Kind: encoding.ExpiryBlob, Account: acme, ID: string(blob[:]), Deadline: deadline}
+			for _, e := range []*encoding.Expiry{&product, &bytes} {
+				e.Shard = encoding.Shard(e.Account, e.ID, shards)
+			}
+			return errors.Join(
+				txn.Put(encoding.AppendProductKey(nil, acme, "p"), encoding.AppendRecord(nil, record)),
+				txn.Put(headerKey, encoding.AppendBlobHeader(nil, header)),
+				txn.Put(encoding.AppendExpiryKey(nil, product), nil),
+				txn.Put(encoding.AppendExpiryKey(nil, bytes), nil),
+			)
+		})
+		for range 3 {
+			w.clock.Advance(day)
+			w.sweepAll()
+		}
+		require.Equal(t, kept, w.get("p"))
+		w.requireBytes(smallImage, "p", 0)
+		// With it goes the damaged header, before the check that follows.
+		require.NoError(t, w.c().Delete(t.Context(), acme, "p"))
+	})
 }
 
 // An entry that stands for nothing any more is harmless and goes when it is due.

@@ -131,6 +131,6 @@ var mutations = []mutation{
 	{"the sweep spares what was used since", expire, `deadline == encoding.None || deadline > horizon`, `deadline == encoding.None`},
 	{"the sweep spares what is kept forever now", expire, `deadline == encoding.None || deadline > horizon`, `deadline > horizon`},
 	{"the sweep knows stale entries", expire, `f.stored == nil || f.stored.IndexedAt != e.Deadline`, `f.stored == nil`},
-	{"the sweep spares image bytes that are owned", expire, `h == nil || h.State == encoding.BlobOwned || h.Deadline != e.Deadline || h.Deadline > horizon`, `h == nil || h.Deadline != e.Deadline || h.Deadline > horizon`},
-	{"the sweep waits for the readers' grace", expire, `h.Deadline != e.Deadline || h.Deadline > horizon`, `h.Deadline != e.Deadline`},
+	{"the sweep spares image bytes that are owned", expire, `h == nil || h.State == encoding.BlobOwned || h.Deadline != e.Deadline`, `h == nil || h.Deadline != e.Deadline`},
+	{"the sweep waits for the readers' grace", "catalog/blob.go", `t.now+t.c.opts.ImageGrace.Milliseconds()`, `t.now`},
 }
