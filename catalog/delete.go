@@ -103,11 +103,11 @@ func (t *tx) deleteSome(account string, r backend.Range) (live int, next []byte,
 		}
 		ids = append(ids, id)
 	}
-	var damaged []string
+	var damaged []*found
 	for _, id := range ids {
 		f, err := t.load(account, id)
 		if errors.Is(err, encoding.ErrCorrupt) {
-			damaged = append(damaged, id)
+			damaged = append(damaged, f)
 			continue
 		}
 		if err != nil {
@@ -130,8 +130,8 @@ func (t *tx) deleteSome(account string, r backend.Range) (live int, next []byte,
 // whose headers say that they are theirs, in an Update of the whole account.
 // Their expiry entries stand for nothing then, which the sweeper sees when they
 // are due.
-func (t *tx) removeDamaged(account string, ids []string) error {
-	owned, err := t.blobsOwnedBy(account, ids)
+func (t *tx) removeDamaged(account string, damaged []*found) error {
+	owned, err := t.blobsOwnedBy(account, damaged)
 	if err != nil {
 		return err
 	}
@@ -140,13 +140,12 @@ func (t *tx) removeDamaged(account string, ids []string) error {
 			return err
 		}
 	}
-	for _, id := range ids {
-		t.markCache(productKey{account, id})
-		t.key = encoding.AppendProductKey(t.key[:0], account, id)
-		if err := t.txn.Delete(t.key, 0); err != nil {
+	for _, f := range damaged {
+		if err := t.write(f, nil, nil); err != nil {
 			return err
 		}
-		t.key = encoding.AppendListedKey(t.key[:0], account, id)
+		// The record does not tell whether it is listed.
+		t.key = encoding.AppendListedKey(t.key[:0], account, f.id)
 		if err := t.txn.Delete(t.key, 0); err != nil {
 			return err
 		}
@@ -156,7 +155,7 @@ func (t *tx) removeDamaged(account string, ids []string) error {
 
 // blobsOwnedBy walks the images of an account and returns those of some of its
 // products.
-func (t *tx) blobsOwnedBy(account string, ids []string) (owned []release, err error) {
+func (t *tx) blobsOwnedBy(account string, products []*found) (owned []release, err error) {
 	var blobs []encoding.BlobID
 	start, end := encoding.BlobRange(account)
 	for e, err := range t.txn.Scan(t.ctx, backend.Range{Start: start, End: end}, backend.ScanOptions{KeysOnly: true}) {
@@ -175,7 +174,10 @@ func (t *tx) blobsOwnedBy(account string, ids []string) (owned []release, err er
 		if err != nil {
 			return nil, err
 		}
-		if h != nil && h.State == encoding.BlobOwned && slices.Contains(ids, h.Owner) {
+		if h == nil || h.State != encoding.BlobOwned {
+			continue
+		}
+		if slices.ContainsFunc(products, func(f *found) bool { return f.id == h.Owner }) {
 			owned = append(owned, release{blob, h})
 		}
 	}

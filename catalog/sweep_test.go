@@ -192,16 +192,22 @@ func TestSweepSeesPendingUses(t *testing.T) {
 	require.Equal(t, used.LastUsedAt.UnixMilli(), w.record("p").LastUsedAt, "written when the entry moved")
 }
 
+// putExpiry writes an entry of the expiry space into the shard that is its.
+func (w *world) putExpiry(txn backend.Txn, e encoding.Expiry) error {
+	shards := 1
+	if w.handles > 1 {
+		shards = 4 // of the shared store
+	}
+	e.Shard = encoding.Shard(e.Account, e.ID, shards)
+	return txn.Put(encoding.AppendExpiryKey(nil, e), nil)
+}
+
 // What lives forever is not removed, and neither are bytes that a product owns,
 // even where a damaged record or header names the entry that comes due.
 func TestSweepSparesWhatDoesNotExpire(t *testing.T) {
 	onEveryStore(t, nil, func(t *testing.T, w *world) {
 		kept := w.upsert("p", catalog.Patch{Images: imagesOf(smallImage)})
 		deadline := w.now().Add(time.Hour).UnixMilli()
-		shards := 1
-		if w.handles > 1 {
-			shards = 4
-		}
 		w.write(func(txn backend.Txn) error {
 			record := storedRecord(t, txn, "p")
 			record.IndexedAt = deadline
@@ -212,16 +218,11 @@ func TestSweepSparesWhatDoesNotExpire(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, encoding.BlobOwned, header.State)
 			header.Deadline = deadline
-			product := encoding.Expiry{Kind: encoding.ExpiryProduct, Account: acme, ID: "p", Deadline: deadline}
-			bytes := encoding.Expiry{Kind: encoding.ExpiryBlob, Account: acme, ID: string(blob[:]), Deadline: deadline}
-			for _, e := range []*encoding.Expiry{&product, &bytes} {
-				e.Shard = encoding.Shard(e.Account, e.ID, shards)
-			}
 			return errors.Join(
 				txn.Put(encoding.AppendProductKey(nil, acme, "p"), encoding.AppendRecord(nil, record)),
 				txn.Put(headerKey, encoding.AppendBlobHeader(nil, header)),
-				txn.Put(encoding.AppendExpiryKey(nil, product), nil),
-				txn.Put(encoding.AppendExpiryKey(nil, bytes), nil),
+				w.putExpiry(txn, encoding.Expiry{Kind: encoding.ExpiryProduct, Account: acme, ID: "p", Deadline: deadline}),
+				w.putExpiry(txn, encoding.Expiry{Kind: encoding.ExpiryBlob, Account: acme, ID: string(blob[:]), Deadline: deadline}),
 			)
 		})
 		for range 3 {
@@ -240,10 +241,6 @@ func TestSweepRemovesStaleEntries(t *testing.T) {
 	onEveryStore(t, nil, func(t *testing.T, w *world) {
 		w.createFor("p", 30)
 		w.create("forever")
-		shards := 1
-		if t.Name() == "TestSweepRemovesStaleEntries/shared" {
-			shards = 4
-		}
 		w.write(func(txn backend.Txn) error {
 			for _, e := range []encoding.Expiry{
 				{Kind: encoding.ExpiryProduct, Account: acme, ID: "p"},
@@ -252,8 +249,7 @@ func TestSweepRemovesStaleEntries(t *testing.T) {
 				{Kind: encoding.ExpiryBlob, Account: acme, ID: "0123456789abcdef"},
 			} {
 				e.Deadline = w.now().Add(time.Hour).UnixMilli()
-				e.Shard = encoding.Shard(e.Account, e.ID, shards)
-				if err := txn.Put(encoding.AppendExpiryKey(nil, e), nil); err != nil {
+				if err := w.putExpiry(txn, e); err != nil {
 					return err
 				}
 			}
