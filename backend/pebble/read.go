@@ -27,7 +27,7 @@ func (s *Store) Get(ctx context.Context, key []byte, fn func([]byte) error) (boo
 		return false, err
 	}
 	defer s.life.Exit()
-	return get(s.db, key, fn)
+	return s.points.get(key, fn)
 }
 
 // GetMany implements backend.Reader.
