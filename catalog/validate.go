@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -260,13 +261,17 @@ func prepareJSON(raw []byte, maxBytes, maxNesting, enclosing int) (compact []byt
 		return nil, "must be one valid JSON value without duplicate names or lone surrogates"
 	case len(compact) > maxBytes:
 		return nil, fmt.Sprintf("must be at most %d bytes long in compact form, not %d", maxBytes, len(compact))
-	case enclosing+nesting(compact) > maxNesting:
+	case enclosing+brackets(compact) > maxNesting && enclosing+nesting(compact) > maxNesting:
 		return nil, fmt.Sprintf("must not be nested deeper than %d levels", maxNesting)
 	case string(compact) == "null":
 		return nil, ""
 	}
 	return compact, ""
 }
+
+// brackets returns how many objects and arrays there can be at most: it counts
+// strings that look like them too, and is quickly done.
+func brackets(raw []byte) int { return bytes.Count(raw, []byte{'{'}) + bytes.Count(raw, []byte{'['}) }
 
 // nesting returns how many objects and arrays are open at the deepest point of
 // valid JSON.
