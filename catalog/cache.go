@@ -3,7 +3,6 @@ package catalog
 import (
 	"hash/maphash"
 	"math/bits"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 
@@ -36,20 +35,13 @@ func (k productKey) clone() productKey {
 //
 // A record is let in when it is wanted for the second time in a while. So a
 // load that never comes back to a product, an import or a walk over a large
-// catalog, neither pays for entries nor drives out those of others. While less
-// than half of the reads find what they want, a full cache lets few in: so it is
-// where all products are wanted alike, and whichever are there, as many reads
-// find theirs.
+// catalog, neither pays for entries nor drives out those of others.
 type recordCache struct {
 	entries *otter.Cache[productKey, []byte]
 	seed    maphash.Seed
 	// lately holds fingerprints of keys that were wanted and not there, each in
 	// the slot that it hashes to.
-	lately []atomic.Uint32
-	// room is how many of the records that are wanted again all come in, if it is
-	// positive.
-	room    atomic.Int64
-	gain    gain
+	lately  []atomic.Uint32
 	stripes [cacheStripes]cacheStripe
 }
 
@@ -61,9 +53,6 @@ const (
 	// record. With more slots uniform reads, which gain little by the cache, fill
 	// it more often; with fewer a skewed load finds less of what it wants again.
 	bytesPerSlot = 1024
-	// admitOneIn is how many records that are wanted again share one admission
-	// while the cache gains little.
-	admitOneIn = 8
 )
 
 // cacheStripe orders the writers and fillers of the keys that hash to it.
@@ -85,7 +74,7 @@ type fillToken struct {
 
 func newRecordCache(bytes int64) *recordCache {
 	slots := 1 << bits.Len64(uint64(max(bytes/bytesPerSlot, 1)-1))
-	c := &recordCache{
+	return &recordCache{
 		entries: otter.Must(&otter.Options[productKey, []byte]{
 			MaximumWeight: uint64(bytes),
 			Weigher: func(k productKey, record []byte) uint32 {
@@ -98,21 +87,17 @@ func newRecordCache(bytes int64) *recordCache {
 		seed:   maphash.MakeSeed(),
 		lately: make([]atomic.Uint32, slots),
 	}
-	c.room.Store(int64(slots))
-	return c
 }
 
 // get returns the record of k, which must not be changed.
 func (c *recordCache) get(k productKey) ([]byte, bool) {
-	record, ok := c.entries.GetIfPresent(k)
-	c.gain.note(ok)
-	return record, ok
+	return c.entries.GetIfPresent(k)
 }
 
 // beforeRead returns what fill needs to know; to be called before the read.
 func (c *recordCache) beforeRead(k productKey) fillToken {
 	hash := maphash.Comparable(c.seed, k)
-	if !c.wantedAgain(hash) || !c.admits() {
+	if !c.wantedAgain(hash) {
 		return fillToken{}
 	}
 	s := c.stripe(hash)
@@ -175,42 +160,6 @@ func (c *recordCache) wantedAgain(hash uint64) bool {
 	return false
 }
 
-// admits tells whether a record that is wanted again comes in.
-func (c *recordCache) admits() bool {
-	if c.room.Load() > 0 {
-		c.room.Add(-1)
-		return true
-	}
-	return !c.gain.little.Load() || rand.Uint32N(admitOneIn) == 0
-}
-
 func (c *recordCache) stripe(hash uint64) *cacheStripe {
 	return &c.stripes[hash%cacheStripes]
-}
-
-// gain tells whether the cache gains little: whether less than half of a sample
-// of reads found what they wanted. At first it does not.
-type gain struct {
-	// seen counts the sample in its lower half, those that found in its upper.
-	seen   atomic.Uint64
-	little atomic.Bool
-}
-
-const (
-	sampleOneIn = 32
-	sampleSize  = 1024
-)
-
-func (g *gain) note(found bool) {
-	if rand.Uint32N(sampleOneIn) != 0 {
-		return
-	}
-	one := uint64(1)
-	if found {
-		one |= 1 << 32
-	}
-	if seen := g.seen.Add(one); uint32(seen) == sampleSize {
-		g.little.Store(seen>>32 < sampleSize/2)
-		g.seen.Store(0)
-	}
 }

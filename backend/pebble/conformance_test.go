@@ -12,20 +12,11 @@ import (
 	"github.com/shelflife-db/shelflife/backend/pebble"
 )
 
-func TestBackend(t *testing.T) { testBackend(t, options) }
-
-// TestBackendKeepingIterators: with an iterator kept from the first read on, so
-// that each read which follows no commit uses one.
-func TestBackendKeepingIterators(t *testing.T) {
-	testBackend(t, func(fs vfs.FS) *pebble.Options { return pebble.KeepFrom(options(fs), 1) })
-}
-
-func testBackend(t *testing.T, options func(vfs.FS) *pebble.Options) {
+func TestBackend(t *testing.T) {
 	var mu sync.Mutex
 	disks := map[backend.Backend]*vfs.MemFS{}
 	on := func(t *testing.T, fs *vfs.MemFS) backend.Backend {
-		s, err := pebble.Open(t.Context(), dir, options(fs))
-		require.NoError(t, err)
+		s := open(t, fs)
 		mu.Lock()
 		defer mu.Unlock()
 		disks[s] = fs

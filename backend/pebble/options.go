@@ -47,9 +47,6 @@ type Options struct {
 	// rewriteAge replaces the age at which blob files may be written anew, in
 	// tests.
 	rewriteAge time.Duration
-	// keepFrom replaces the number of reads without a commit from which
-	// iterators are kept, in tests.
-	keepFrom int
 }
 
 const (

@@ -27,7 +27,7 @@ func (s *Store) Get(ctx context.Context, key []byte, fn func([]byte) error) (boo
 		return false, err
 	}
 	defer s.life.Exit()
-	return s.points.get(key, fn)
+	return get(s.db, key, fn)
 }
 
 // GetMany implements backend.Reader.

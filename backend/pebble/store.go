@@ -33,7 +33,6 @@ type Store struct {
 	db      *crdb.DB
 	stripes *stripes
 	durable *durability
-	points  *pointReads
 	life    backend.Lifecycle
 	closing <-chan struct{}
 	// dirty tells that something was committed since Open.
@@ -82,7 +81,6 @@ func Open(ctx context.Context, dir string, o *Options) (*Store, error) {
 		return nil, fmt.Errorf("backend/pebble: open %s: %w", dir, err)
 	}
 	s.durable = newDurability(s.db, fail)
-	s.points = newPointReads(s.db, fail, opts.keepFrom)
 	s.lookAtSpace()
 
 	tick, stop := opts.tick, func() {}
@@ -303,7 +301,6 @@ func (s *Store) Close() error {
 		s.closeSnapshots()
 		close(s.stopWatch)
 		s.watcher.Wait()
-		s.points.dropIdle()
 		err := s.closeEngine()
 		if e := s.lock.Close(); err == nil && e != nil {
 			err = fmt.Errorf("backend/pebble: close %s: %w", s.dir, e)

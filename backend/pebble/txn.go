@@ -24,7 +24,6 @@ const indexFrom = 16
 // batch an index only when it is scanned.
 type txn struct {
 	db      *crdb.DB
-	points  *pointReads
 	batch   *crdb.Batch
 	whole   bool // DeleteRange is allowed
 	ended   bool
@@ -128,7 +127,7 @@ func (t *txn) Get(ctx context.Context, key []byte, fn func([]byte) error) (bool,
 		}
 		return true, fn(w.value)
 	}
-	return t.points.get(key, fn)
+	return get(t.db, key, fn)
 }
 
 // GetMany implements backend.Reader. The scopes keep the keys from changing

@@ -62,7 +62,7 @@ func (s *Store) run(ctx context.Context, scopes []backend.Scope, o backend.Updat
 	if err := s.fail.unavailable(); err != nil {
 		return out, err
 	}
-	t := &txn{db: s.db, points: s.points, whole: h.whole()}
+	t := &txn{db: s.db, whole: h.whole()}
 	defer t.end()
 	if out.err = fn(backend.MarkUpdate(ctx, s), t); out.err != nil {
 		out.read = s.stripes.last(h)
@@ -79,9 +79,7 @@ func (s *Store) run(ctx context.Context, scopes []backend.Scope, o backend.Updat
 		}
 		s.dirty.Store(true)
 		s.stripes.begin(h)
-		out.sync, err = s.durable.commit(t.take(), !o.Buffered)
-		s.points.changed()
-		if err != nil {
+		if out.sync, err = s.durable.commit(t.take(), !o.Buffered); err != nil {
 			return out, err
 		}
 		s.stripes.applied(h, out.sync.pos)

@@ -27,8 +27,7 @@ const (
 var errDiskFull = fmt.Errorf("%w: free disk space is below the reserve", backend.ErrUnavailable)
 
 // watch is the store's goroutine: it looks at the free space and at the depth
-// of level 0, lets failed compactions try again, and closes iterators that are
-// kept.
+// of level 0, and lets failed compactions try again.
 func (s *Store) watch(tick <-chan time.Time) {
 	for {
 		select {
@@ -36,7 +35,6 @@ func (s *Store) watch(tick <-chan time.Time) {
 			return
 		case <-tick:
 			s.guard.resume()
-			s.points.dropIdle()
 		case <-s.guard.nudge:
 		}
 		s.lookAtSpace()
