@@ -320,3 +320,30 @@ func ignoring(err error, expected error) error {
 	}
 	return err
 }
+
+// Products of a page are made in memory that they share, and are each the
+// caller's own nevertheless: one that grows or is overwritten leaves the next
+// alone.
+func TestProductsOfAPageAreApart(t *testing.T) {
+	onEveryStore(t, nil, func(t *testing.T, w *world) {
+		var want []string
+		for i := range 40 {
+			p := w.upsert(fmt.Sprintf("p%02d", i), withImage(catalog.Patch{
+				Title:    catalog.Set("title"),
+				Metadata: catalog.Set(json.RawMessage(fmt.Sprintf(`{"n":%d,"pad":"%s"}`, i, strings.Repeat("x", i*40)))),
+			}))
+			want = append(want, string(p.AppendJSON(nil)))
+		}
+		page, err := w.c().List(t.Context(), acme, catalog.ListOptions{})
+		require.NoError(t, err)
+		require.Len(t, page.Products, len(want))
+		for i, p := range page.Products {
+			require.Equal(t, want[i], string(p.AppendJSON(nil)))
+			for j := range p.Metadata {
+				p.Metadata[j] = '!'
+			}
+			p.Metadata = append(p.Metadata, "grown into its neighbour"...)
+			p.Images = append(p.Images, catalog.Image{SourceURL: "https://evil.example"})
+		}
+	})
+}

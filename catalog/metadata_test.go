@@ -202,6 +202,14 @@ func TestMetadataNesting(t *testing.T) {
 			requireFaults(t, err, map[string]catalog.Code{"images.0.classifications": catalog.CodeValidationFailed})
 		}
 		// Deep enough to exhaust a parser's stack.
+		// Brackets side by side, and in strings, nest nothing.
+		for _, flat := range []string{
+			`{"a":"` + strings.Repeat(`[{\"`, 100) + `"}`,
+			`[` + strings.Repeat(`[],{},`, 100) + `0]`,
+		} {
+			w.upsert("a", catalog.Patch{Metadata: catalog.Set(json.RawMessage(flat))})
+			require.Equal(t, flat, string(w.get("a").Metadata))
+		}
 		_, err := w.c().Upsert(t.Context(), acme, "a", catalog.Patch{Metadata: catalog.Set(nest(20_000, "arrays"))})
 		requireFaults(t, err, map[string]catalog.Code{"metadata": catalog.CodeValidationFailed})
 		// Breadth is no depth.
