@@ -201,7 +201,6 @@ func TestMetadataNesting(t *testing.T) {
 			_, err = w.c().Upsert(t.Context(), acme, "a", classified(62))
 			requireFaults(t, err, map[string]catalog.Code{"images.0.classifications": catalog.CodeValidationFailed})
 		}
-		// Deep enough to exhaust a parser's stack.
 		// Brackets side by side, and in strings, nest nothing.
 		for _, flat := range []string{
 			`{"a":"` + strings.Repeat(`[{\"`, 100) + `"}`,
@@ -210,6 +209,7 @@ func TestMetadataNesting(t *testing.T) {
 			w.upsert("a", catalog.Patch{Metadata: catalog.Set(json.RawMessage(flat))})
 			require.Equal(t, flat, string(w.get("a").Metadata))
 		}
+		// Deep enough to exhaust a parser's stack.
 		_, err := w.c().Upsert(t.Context(), acme, "a", catalog.Patch{Metadata: catalog.Set(nest(20_000, "arrays"))})
 		requireFaults(t, err, map[string]catalog.Code{"metadata": catalog.CodeValidationFailed})
 		// Breadth is no depth.

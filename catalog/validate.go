@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/shelflife-db/shelflife/catalog/internal/imageheader"
+	"github.com/shelflife-db/shelflife/catalog/internal/jsondepth"
 	"github.com/shelflife-db/shelflife/encoding"
 )
 
@@ -261,35 +261,10 @@ func prepareJSON(raw []byte, maxBytes, maxNesting, enclosing int) (compact []byt
 		return nil, "must be one valid JSON value without duplicate names or lone surrogates"
 	case len(compact) > maxBytes:
 		return nil, fmt.Sprintf("must be at most %d bytes long in compact form, not %d", maxBytes, len(compact))
-	case enclosing+brackets(compact) > maxNesting && enclosing+nesting(compact) > maxNesting:
+	case jsondepth.Exceeds(compact, maxNesting-enclosing):
 		return nil, fmt.Sprintf("must not be nested deeper than %d levels", maxNesting)
 	case string(compact) == "null":
 		return nil, ""
 	}
 	return compact, ""
-}
-
-// brackets returns how many objects and arrays there can be at most: it counts
-// strings that look like them too, and is quickly done.
-func brackets(raw []byte) int { return bytes.Count(raw, []byte{'{'}) + bytes.Count(raw, []byte{'['}) }
-
-// nesting returns how many objects and arrays are open at the deepest point of
-// valid JSON.
-func nesting(raw []byte) int {
-	depth, deepest, inString := 0, 0, false
-	for i := 0; i < len(raw); i++ {
-		switch ch := raw[i]; {
-		case inString && ch == '\\':
-			i++
-		case ch == '"':
-			inString = !inString
-		case inString:
-		case ch == '{' || ch == '[':
-			depth++
-			deepest = max(deepest, depth)
-		case ch == '}' || ch == ']':
-			depth--
-		}
-	}
-	return deepest
 }

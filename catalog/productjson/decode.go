@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/shelflife-db/shelflife/catalog"
+	"github.com/shelflife-db/shelflife/catalog/internal/jsondepth"
 )
 
 // Options of Decode. The zero value reads the whole text as an upsert by a
@@ -91,7 +92,7 @@ func (d *decoder) wrongType(path, want string) {
 
 // tooDeep records a fault if value, inside depth levels, exceeds the limit.
 func (d *decoder) tooDeep(path string, value []byte, depth int) bool {
-	if depth+nesting(value) <= d.options.Limits.Nesting {
+	if !jsondepth.Exceeds(value, d.options.Limits.Nesting-depth) {
 		return false
 	}
 	d.fault(path, catalog.CodeValidationFailed, "must not be nested deeper than %d levels", d.options.Limits.Nesting)

@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/shelflife-db/shelflife/catalog"
+	"github.com/shelflife-db/shelflife/catalog/internal/jsondepth"
 )
 
 // maxParserDepth is the nesting beyond which the parser gives up.
@@ -186,7 +187,7 @@ func syntaxFault(data []byte, err error) error {
 	case errors.Is(err, jsontext.ErrDuplicateName):
 		fault.Path = dotted(syntax.JSONPointer)
 		fault.Message = "the name occurs twice in its object"
-	case nesting(data) > maxParserDepth:
+	case jsondepth.Exceeds(data, maxParserDepth):
 		fault.Path, _, _ = strings.Cut(dotted(syntax.JSONPointer), ".")
 		fault.Message = "nested too deep"
 	default:
@@ -205,26 +206,4 @@ func dotted(p jsontext.Pointer) string {
 		b.WriteString(token)
 	}
 	return b.String()
-}
-
-// nesting returns how many objects and arrays are open at the deepest point of
-// raw.
-func nesting(raw []byte) int {
-	depth, deepest := 0, 0
-	for i := 0; i < len(raw); i++ {
-		switch raw[i] {
-		case '"':
-			for i++; i < len(raw) && raw[i] != '"'; i++ {
-				if raw[i] == '\\' {
-					i++
-				}
-			}
-		case '{', '[':
-			depth++
-			deepest = max(deepest, depth)
-		case '}', ']':
-			depth--
-		}
-	}
-	return deepest
 }
