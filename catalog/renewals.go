@@ -17,7 +17,8 @@ import (
 // An Update is counted before it reads the clock, and until it is visible or has
 // failed. A reader who finds that a product has expired looks here, and reads the
 // product again. Where nothing is counted, an Update that read an earlier time
-// is visible by now, and one to come reads a later time.
+// is visible by now, and one to come reads a later time. Those of other catalogs
+// on the store are not counted: where there may be some, it reads behind them.
 type renewals struct {
 	seed    maphash.Seed
 	stripes [renewalStripes]renewalStripe
@@ -46,7 +47,7 @@ func (r *renewals) possible(k productKey) bool { return r.stripe(k).count.Load()
 func (c *Catalog) readExpired(ctx context.Context, k productKey, s *stored) (found bool, err error) {
 	now := c.now.Now()
 	pending := c.uses.get(k)
-	if c.renewals.possible(k) {
+	if !c.exclusive || c.renewals.possible(k) {
 		return c.readBehindUpdates(ctx, k, s)
 	}
 	if found, err = c.read(ctx, k, s); err != nil || !found {
@@ -71,7 +72,7 @@ func (c *Catalog) readBehindUpdates(ctx context.Context, k productKey, s *stored
 	})
 	switch {
 	case errors.Is(err, backend.ErrUnavailable):
-		return false, nil // nothing is written any more
+		return false, nil // nothing is written any more, not from here
 	case err != nil || data == nil:
 		return false, err
 	}

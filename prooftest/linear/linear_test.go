@@ -23,7 +23,7 @@ import (
 
 var (
 	linearSeed  = flag.Uint64("linear.seed", 0, "seed of what the clients call; 0: random. How they interleave is not replayed")
-	linearCalls = flag.Int("linear.calls", 100_000, "calls on each kind of store")
+	linearCalls = flag.Int("linear.calls", 200_000, "calls on each kind of store")
 )
 
 // enoughContention is the least share of calls that must have run while

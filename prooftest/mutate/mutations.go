@@ -121,6 +121,8 @@ var mutations = []mutation{
 	{"the margin is five windows at least", use, `marginWindows = 5`, `marginWindows = 4`},
 	{"a use that comes late is none", "catalog/overlay.go", `deadline == encoding.None || o.now() < deadline`, `true`},
 	{"what has expired can't be read", "catalog/read.go", `isLive(&s.Record, now)`, `isLive(&s.Record, now) || true`},
+	{"an edit at work may renew what has expired", "catalog/renewals.go", `!c.exclusive || c.renewals.possible(k)`, `!c.exclusive`},
+	{"so may one of another catalog", "catalog/renewals.go", `!c.exclusive || c.renewals.possible(k)`, `c.renewals.possible(k)`},
 	{"what has expired stays gone", "catalog/renewals.go", `isLive(&s.Record, now), nil`, `isLive(&s.Record, now) || true, nil`},
 	{"what has expired can't be used durably", use, `if f.live == nil {
 			return ErrNotFound`, `if f.stored == nil {
