@@ -242,10 +242,43 @@ func (c *Catalog) prepareURL(faults *ValidationError, order int, raw string, out
 		refuse("must be at most %d bytes long, not %d", c.limits.URLBytes, len(raw))
 		return
 	}
+	if isPlainURL(raw) {
+		return
+	}
 	u, err := url.Parse(raw)
 	if err != nil || !utf8.ValidString(raw) || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" {
 		refuse("must be an absolute http or https URL with a host")
 	}
+}
+
+// isPlainURL tells whether raw is a valid URL at first sight, as most are: a
+// host, and behind it nothing that could be malformed.
+func isPlainURL(raw string) bool {
+	rest, ok := strings.CutPrefix(raw, "https://")
+	if !ok {
+		rest, ok = strings.CutPrefix(raw, "http://")
+	}
+	if !ok || rest == "" || !isPlainHost(rest[0]) {
+		return false
+	}
+	host := true
+	for i := range len(rest) {
+		c := rest[i]
+		switch {
+		case host && c == '/':
+			host = false
+		case host && !isPlainHost(c):
+			return false
+		case c <= ' ' || c > '~' || c == '%' || c == '#':
+			return false
+		}
+	}
+	return true
+}
+
+// isPlainHost tells whether c may be anywhere in the host of a URL.
+func isPlainHost(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '-'
 }
 
 // prepareJSON returns the compact form of raw, nil for null and nothing, or what
