@@ -46,6 +46,8 @@ var mutations = []mutation{
 	{"images: exactly one source", validate, `sources != 1`, `sources < 1`},
 	{"images: at least one source", validate, `sources != 1`, `sources > 1`},
 	{"url: its length", validate, `len(raw) > c.limits.URLBytes`, `len(raw) > c.limits.URLBytes+1`},
+	{"url: an escape is looked at", validate, `c == '%' || c == '#'`, `c == '#'`},
+	{"url: a host that is not plain is looked at", validate, `host && !isPlainHost(c)`, `false`},
 	{"url: http or https", validate, `(u.Scheme != "http" && u.Scheme != "https")`, `false`},
 	{"url: a host", validate, `u.Hostname() == ""`, `false`},
 	{"url: UTF-8", validate, `!utf8.ValidString(raw) ||`, ``},
