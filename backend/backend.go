@@ -186,7 +186,9 @@ type Properties struct {
 	Name string
 	// Exclusive promises that nobody else writes to the store while it is
 	// open, so that what was read may be kept in memory as long as the Updates
-	// of this process are watched.
+	// of this process are watched. Without it the catalog keeps no record in
+	// memory, writes every use before it is acknowledged, and looks in an
+	// Update before it calls a product expired.
 	Exclusive bool
 	// Shards is the number of parts into which a new store should spread keys
 	// that grow with time, so that no part of a distributed engine becomes the
