@@ -88,7 +88,7 @@ func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) 
 		random:    randomID,
 		exclusive: props.Exclusive,
 		uses:      newUseOverlay(opts.UseCapacity, now.Now),
-		renewals:  newRenewals(),
+		renewals:  newRenewals(!props.Exclusive),
 		index:     ttl.NewIndex(opts.Index),
 		hooks:     newExpireHooks(opts.OnExpire),
 		swept:     &sweptAccounts{accounts: make(map[string]struct{})},

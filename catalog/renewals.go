@@ -17,9 +17,11 @@ import (
 // An Update is counted before it reads the clock, and until it is visible or has
 // failed. A reader who finds that a product has expired looks here, and reads the
 // product again. Where nothing is counted, an Update that read an earlier time
-// is visible by now, and one to come reads a later time. Those of other catalogs
-// on the store are not counted: where there may be some, it reads behind them.
+// is visible by now, and one to come reads a later time.
 type renewals struct {
+	// others says that other catalogs write to the store, whose Updates can't be
+	// counted.
+	others  bool
 	seed    maphash.Seed
 	stripes [renewalStripes]renewalStripe
 }
@@ -32,7 +34,9 @@ type renewalStripe struct {
 	_     [56]byte // a cache line of its own
 }
 
-func newRenewals() *renewals { return &renewals{seed: maphash.MakeSeed()} }
+func newRenewals(others bool) *renewals {
+	return &renewals{others: others, seed: maphash.MakeSeed()}
+}
 
 func (r *renewals) stripe(k productKey) *renewalStripe {
 	return &r.stripes[maphash.Comparable(r.seed, k)%renewalStripes]
@@ -40,14 +44,16 @@ func (r *renewals) stripe(k productKey) *renewalStripe {
 
 // possible tells whether an Update that has read an earlier time may still renew
 // the product.
-func (r *renewals) possible(k productKey) bool { return r.stripe(k).count.Load() > 0 }
+func (r *renewals) possible(k productKey) bool {
+	return r.others || r.stripe(k).count.Load() > 0
+}
 
 // readExpired reads a product again that has expired; found is false if that is
 // so for good.
 func (c *Catalog) readExpired(ctx context.Context, k productKey, s *stored) (found bool, err error) {
 	now := c.now.Now()
 	pending := c.uses.get(k)
-	if !c.exclusive || c.renewals.possible(k) {
+	if c.renewals.possible(k) {
 		return c.readBehindUpdates(ctx, k, s)
 	}
 	if found, err = c.read(ctx, k, s); err != nil || !found {
@@ -72,7 +78,7 @@ func (c *Catalog) readBehindUpdates(ctx context.Context, k productKey, s *stored
 	})
 	switch {
 	case errors.Is(err, backend.ErrUnavailable):
-		return false, nil // nothing is written any more, not from here
+		return false, nil // this catalog writes nothing any more
 	case err != nil || data == nil:
 		return false, err
 	}

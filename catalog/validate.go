@@ -254,22 +254,18 @@ func (c *Catalog) prepareURL(faults *ValidationError, order int, raw string, out
 // isPlainURL tells whether raw is a valid URL at first sight, as most are: a
 // host, and behind it nothing that could be malformed.
 func isPlainURL(raw string) bool {
-	rest, ok := strings.CutPrefix(raw, "https://")
-	if !ok {
-		rest, ok = strings.CutPrefix(raw, "http://")
-	}
-	if !ok || rest == "" || !isPlainHost(rest[0]) {
+	scheme, rest, _ := strings.Cut(raw, "://")
+	host, path, _ := strings.Cut(rest, "/")
+	if scheme != "http" && scheme != "https" || host == "" {
 		return false
 	}
-	host := true
-	for i := range len(rest) {
-		c := rest[i]
-		switch {
-		case host && c == '/':
-			host = false
-		case host && !isPlainHost(c):
+	for i := range len(host) {
+		if !isPlainHost(host[i]) {
 			return false
-		case c <= ' ' || c > '~' || c == '%' || c == '#':
+		}
+	}
+	for i := range len(path) {
+		if c := path[i]; c <= ' ' || c > '~' || c == '%' || c == '#' {
 			return false
 		}
 	}

@@ -47,7 +47,7 @@ var mutations = []mutation{
 	{"images: at least one source", validate, `sources != 1`, `sources > 1`},
 	{"url: its length", validate, `len(raw) > c.limits.URLBytes`, `len(raw) > c.limits.URLBytes+1`},
 	{"url: an escape is looked at", validate, `c == '%' || c == '#'`, `c == '#'`},
-	{"url: a host that is not plain is looked at", validate, `host && !isPlainHost(c)`, `false`},
+	{"url: a host that is not plain is looked at", validate, `!isPlainHost(host[i])`, `!isPlainHost(host[i]) && false`},
 	{"url: http or https", validate, `(u.Scheme != "http" && u.Scheme != "https")`, `false`},
 	{"url: a host", validate, `u.Hostname() == ""`, `false`},
 	{"url: UTF-8", validate, `!utf8.ValidString(raw) ||`, ``},
@@ -123,8 +123,8 @@ var mutations = []mutation{
 	{"the margin is five windows at least", use, `marginWindows = 5`, `marginWindows = 4`},
 	{"a use that comes late is none", "catalog/overlay.go", `deadline == encoding.None || o.now() < deadline`, `true`},
 	{"what has expired can't be read", "catalog/read.go", `isLive(&s.Record, now)`, `isLive(&s.Record, now) || true`},
-	{"an edit at work may renew what has expired", "catalog/renewals.go", `!c.exclusive || c.renewals.possible(k)`, `!c.exclusive`},
-	{"so may one of another catalog", "catalog/renewals.go", `!c.exclusive || c.renewals.possible(k)`, `c.renewals.possible(k)`},
+	{"an edit at work may renew what has expired", "catalog/renewals.go", `r.others || r.stripe(k).count.Load() > 0`, `r.others`},
+	{"so may one of another catalog", "catalog/renewals.go", `r.others || r.stripe(k).count.Load() > 0`, `r.stripe(k).count.Load() > 0`},
 	{"what has expired stays gone", "catalog/renewals.go", `isLive(&s.Record, now), nil`, `isLive(&s.Record, now) || true, nil`},
 	{"what has expired can't be used durably", use, `if f.live == nil {
 			return ErrNotFound`, `if f.stored == nil {
