@@ -64,7 +64,9 @@ const (
 //
 // The catalog owns b from then on: Close closes it. After an error b is still
 // the caller's. An error matches encoding.ErrNewerSchema if the store was
-// written by a newer version that this one can't serve.
+// written by a newer version that this one can't serve. A store that exists is
+// opened, for reading, though b takes no writes (ErrUnavailable): one that is
+// new, or on which uses are left that may not wait by Options.UseWindow, is not.
 func Open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) {
 	c, err := open(ctx, b, o)
 	return c, wrap("open", "", err)
@@ -177,27 +179,32 @@ func (c *Catalog) Ready() error {
 func (c *Catalog) Limits() Limits { return c.limits }
 
 // loadMeta reads the description of the store, or writes it if the store is
-// new.
-func (c *Catalog) loadMeta(ctx context.Context, shards int) (meta encoding.StoreMeta, err error) {
+// new. One that exists is opened though the backend takes no writes.
+func (c *Catalog) loadMeta(ctx context.Context, shards int) (encoding.StoreMeta, error) {
 	key := encoding.AppendMetaKey(nil, encoding.StoreMetaName)
-	group, item := encoding.MetaScope(encoding.StoreMetaName)
-	fresh := encoding.StoreMeta{
-		CreatedAt: c.now.Now(), Schema: encoding.Schema,
-		MinReader: encoding.Schema, MinWriter: encoding.Schema, Shards: shards,
-	}
-	_, _ = rand.Read(fresh.StoreID[:]) // never fails: see crypto/rand
-	scopes := []backend.Scope{{Group: group, Item: item}}
-	err = c.backend.Update(ctx, scopes, backend.UpdateOptions{}, func(ctx context.Context, txn backend.Txn) error {
+	var meta encoding.StoreMeta
+	decode := func(value []byte) error {
 		meta = encoding.StoreMeta{}
-		found, err := txn.Get(ctx, key, func(value []byte) error {
-			return encoding.DecodeStoreMeta(value, &meta)
-		})
-		if err != nil || found {
-			return err
+		return encoding.DecodeStoreMeta(value, &meta)
+	}
+	found, err := c.backend.Get(ctx, key, decode)
+	if err == nil && !found {
+		fresh := encoding.StoreMeta{
+			CreatedAt: c.now.Now(), Schema: encoding.Schema,
+			MinReader: encoding.Schema, MinWriter: encoding.Schema, Shards: shards,
 		}
-		meta = fresh
-		return txn.Put(key, encoding.AppendStoreMeta(nil, &fresh))
-	})
+		_, _ = rand.Read(fresh.StoreID[:]) // never fails: see crypto/rand
+		group, item := encoding.MetaScope(encoding.StoreMetaName)
+		scopes := []backend.Scope{{Group: group, Item: item}}
+		err = c.backend.Update(ctx, scopes, backend.UpdateOptions{}, func(ctx context.Context, txn backend.Txn) error {
+			// Another process may have been first.
+			if found, err := txn.Get(ctx, key, decode); err != nil || found {
+				return err
+			}
+			meta = fresh
+			return txn.Put(key, encoding.AppendStoreMeta(nil, &fresh))
+		})
+	}
 	if err != nil {
 		return meta, err
 	}

@@ -126,6 +126,24 @@ func TestJournaledUsesRenewAfterACrash(t *testing.T) {
 	c.requireGone("p")
 }
 
+// A store that takes no writes is opened with the uses of its journal.
+func TestJournalOfAStoreThatTakesNoWrites(t *testing.T) {
+	w := behindGlass(t, catalog.Options{})
+	w.createFor("p", 30)
+	w.clock.Advance(time.Hour)
+	used := w.use("p")
+	w.journaled()
+	w.probe.failUpdates(backend.ErrUnavailable, func(backend.UpdateOptions) bool { return true })
+	defer w.probe.failUpdates(nil, nil)
+	c := w.crash(catalog.Options{})
+	require.Equal(t, used, c.get("p"))
+	_, err := c.c().Upsert(t.Context(), acme, "p", catalog.Patch{Title: catalog.Set("refused")})
+	require.ErrorIs(t, err, catalog.ErrUnavailable)
+	w.probe.failUpdates(nil, nil)
+	c.folds()
+	require.Equal(t, used.LastUsedAt.UnixMilli(), c.record("p").LastUsedAt)
+}
+
 // Where uses may not wait in memory, what an earlier opening has left of them
 // is folded before the first call.
 func TestLeftUsesWithoutAWindow(t *testing.T) {

@@ -109,6 +109,50 @@ func TestOutOfDisk(t *testing.T) {
 	require.NoError(t, c.Close())
 }
 
+// TestOpenOutOfDisk: a store that exists can be opened below the reserve and
+// below the half of it that deletes need, to be read and checked, and emptied
+// where that is admitted.
+func TestOpenOutOfDisk(t *testing.T) {
+	const reserve = 64 << 20
+	for _, free := range []int64{reserve - 1, reserve/2 - 1} {
+		t.Run(fmt.Sprint(free), func(t *testing.T) {
+			disk := &smallDisk{FS: vfs.NewMem()}
+			disk.free.Store(plenty)
+			c := openOnDisk(t, disk, reserve)
+			for i := range 3 {
+				_, err := c.Upsert(t.Context(), acme, fmt.Sprint(i), withImage(catalog.Patch{ValidForDays: catalog.Set(1)}))
+				require.NoError(t, err)
+			}
+			require.NoError(t, c.Close())
+
+			disk.free.Store(free)
+			c = openOnDisk(t, disk, reserve)
+			page, err := c.List(t.Context(), acme, catalog.ListOptions{})
+			require.NoError(t, err)
+			require.Equal(t, []string{"0", "1", "2"}, ids(page.Products))
+			report, err := c.Check(t.Context())
+			require.NoError(t, err)
+			require.Empty(t, report.Problems)
+			_, err = c.Upsert(t.Context(), acme, "refused", withImage(catalog.Patch{}))
+			require.ErrorIs(t, err, catalog.ErrUnavailable)
+			err = c.Delete(t.Context(), acme, "1")
+			if free > reserve/2 {
+				require.NoError(t, err, "frees space")
+			} else {
+				require.ErrorIs(t, err, catalog.ErrUnavailable)
+			}
+			require.NoError(t, c.Close())
+
+			// One that is new can't be made.
+			b, err := pebble.Open(t.Context(), "other", &pebble.Options{FS: disk, DiskReserve: reserve})
+			require.NoError(t, err)
+			_, err = catalog.Open(t.Context(), b, nil)
+			require.ErrorIs(t, err, catalog.ErrUnavailable)
+			require.NoError(t, b.Close())
+		})
+	}
+}
+
 // TestOutOfUnwatchedDisk: a disk that is full in the middle of a write stops
 // the store: reads go on, and it heals when it is opened with room again.
 func TestOutOfUnwatchedDisk(t *testing.T) {
