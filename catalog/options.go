@@ -24,7 +24,8 @@ const (
 // before it is acknowledged.
 const NoUseWindow time.Duration = -1
 
-// Options of Open. The zero value, and nil, mean the defaults.
+// Options of Open. The zero value, and nil, mean the defaults. Open refuses a
+// number over the maximum named here, and a negative one where none is named.
 type Options struct {
 	// Clock is the catalog's only source of time. Default: ttl.SystemClock().
 	Clock ttl.Clock
@@ -39,7 +40,7 @@ type Options struct {
 	// durable; a crash may take the uses of the last window. Uses near the
 	// deadline of their product are durable at once whatever it is, and so are
 	// all uses on a backend that other processes write to. Default: 1 s. At
-	// most 1 h. NoUseWindow: no window.
+	// most 1 h. Negative, such as NoUseWindow: no window.
 	UseWindow time.Duration
 	// UseCapacity is the largest number of products whose uses are kept in
 	// memory until they are written into their records, which happens within
@@ -102,7 +103,7 @@ type Limits struct {
 	ClassificationBytes int
 	// Nesting limits how deep objects and arrays are nested, counted from the
 	// root of the JSON form of an upsert: the metadata begin at depth 2.
-	// Default: 64.
+	// Default: 64. At most 10,000.
 	Nesting int
 	// Images limits the number of images of a product. Default: 32. At most
 	// 1,024.
@@ -118,6 +119,7 @@ const (
 	defaultUseWindow = time.Second
 	maxUseWindow     = time.Hour
 	maxImages        = 1024
+	maxNesting       = 10_000 // what jsontext takes
 )
 
 // WithDefaults returns the limits that l means: its zero fields replaced by
@@ -185,6 +187,9 @@ func (o *Options) withDefaults() (*Options, error) {
 	}
 	if l.Images > maxImages {
 		return nil, fmt.Errorf("option Limits.Images: %d is over %d", l.Images, maxImages)
+	}
+	if l.Nesting > maxNesting {
+		return nil, fmt.Errorf("option Limits.Nesting: %d is over %d", l.Nesting, maxNesting)
 	}
 	return &out, nil
 }

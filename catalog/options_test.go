@@ -37,7 +37,7 @@ func TestRefusedOptions(t *testing.T) {
 		"Limits.DescriptionLength":   {Limits: catalog.Limits{DescriptionLength: -1}},
 		"Limits.MetadataBytes":       {Limits: catalog.Limits{MetadataBytes: -1}},
 		"Limits.ClassificationBytes": {Limits: catalog.Limits{ClassificationBytes: -1}},
-		"Limits.Nesting":             {Limits: catalog.Limits{Nesting: -1}},
+		"Limits.Nesting":             {Limits: catalog.Limits{Nesting: 10_001}},
 		"Limits.Images":              {Limits: catalog.Limits{Images: 1025}},
 		"Limits.ImageBytes":          {Limits: catalog.Limits{ImageBytes: -1}},
 		"Limits.ImagePixels":         {Limits: catalog.Limits{ImagePixels: -1}},

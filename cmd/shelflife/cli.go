@@ -7,6 +7,7 @@ import (
 	"io"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
@@ -55,7 +56,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case errors.As(err, &status):
 		return int(status)
 	}
-	fmt.Fprintf(stderr, "shelflife: %v\n", err)
+	// The catalog's errors begin with the same name.
+	fmt.Fprintf(stderr, "shelflife: %s\n", strings.TrimPrefix(err.Error(), "shelflife: "))
 	return exitFailure
 }
 

@@ -56,6 +56,8 @@ func TestWrongUsage(t *testing.T) {
 		"demo with a key":        {[]string{"serve", "--demo", "--api-key", "a=k"}, "--demo has a key of its own"},
 		"prefix":                 {[]string{"serve", "--data", data, "--api-key", "a=k", "--prefix", "shop"}, `--prefix "shop" must be`},
 		"negative window":        {[]string{"serve", "--data", data, "--api-key", "a=k", "--use-window=-1s"}, "negative"},
+		"long window":            {[]string{"serve", "--data", data, "--api-key", "a=k", "--use-window=61m"}, "--use-window is more than 1h"},
+		"no reserve":             {[]string{"serve", "--data", data, "--api-key", "a=k", "--disk-reserve=0"}, `"0" is not a size`},
 		"size":                   {[]string{"serve", "--data", data, "--api-key", "a=k", "--cache-size=lots"}, `"lots" is not a size`},
 		"cache too small":        {[]string{"serve", "--data", data, "--api-key", "a=k", "--cache-size=1KiB"}, "--cache-size is less than"},
 		"durability":             {[]string{"serve", "--data", data, "--api-key", "a=k", "--durability=none"}, "--durability"},

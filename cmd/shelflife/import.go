@@ -12,6 +12,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/shelflife-db/shelflife/backend/pebble"
 	"github.com/shelflife-db/shelflife/catalog"
 	"github.com/shelflife-db/shelflife/catalog/productjson"
 	"github.com/shelflife-db/shelflife/httpadapter"
@@ -29,7 +30,10 @@ const (
 type importCmd struct {
 	Data    string `required:"" placeholder:"DIR" help:"Folder of the store, made if it is missing."`
 	Account string `required:"" placeholder:"ACCOUNT" help:"The account whose products they are."`
-	File    string `arg:"" help:"What to import; - is the standard input."`
+
+	DiskReserve byteSize `default:"256MiB" placeholder:"SIZE" help:"Free disk space below which nothing is written. Default: ${default}."`
+
+	File string `arg:"" help:"What to import; - is the standard input."`
 }
 
 // Help tells the details.
@@ -38,7 +42,7 @@ func (*importCmd) Help() string {
 
     {"externalId":"shirt-42","title":"Red tee","images":[{"source":{"url":"https://cdn.example/1.jpg"}}]}
 
-Blank lines are ignored. A line that is refused is reported with its number on the standard error, and the import goes on; so is one longer than 1 MiB. At the end the standard output tells how many were created, edited, unchanged and refused. Importing a file again changes nothing.
+Blank lines are ignored. A line that is refused is reported with its number on the standard error, and the import goes on; so is one longer than 1 MiB. At the end the standard output tells how many were created, edited, unchanged and refused. A file may be imported again: what its lines say holds once more, whatever was edited or deleted meanwhile. Products that are as their lines say count as unchanged, though a line's validForDays starts their lifetime anew.
 
 The store must not be in use by a server. On SIGINT or SIGTERM the import stops between two lines and says how far it came; what it counts is durable.
 
@@ -61,7 +65,8 @@ func (c *importCmd) Run(p *process) (err error) {
 		}
 	}
 	log := slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
-	cat, err := openStore(context.WithoutCancel(p.ctx), c.Data, defaultCache, log, catalog.Options{})
+	engine := pebble.Options{CacheSize: defaultCache, DiskReserve: int64(c.DiskReserve), Logger: log}
+	cat, err := openStore(context.WithoutCancel(p.ctx), c.Data, engine, catalog.Options{})
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/shelflife-db/shelflife/backend/pebble"
 	"github.com/shelflife-db/shelflife/catalog"
 	"github.com/shelflife-db/shelflife/httpadapter"
 	"github.com/shelflife-db/shelflife/ttl"
@@ -31,6 +32,7 @@ type serveCmd struct {
 	Durability      string        `enum:"synced,buffered" default:"synced" placeholder:"WHEN" help:"When a write is acknowledged: synced, when it is on disk; buffered, before that, so that a crash may take the last ones. Default: ${default}."`
 	UseWindow       time.Duration `default:"1s" placeholder:"TIME" help:"How long after its acknowledgement a use becomes durable, 0 to 1h. Default: ${default}."`
 	CacheSize       byteSize      `default:"256MiB" placeholder:"SIZE" help:"Memory of the engine's cache, at least 2MiB; the cache of products takes an eighth as much again. Default: ${default}."`
+	DiskReserve     byteSize      `default:"256MiB" placeholder:"SIZE" help:"Free disk space below which writes are refused, and below half of which deletes are too; reads go on. Default: ${default}."`
 	MaxImageSize    byteSize      `default:"20MiB" placeholder:"SIZE" help:"Largest uploaded image. Default: ${default}."`
 	MaxRequestSize  byteSize      `default:"64MiB" placeholder:"SIZE" help:"Largest multipart request. Default: ${default}."`
 	ShutdownTimeout time.Duration `default:"30s" placeholder:"TIME" help:"How long running requests may take to end when the server stops. Default: ${default}."`
@@ -57,6 +59,9 @@ func (c *serveCmd) Run(p *process) error {
 	}
 	if c.UseWindow < 0 || c.ShutdownTimeout < 0 {
 		return errors.New("a time is negative")
+	}
+	if c.UseWindow > time.Hour {
+		return errors.New("--use-window is more than 1h")
 	}
 	if c.CacheSize < 2<<20 {
 		return errors.New("--cache-size is less than 2MiB")
@@ -91,7 +96,8 @@ func (c *serveCmd) serve(p *process, listener net.Listener, dir, prefix string, 
 	log := c.logger(p.stderr)
 	clock := ttl.SystemClock()
 	// A signal that comes meanwhile is heeded below.
-	cat, err := openStore(context.WithoutCancel(p.ctx), dir, int64(c.CacheSize), log, c.catalogOptions(clock))
+	engine := pebble.Options{CacheSize: int64(c.CacheSize), DiskReserve: int64(c.DiskReserve), Logger: log}
+	cat, err := openStore(context.WithoutCancel(p.ctx), dir, engine, c.catalogOptions(clock))
 	if err != nil {
 		return err
 	}

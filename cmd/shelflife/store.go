@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"time"
 
 	crdb "github.com/cockroachdb/pebble/v2"
@@ -22,13 +21,13 @@ const defaultCache = 256 << 20
 
 // openStore opens the catalog in dir, or creates it. The catalog's own cache
 // is given an eighth of the engine's.
-func openStore(ctx context.Context, dir string, cache int64, log *slog.Logger, o catalog.Options) (*catalog.Catalog, error) {
-	b, err := openEngine(ctx, dir, cache, log)
+func openStore(ctx context.Context, dir string, engine pebble.Options, o catalog.Options) (*catalog.Catalog, error) {
+	b, err := openEngine(ctx, dir, engine)
 	if err != nil {
 		return nil, err
 	}
-	o.Logger = log
-	o.CacheBytes = cache / 8
+	o.Logger = engine.Logger
+	o.CacheBytes = engine.CacheSize / 8
 	c, err := catalog.Open(ctx, b, &o)
 	if err != nil {
 		return nil, errors.Join(err, b.Close())
@@ -46,7 +45,7 @@ func openForCheck(ctx context.Context, dir string) (*catalog.Catalog, error) {
 	case err != nil:
 		return nil, fmt.Errorf("looking for a store in %s: %w", dir, err)
 	}
-	b, err := openEngine(ctx, dir, defaultCache, slog.New(slog.DiscardHandler))
+	b, err := openEngine(ctx, dir, pebble.Options{CacheSize: defaultCache})
 	if err != nil {
 		return nil, err
 	}
@@ -71,12 +70,10 @@ func openForCheck(ctx context.Context, dir string) (*catalog.Catalog, error) {
 	return c, nil
 }
 
-func openEngine(ctx context.Context, dir string, cache int64, log *slog.Logger) (*pebble.Store, error) {
-	b, err := pebble.Open(ctx, dir, &pebble.Options{
-		CacheSize:    cache,
-		MemTableSize: min(max(cache/8, 256<<10), 32<<20),
-		Logger:       log,
-	})
+// openEngine opens the engine's store in dir, with memtables that suit the cache.
+func openEngine(ctx context.Context, dir string, o pebble.Options) (*pebble.Store, error) {
+	o.MemTableSize = min(max(o.CacheSize/8, 256<<10), 32<<20)
+	b, err := pebble.Open(ctx, dir, &o)
 	if errors.Is(err, pebble.ErrLocked) {
 		return nil, fmt.Errorf("the store in %s is in use by another process", dir)
 	}
