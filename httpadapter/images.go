@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/shelflife-db/shelflife/catalog"
@@ -41,7 +42,7 @@ func (h *Handler) getImage(w http.ResponseWriter, r *request) error {
 	header.Set("Content-Security-Policy", "default-src 'none'; sandbox")
 	source := &watchedReader{ReadSeeker: image}
 	answer := &imageWriter{ResponseWriter: w}
-	http.ServeContent(answer, r.Request, "", time.Time{}, source)
+	http.ServeContent(answer, withoutOtherRanges(r.Request), "", time.Time{}, source)
 	switch {
 	case answer.refused != nil:
 		for _, name := range []string{"Content-Type", "Content-Security-Policy", "ETag", "Content-Length"} {
@@ -59,6 +60,19 @@ func (h *Handler) getImage(w http.ResponseWriter, r *request) error {
 		panic(http.ErrAbortHandler)
 	}
 	return nil
+}
+
+// withoutOtherRanges returns r without a Range in another unit than bytes, which
+// is to be ignored (RFC 9110, 14.2) where ServeContent refuses it.
+func withoutOtherRanges(r *http.Request) *http.Request {
+	ranges := r.Header.Get("Range")
+	if ranges == "" || strings.HasPrefix(ranges, "bytes=") {
+		return r
+	}
+	whole := *r
+	whole.Header = r.Header.Clone()
+	whole.Header.Del("Range")
+	return &whole
 }
 
 // probe reads the first bytes of an image and goes back to its start: bytes

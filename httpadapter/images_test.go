@@ -42,6 +42,9 @@ func TestGetImage(t *testing.T) {
 	require.Contains(t, e.get(target, "Range", "bytes=0-1,5-6").ok(206).header.Get("Content-Type"), "multipart/byteranges")
 	require.Len(t, e.get(target, "Range", "bytes=0-9", "If-Range", etag).ok(206).body, 10)
 	require.Len(t, e.get(target, "Range", "bytes=0-9", "If-Range", `"x"`).ok(200).body, len(content))
+	for _, other := range []string{"items=0-5", "none", "bytes"} {
+		require.Equal(t, content, e.get(target, "Range", other).ok(200).body, "RFC 9110, 14.2: a unit that is not known is ignored")
+	}
 	r = e.get(target, "Range", "bytes=99999999-").fails(416, "RANGE_NOT_SATISFIABLE")
 	require.Regexp(t, `^bytes \*/\d+$`, r.header.Get("Content-Range"))
 	require.Empty(t, e.get(target, "If-None-Match", etag).ok(304).body)

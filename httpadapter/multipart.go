@@ -1,6 +1,7 @@
 package httpadapter
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"mime/multipart"
@@ -46,7 +47,7 @@ func (readNopCloser) Close() error { return nil }
 // readMultipart reads a multipart body: the JSON into memory, the files into a
 // spool.
 func (h *Handler) readMultipart(source io.Reader, boundary string) (*body, error) {
-	guard := &headerGuard{source: source}
+	guard := &headerGuard{source: &unfinished{source: source}}
 	m := &multipartReader{
 		guard:     guard,
 		parts:     multipart.NewReader(guard, boundary),
@@ -94,7 +95,7 @@ func (m *multipartReader) read() error {
 			return errPartHeader // for the parser a line may just have ended there
 		}
 		if err == io.EOF {
-			return nil // the last boundary; where that is missing, err wraps io.EOF
+			return nil // the last boundary, see unfinished
 		}
 		if err != nil {
 			return err
@@ -207,4 +208,54 @@ func (g *headerGuard) Read(b []byte) (int, error) {
 	n, err := g.source.Read(b[:min(len(b), g.left)])
 	g.left -= n
 	return n, err
+}
+
+// unfinished ends in a line break and io.ErrUnexpectedEOF where source ends. The
+// multipart package stops at the last boundary, which that break completes if it
+// stands last; but it would take an end within the headers of a part for one.
+type unfinished struct {
+	source io.Reader
+	ended  bool
+	rest   string // of the line break
+
+	last byte // of what was read
+	bare bool // the last line break was no CRLF; nor must be the one added
+}
+
+// Read implements io.Reader.
+func (u *unfinished) Read(b []byte) (int, error) {
+	if !u.ended {
+		n, err := u.source.Read(b)
+		u.see(b[:n])
+		if err != io.EOF {
+			return n, err
+		}
+		u.ended, u.rest = true, "\r\n"
+		if u.bare {
+			u.rest = "\n"
+		}
+		if n > 0 {
+			return n, nil
+		}
+	}
+	if u.rest == "" {
+		return 0, io.ErrUnexpectedEOF
+	}
+	n := copy(b, u.rest)
+	u.rest = u.rest[n:]
+	return n, nil
+}
+
+func (u *unfinished) see(b []byte) {
+	if len(b) == 0 {
+		return
+	}
+	if i := bytes.LastIndexByte(b, '\n'); i >= 0 {
+		before := u.last
+		if i > 0 {
+			before = b[i-1]
+		}
+		u.bare = before != '\r'
+	}
+	u.last = b[len(b)-1]
 }

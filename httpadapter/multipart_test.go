@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -129,6 +130,32 @@ func TestMultipartMalformed(t *testing.T) {
 	e.get("/products/a").fails(404, "PRODUCT_NOT_FOUND")
 	// What stands around the parts means nothing.
 	e.post("/products", "preamble\r\n"+text+"epilogue", "Content-Type", kind).ok(201)
+	requireEmpty(t, e)
+}
+
+// contract 6: a body that ends anywhere before its last boundary is cut off, in
+// the headers of a part too.
+func TestMultipartCutAnywhere(t *testing.T) {
+	e := newEnv(t, setup{})
+	f := newForm().data(fileBody("a", "f")).file("f", picture(t, 0)).file("photo", []byte("of\na\r\nperson"))
+	text, kind := string(f.end()), f.w.FormDataContentType()
+	bare := strings.ReplaceAll(string(newForm().data(productBody("b")).end()), "\r\n", "\n")
+	bareKind := `multipart/form-data; boundary="` + strings.TrimPrefix(bare[:strings.IndexByte(bare, '\n')], "--") + `"`
+	for _, c := range []struct{ id, text, kind string }{{"a", text, kind}, {"b", bare, bareKind}} {
+		end := strings.LastIndex(c.text, "--") + len("--") // the last line needs no break
+		for cut := range end {
+			e.post("/products", c.text[:cut], "Content-Type", c.kind).fails(400, "VALIDATION_FAILED", "")
+		}
+		e.get("/products/"+c.id).fails(404, "PRODUCT_NOT_FOUND")
+		e.post("/products", c.text[:end], "Content-Type", c.kind).ok(201)
+		e.post("/products", c.text, "Content-Type", c.kind).ok(200)
+		// However the bytes come in.
+		r := httptest.NewRequest(http.MethodPost, "/products", iotest.OneByteReader(strings.NewReader(c.text[:end])))
+		r.Header = http.Header{"X-Api-Key": {"key-a"}, "Content-Type": {c.kind}}
+		w := httptest.NewRecorder()
+		e.server.Config.Handler.ServeHTTP(w, r)
+		require.Equal(t, 200, w.Code, "%s", w.Body)
+	}
 	requireEmpty(t, e)
 }
 
