@@ -91,11 +91,11 @@
 // 500.
 //
 // The headers of a part of a multipart body, with what stands before them,
-// have some 16 KiB: 413 from 21 KiB on. The name, file name and content type of a part have
-// 1 KiB each: VALIDATION_FAILED beyond, at the part's name, or at "" where that
-// is what is too long. A part without a name, or one that is not form-data, is
-// a file that no fileKey can name: it counts against the limits and is
-// otherwise ignored.
+// have some 16 KiB: 413 from 21 KiB on. The name, file name and content type of
+// a part have 1 KiB each: VALIDATION_FAILED beyond, at the part's name, or at ""
+// where that is what is too long. A part without a name, or one that is not
+// form-data, is a file that no fileKey can name: it counts against the limits
+// and is otherwise ignored.
 //
 // # What net/http answers
 //

@@ -29,19 +29,28 @@ func (p pace) wrap(next http.Handler) http.Handler {
 		// that the connection has none: not a server's.
 		setReadDeadline := func(d time.Duration) { _ = control.SetReadDeadline(p.clock.Now().Add(d)) }
 		setWriteDeadline := func(d time.Duration) { _ = control.SetWriteDeadline(p.clock.Now().Add(d)) }
-		defer setWriteDeadline(p.stall)
+		body := &pacedBody{done: true}
+		defer func() {
+			if body.done {
+				setWriteDeadline(p.stall)
+				return
+			}
+			// The server may wait for the rest of the body before it answers.
+			setReadDeadline(p.stall)
+			setWriteDeadline(2 * p.stall)
+		}()
 		if r.Body != nil && r.Body != http.NoBody {
-			body := &pacedBody{
+			body = &pacedBody{
 				ReadCloser: r.Body,
 				budget:     budget{pace: p, set: setReadDeadline},
 			}
-			r.Body = body
+			// The server has to find its own body in its own request, to tell what
+			// of it is not worth reading, and that a client waits to be told to
+			// continue.
+			own := *r
+			own.Body = body
+			r = &own
 			setReadDeadline(p.stall)
-			defer func() {
-				if !body.done {
-					setReadDeadline(p.stall)
-				}
-			}()
 		}
 		next.ServeHTTP(&pacedWriter{w, budget{pace: p, set: setWriteDeadline}}, r)
 	})

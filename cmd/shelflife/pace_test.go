@@ -118,6 +118,35 @@ func TestPaceOfBodies(t *testing.T) {
 	}
 }
 
+// An answer that does not need the body comes at once where the body is long,
+// or waits to be asked for; the server waits for the rest of a short one, to go
+// on with the connection, but not for longer than a client may stand still.
+func TestPaceOfEarlyAnswers(t *testing.T) {
+	for name, tc := range map[string]struct {
+		header, body string
+		after        time.Duration
+	}{
+		"a long body that stops":   {"Content-Length: 60000000", "x", 0},
+		"a long body, asked for":   {"Content-Length: 60000000\r\nExpect: 100-continue", "", 0},
+		"a short body, asked for":  {"Content-Length: 6\r\nExpect: 100-continue", "", 0},
+		"a short body that stops":  {"Content-Length: 6", "x", 30 * time.Second},
+		"chunks that stop":         {"Transfer-Encoding: chunked", "1\r\nx\r\n", 30 * time.Second},
+		"a short body that is all": {"Content-Length: 6", "xxxxxx", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, connect func(http.HandlerFunc) net.Conn) {
+				client := connect(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
+				start := time.Now()
+				go fmt.Fprintf(client, "POST / HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n%s", tc.header, tc.body)
+				res, err := http.ReadResponse(bufio.NewReader(client), nil)
+				require.NoError(t, err)
+				require.Equal(t, http.StatusUnauthorized, res.StatusCode)
+				require.Equal(t, tc.after, time.Since(start).Truncate(time.Second))
+			})
+		})
+	}
+}
+
 // A handler may take its time after the body has ended, and the connection
 // serves further requests: no deadline is left behind.
 func TestPaceEndsWithTheBody(t *testing.T) {
