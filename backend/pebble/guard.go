@@ -381,6 +381,23 @@ func (f *guardFile) SyncTo(length int64) (full bool, err error) {
 	return full, err
 }
 
+// Stat tells the size of a log that Pebble uses again: it would end the process
+// if it could not be told. After a failure nothing is written to it, and it may
+// as well be empty.
+func (f *guardFile) Stat() (vfs.FileInfo, error) {
+	info, err := f.File.Stat()
+	if err == nil || f.kind != kindLog {
+		return info, err
+	}
+	f.g.failOn("stat", f.name, err)
+	empty, err := f.g.overlay.Create(f.g.PathBase(f.name), vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = empty.Close() }()
+	return empty.Stat()
+}
+
 // Preallocate helps only the speed of later writes, which report for
 // themselves.
 func (f *guardFile) Preallocate(offset, length int64) error {

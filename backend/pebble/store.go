@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"strings"
@@ -30,6 +31,7 @@ type Store struct {
 	guard   *guardFS
 	fail    *failure
 	lock    *crdb.Lock
+	dirLock io.Closer // nil on a file system that is not the operating system's
 	db      *crdb.DB
 	stripes *stripes
 	durable *durability
@@ -100,6 +102,16 @@ func (s *Store) open(o Options) (err error) {
 	if err := createDir(o.FS, s.dir); err != nil {
 		return err
 	}
+	if vfs.Root(o.FS) == vfs.Default {
+		if s.dirLock, err = lockDir(s.dir); err != nil {
+			return err
+		}
+		defer func() {
+			if err != nil {
+				err = errors.Join(err, s.dirLock.Close())
+			}
+		}()
+	}
 	if s.lock, err = crdb.LockDirectory(s.dir, o.FS); err != nil {
 		// Only the call that takes the lock fails with anything else than a
 		// path's error.
@@ -114,6 +126,10 @@ func (s *Store) open(o Options) (err error) {
 		}
 	}()
 	if err := refuseHeadless(o.FS, s.dir); err != nil {
+		return err
+	}
+	before, err := crdb.Peek(s.dir, o.FS)
+	if err != nil {
 		return err
 	}
 	e := engineOptions(o)
@@ -143,6 +159,11 @@ func (s *Store) open(o Options) (err error) {
 	}
 	if err = s.fail.unavailable(); err == nil {
 		err = s.refuseIncomplete()
+	}
+	if err == nil && before.FormatMajorVersion < formatMajorVersion {
+		// Pebble begins the log before it raises the format. In this one damage
+		// could not be told from the end that a crash leaves: begin another.
+		err = s.flushEngine()
 	}
 	if err != nil {
 		_ = s.closeEngine()
@@ -302,7 +323,11 @@ func (s *Store) Close() error {
 		close(s.stopWatch)
 		s.watcher.Wait()
 		err := s.closeEngine()
-		if e := s.lock.Close(); err == nil && e != nil {
+		e := s.lock.Close()
+		if s.dirLock != nil {
+			e = errors.Join(e, s.dirLock.Close())
+		}
+		if err == nil && e != nil {
 			err = fmt.Errorf("backend/pebble: close %s: %w", s.dir, e)
 		}
 		return err

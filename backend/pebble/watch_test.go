@@ -114,8 +114,15 @@ func TestDiskReserveIsLookedAtWhileWriting(t *testing.T) {
 // context ends, the store fails or closes.
 func TestStall(t *testing.T) {
 	stalled := func() (*Store, chan struct{}) {
-		s, err := Open(t.Context(), "d", &Options{FS: vfs.NewMem(), tick: make(chan time.Time)})
+		tick := make(chan time.Time)
+		o := &Options{FS: vfs.NewMem(), tick: tick}
+		s, err := Open(t.Context(), "d", o)
 		require.NoError(t, err)
+		require.NoError(t, s.Close()) // one that exists is opened without a flush
+		s, err = Open(t.Context(), "d", o)
+		require.NoError(t, err)
+		tick <- time.Time{}
+		tick <- time.Time{} // the watcher has looked at what opening did
 		c := make(chan struct{})
 		s.stall.Store(&c)
 		return s, c

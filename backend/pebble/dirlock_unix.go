@@ -1,0 +1,34 @@
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+
+package pebble
+
+import (
+	"errors"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// lockDir locks a directory of the operating system for as long as the result
+// is open. Pebble's own lock belongs to the process and to the directory's name:
+// the process gets it a second time by another name, and loses it when it closes
+// any other descriptor of the file, as a backup does. This one belongs to the
+// open directory, whatever it was called. A file system that does not offer it
+// leaves it at Pebble's.
+func lockDir(dir string) (io.Closer, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, errors.Join(ErrLocked, f.Close())
+	}
+	return f, nil
+}
