@@ -97,6 +97,9 @@
 // form-data, is a file that no fileKey can name: it counts against the limits
 // and is otherwise ignored.
 //
+// Of an image one range of bytes is answered with 206; several at once, and
+// other units, are answered whole.
+//
 // # What net/http answers
 //
 // A request that net/http can't parse, its request line or its headers, is

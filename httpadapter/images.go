@@ -42,7 +42,7 @@ func (h *Handler) getImage(w http.ResponseWriter, r *request) error {
 	header.Set("Content-Security-Policy", "default-src 'none'; sandbox")
 	source := &watchedReader{ReadSeeker: image}
 	answer := &imageWriter{ResponseWriter: w}
-	http.ServeContent(answer, withoutOtherRanges(r.Request), "", time.Time{}, source)
+	http.ServeContent(answer, withOneRange(r.Request), "", time.Time{}, source)
 	switch {
 	case answer.refused != nil:
 		for _, name := range []string{"Content-Type", "Content-Security-Policy", "ETag", "Content-Length"} {
@@ -62,11 +62,14 @@ func (h *Handler) getImage(w http.ResponseWriter, r *request) error {
 	return nil
 }
 
-// withoutOtherRanges returns r without a Range in another unit than bytes, which
-// is to be ignored (RFC 9110, 14.2) where ServeContent refuses it.
-func withoutOtherRanges(r *http.Request) *http.Request {
+// withOneRange returns r without what RFC 9110, 14.2, has a server ignore, a
+// Range in another unit than bytes or of another method than GET, and without
+// several ranges at once, which it may ignore: ServeContent refuses the first,
+// heeds the second, and reads several in a goroutine that it leaves behind when
+// the client goes, while the image is closed.
+func withOneRange(r *http.Request) *http.Request {
 	ranges := r.Header.Get("Range")
-	if ranges == "" || strings.HasPrefix(ranges, "bytes=") {
+	if ranges == "" || r.Method == http.MethodGet && strings.HasPrefix(ranges, "bytes=") && !strings.Contains(ranges, ",") {
 		return r
 	}
 	whole := *r

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"mime/multipart"
 	"slices"
 	"strconv"
@@ -112,7 +113,7 @@ func (m *multipartReader) read() error {
 func (m *multipartReader) part(part *multipart.Part) error {
 	name := m.label("", "the name of a part", part.FormName())
 	if name == dataPart {
-		data, err := io.ReadAll(io.LimitReader(part, m.maxJSON+1))
+		data, err := io.ReadAll(io.LimitReader(part, min(m.maxJSON, math.MaxInt64-1)+1))
 		switch {
 		case err != nil:
 			return err
