@@ -200,10 +200,6 @@ type lister struct {
 // clock.
 const callTime = 10_000
 
-// longUpdate is longer, in milliseconds, than an Update should take. What had
-// expired for so long is stepped over without another look.
-const longUpdate = 60_000
-
 // records yields the stored records behind the ID after, for see. Each is lent
 // until the next step.
 //
@@ -302,8 +298,8 @@ func (l *lister) see(ctx context.Context, data []byte, s *stored) (live bool, er
 	switch {
 	case isLive(r, now):
 		return true, nil
-	case !isLive(r, l.began-longUpdate):
-		return false, nil
+	case !isLive(r, l.began-longUpdate) && !l.c.renewals.possibleSince(k, l.began):
+		return false, nil // most of what waits to be swept
 	}
 	// It may have been renewed since by a use that went past the overlay, or by
 	// an edit that began before the deadline.

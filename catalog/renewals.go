@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"hash/maphash"
+	"math"
 	"sync/atomic"
 
 	"github.com/shelflife-db/shelflife/backend"
@@ -31,11 +32,21 @@ const renewalStripes = 1024
 // renewalStripe counts for the products that hash to it.
 type renewalStripe struct {
 	count atomic.Int64
-	_     [56]byte // a cache line of its own
+	// late is when an Update was uncounted last that had taken longer than
+	// longUpdate. It is set before the count is lowered.
+	late atomic.Int64
+	_    [48]byte // a cache line of its own
 }
 
+// longUpdate is longer, in milliseconds, than an Update should take.
+const longUpdate = 60_000
+
 func newRenewals(others bool) *renewals {
-	return &renewals{others: others, seed: maphash.MakeSeed()}
+	r := &renewals{others: others, seed: maphash.MakeSeed()}
+	for i := range r.stripes {
+		r.stripes[i].late.Store(math.MinInt64)
+	}
+	return r
 }
 
 func (r *renewals) stripe(k productKey) *renewalStripe {
@@ -46,6 +57,14 @@ func (r *renewals) stripe(k productKey) *renewalStripe {
 // the product.
 func (r *renewals) possible(k productKey) bool {
 	return r.others || r.stripe(k).count.Load() > 0
+}
+
+// possibleSince tells whether an Update of this catalog may have renewed the
+// product since then that had read a time more than longUpdate before, or may
+// still.
+func (r *renewals) possibleSince(k productKey, then int64) bool {
+	s := r.stripe(k)
+	return s.count.Load() > 0 || s.late.Load() >= then
 }
 
 // readExpired reads a product again that has expired; found is false if that is

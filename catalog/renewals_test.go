@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -125,4 +127,95 @@ func TestReadsWaitForAnEditThatBeganBeforeTheDeadline(t *testing.T) {
 		}
 		require.Positive(t, proved)
 	})
+}
+
+// contract 5: nor do lists leave out a product because its renewal takes minutes
+// to commit, by the clock: it leapt, or the engine stood still.
+func TestListsHeedAnEditThatTakesMinutes(t *testing.T) {
+	for name, count := range map[string]func(ctx context.Context, c *catalog.Catalog) (int, error){
+		"list": func(ctx context.Context, c *catalog.Catalog) (int, error) {
+			page, err := c.List(ctx, acme, catalog.ListOptions{})
+			if err != nil {
+				return 0, err
+			}
+			return len(page.Products), nil
+		},
+		"all": func(ctx context.Context, c *catalog.Catalog) (n int, err error) {
+			for _, err := range c.All(ctx, acme, catalog.AllOptions{}) {
+				if err != nil {
+					return 0, err
+				}
+				n++
+			}
+			return n, nil
+		},
+		"stats": func(ctx context.Context, c *catalog.Catalog) (int, error) {
+			s, err := c.Stats(ctx, acme)
+			return s.Products, err
+		},
+	} {
+		// The edit commits before the read looks again, or while it waits.
+		for _, early := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, early), func(t *testing.T) {
+				w := behindGlass(t, catalog.Options{})
+				snapshots := make(chan func(), 1)
+				w.decorate(func(b backend.Backend) backend.Backend { return snapshotBackend{steppedBackend{b}, snapshots} })
+				w.createFor("p", 1)
+				w.clock.Advance(day - tick)
+				nothing := func() {}
+				ready, commit, edited := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+				go func() {
+					ctx := withUpdateSteps(t.Context(), updateSteps{nothing, func() { close(ready); <-commit }})
+					_, err := w.c().Upsert(ctx, acme, "p", catalog.Patch{ValidForDays: catalog.Set(1)})
+					edited <- err
+				}()
+				<-ready
+				w.clock.Leap(10 * time.Minute)
+				goOn := sync.OnceFunc(func() { close(commit) })
+				ctx := t.Context()
+				if early {
+					snapshots <- func() { goOn(); require.NoError(t, <-edited); edited <- nil }
+				} else {
+					ctx = withUpdateSteps(ctx, updateSteps{goOn, nothing})
+				}
+				n, err := count(ctx, w.c())
+				goOn()
+				require.NoError(t, <-edited)
+				require.NoError(t, err)
+				require.Equal(t, 1, n)
+			})
+		}
+	}
+}
+
+// snapshotBackend runs a function that waits behind the state that a Snapshot or
+// a Scan has taken.
+type snapshotBackend struct {
+	backend.Backend
+	behind chan func()
+}
+
+func (b snapshotBackend) Snapshot(ctx context.Context) (backend.Snapshot, error) {
+	s, err := b.Backend.Snapshot(ctx)
+	b.run()
+	return s, err
+}
+
+func (b snapshotBackend) Scan(ctx context.Context, r backend.Range, o backend.ScanOptions) iter.Seq2[backend.Entry, error] {
+	return func(yield func(backend.Entry, error) bool) {
+		for e, err := range b.Backend.Scan(ctx, r, o) {
+			b.run()
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+func (b snapshotBackend) run() {
+	select {
+	case fn := <-b.behind:
+		fn()
+	default:
+	}
 }

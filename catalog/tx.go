@@ -23,6 +23,7 @@ type tx struct {
 	missing []backend.Scope // found to be needed
 	marked  []marked        // in the record cache: what was written
 	counted []*renewalStripe
+	begun   int64     // the first time that was read of those that are counted
 	expired []Expired // products whose expiry this commits
 	key     []byte    // reused
 	value   []byte    // reused
@@ -124,7 +125,14 @@ func (t *tx) reportExpired(ctx context.Context, o backend.UpdateOptions) error {
 // uncount says that the Update can renew nothing any more: it is visible, or has
 // failed.
 func (t *tx) uncount() {
+	if len(t.counted) == 0 {
+		return
+	}
+	now := t.c.now.Now()
 	for _, s := range t.counted {
+		if now-t.begun > longUpdate {
+			s.late.Store(now)
+		}
 		s.count.Add(-1)
 	}
 	t.counted = t.counted[:0]
@@ -141,13 +149,17 @@ func (t *tx) unmark() {
 
 // load reads a product whose scope is declared, and the time.
 func (t *tx) load(account, id string) (f *found, err error) {
-	if len(t.counted) == 0 {
+	first := len(t.counted) == 0
+	if first {
 		t.txn.OnVisible(t.uncount)
 	}
 	stripe := t.c.renewals.stripe(productKey{account, id})
 	stripe.count.Add(1)
 	t.counted = append(t.counted, stripe)
 	t.now = t.c.now.Now()
+	if first {
+		t.begun = t.now
+	}
 	f, stored := t.space()
 	*f = found{account: account, id: id}
 	if f.size, err = t.stored(productKey{account, id}, stored); err != nil || f.size == 0 {
