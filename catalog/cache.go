@@ -53,6 +53,8 @@ const (
 	// record. With more slots uniform reads, which gain little by the cache, fill
 	// it more often; with fewer a skewed load finds less of what it wants again.
 	bytesPerSlot = 1024
+	// maxSlots bounds the memory of lately, which is taken at once: 16 MiB.
+	maxSlots = 4 << 20
 )
 
 // cacheStripe orders the writers and fillers of the keys that hash to it.
@@ -73,7 +75,7 @@ type fillToken struct {
 }
 
 func newRecordCache(bytes int64) *recordCache {
-	slots := 1 << bits.Len64(uint64(max(bytes/bytesPerSlot, 1)-1))
+	slots := 1 << bits.Len64(uint64(min(max(bytes/bytesPerSlot, 1), maxSlots)-1))
 	return &recordCache{
 		entries: otter.Must(&otter.Options[productKey, []byte]{
 			MaximumWeight: uint64(bytes),

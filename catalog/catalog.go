@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -81,6 +82,9 @@ func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) 
 		return nil, err
 	}
 	props := b.Properties()
+	if props.Shards > encoding.MaxShards {
+		return nil, fmt.Errorf("the backend has %d shards, more than %d", props.Shards, encoding.MaxShards)
+	}
 	now := ttl.NewMonotone(opts.Clock)
 	c := &Catalog{
 		backend:   b,

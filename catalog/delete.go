@@ -14,8 +14,8 @@ import (
 const deleteBatch = 64
 
 // Delete removes a live product and all it owns. It fails with ErrNotFound,
-// or, given conditions, with ErrPreconditionFailed where they do not hold or
-// there is no product.
+// also under conditions that hold for none, such as CreateOnly, and with
+// ErrPreconditionFailed where conditions do not hold.
 func (c *Catalog) Delete(ctx context.Context, account, externalID string, conds ...Condition) error {
 	return wrap("delete", externalID, c.delete(ctx, account, externalID, conds))
 }

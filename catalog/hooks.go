@@ -75,10 +75,25 @@ func (h *expireHooks) run() {
 		if len(queue) == 0 {
 			return
 		}
-		for _, e := range queue {
-			h.fn(e)
+		for len(queue) > 0 {
+			queue = queue[h.call(queue):]
 		}
 	}
+}
+
+// call calls fn for each, and returns for how many it did: all, unless fn ended
+// its goroutine, as a test that fails does.
+func (h *expireHooks) call(queue []Expired) int {
+	called := make(chan int)
+	go func() {
+		n := 0
+		defer func() { called <- n }()
+		for _, e := range queue {
+			n++
+			h.fn(e)
+		}
+	}()
+	return <-called
 }
 
 // stop has run end when it has called fn for everything that was queued.

@@ -2,7 +2,9 @@ package catalog_test
 
 import (
 	"fmt"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -179,4 +181,28 @@ func TestCloseDrainsOnExpire(t *testing.T) {
 	<-closed
 	require.Equal(t, 20, calls)
 	w.start()
+}
+
+// A function that ends its goroutine, as a failing assertion in a test does,
+// keeps neither the sweeper nor the other expiries waiting.
+func TestOnExpireEndsItsGoroutine(t *testing.T) {
+	var calls atomic.Int64
+	w := behindGlass(t, catalog.Options{OnExpire: func(catalog.Expired) {
+		if calls.Add(1)%3 == 0 {
+			runtime.Goexit()
+		}
+	}})
+	const products = 3000 // more than may wait
+	items := make([]catalog.UpsertItem, products)
+	for i := range items {
+		p := withImage(catalog.Patch{ValidForDays: catalog.Set(1)})
+		items[i] = catalog.UpsertItem{ExternalID: fmt.Sprint(i), Patch: p}
+	}
+	for _, r := range w.c().UpsertMany(t.Context(), acme, items) {
+		require.NoError(t, r.Err)
+	}
+	w.clock.Advance(day + time.Minute)
+	w.sweep()
+	w.close()
+	require.EqualValues(t, products, calls.Load())
 }

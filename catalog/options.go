@@ -67,9 +67,11 @@ type Options struct {
 	// upsert replaced it; at most once per product,
 	// never for deletes, never concurrently with itself, off the path of any
 	// call. The sweeper waits while about 1,024 expiries wait to be reported, so
-	// a slow function slows down removal, not readers or writers. It may call
-	// the catalog, but neither Sweep nor Close, which waits until everything is
-	// reported.
+	// a slow function slows down removal, not readers or writers; upserts that
+	// replace expired products do not wait, and what they report takes memory
+	// until it is. It may call the catalog, but neither Sweep nor Close, which
+	// waits until everything is reported; Sweep does not wait for that. A panic
+	// of it ends the process.
 	// Default: none.
 	OnExpire func(Expired)
 	// Index is the window of deadlines kept in memory. It affects when the

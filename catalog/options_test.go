@@ -1,6 +1,7 @@
 package catalog_test
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 
 	"github.com/shelflife-db/shelflife/backend/memory"
 	"github.com/shelflife-db/shelflife/catalog"
+	"github.com/shelflife-db/shelflife/encoding"
 )
 
 func TestDefaultLimits(t *testing.T) {
@@ -51,6 +53,21 @@ func TestRefusedOptions(t *testing.T) {
 	}
 }
 
+// A store must not be made that can't be opened again.
+func TestTooManyShards(t *testing.T) {
+	for _, shards := range []int{encoding.MaxShards, encoding.MaxShards + 1} {
+		store := memory.New(&memory.Options{Shards: shards})
+		c, err := catalog.Open(t.Context(), store, nil)
+		if shards > encoding.MaxShards {
+			require.ErrorContains(t, err, "257 shards, more than 256")
+			require.NoError(t, store.Close())
+			continue
+		}
+		require.NoError(t, err)
+		require.NoError(t, c.Close())
+	}
+}
+
 func TestOptionsAtTheirBounds(t *testing.T) {
 	for name, o := range map[string]catalog.Options{
 		"Buffered":             {Durability: catalog.Buffered},
@@ -58,6 +75,7 @@ func TestOptionsAtTheirBounds(t *testing.T) {
 		"no window":            {UseWindow: catalog.NoUseWindow},
 		"no cache":             {CacheBytes: -1},
 		"a tiny cache":         {CacheBytes: 1},
+		"any cache":            {CacheBytes: math.MaxInt64},
 		"no grace for readers": {ImageGrace: -1},
 		"the most images":      {Limits: catalog.Limits{Images: 1024}},
 		"one pending use":      {UseCapacity: 1},

@@ -76,7 +76,8 @@ type NewImage struct {
 	// other image is refused.
 	URL string
 	// Upload is the image's bytes. One Upload may serve several images of a
-	// patch; its bytes are stored once.
+	// patch; its bytes are stored once. An image that has equal bytes at its
+	// position already keeps those, and does not count as changed.
 	Upload *Upload
 	// Staged is the reference of bytes that StageImage took in for the same
 	// account. It can be claimed by one product.

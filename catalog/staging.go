@@ -57,6 +57,9 @@ func (c *Catalog) stageImage(ctx context.Context, account string, r io.Reader) (
 	defer c.calls.Exit()
 	faults := new(ValidationError)
 	checkAccount(faults, account)
+	if r == nil {
+		faults.add("", CodeInvalidImage, "there is nothing to read the image from")
+	}
 	if err := faults.err(); err != nil {
 		return StagedImage{}, err
 	}

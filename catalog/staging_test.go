@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/shelflife-db/shelflife/backend/memory"
 	"github.com/shelflife-db/shelflife/catalog"
 )
 
@@ -183,6 +184,14 @@ func TestStagedImagesAreClaimedByOneOfMany(t *testing.T) {
 
 // contract 7: bytes that StageImage refuses, or could not read, leave nothing
 // behind.
+func TestStageOfNothing(t *testing.T) {
+	c, err := catalog.Open(t.Context(), memory.New(nil), nil)
+	require.NoError(t, err)
+	defer c.Close()
+	_, err = c.StageImage(t.Context(), acme, nil)
+	requireFaults(t, err, map[string]catalog.Code{"": catalog.CodeInvalidImage})
+}
+
 func TestRefusedStages(t *testing.T) {
 	limits := func(o *catalog.Options) {
 		o.Limits = catalog.Limits{ImageBytes: int64(len(chunkImage)), ImagePixels: 300 * 400}
