@@ -20,7 +20,9 @@ import (
 func (g *guardFS) openBlob(name string, opts []vfs.OpenOption) (vfs.File, error) {
 	f, err := g.FS.Open(name, opts...)
 	if err != nil {
-		g.unreadable.Store(true)
+		if !isOutOfFiles(err) { // which passes
+			g.unreadable.Store(true)
+		}
 		return nil, err
 	}
 	r, err := sstable.NewSimpleReadable(f)

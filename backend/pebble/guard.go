@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
+	"syscall"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -164,7 +166,7 @@ func (g *guardFS) create(name string, kind fileKind, real func() (vfs.File, erro
 		}
 	}
 	if !g.fail.failed() {
-		f, err := real()
+		f, err := g.patiently(real)
 		switch {
 		case err == nil:
 			return &guardFile{File: f, g: g, name: name, kind: kind}, nil
@@ -175,6 +177,32 @@ func (g *guardFS) create(name string, kind fileKind, real func() (vfs.File, erro
 		g.failOn("create", name, err)
 	}
 	return g.overlay.Create(g.PathBase(name), vfs.WriteCategoryUnspecified)
+}
+
+// The longest that the guard waits for a free file descriptor: nothing is lost
+// so far, while the failure that would follow is for good.
+const (
+	outOfFilesPause = 50 * time.Millisecond
+	outOfFilesTries = 200
+)
+
+// patiently opens a file, again and again while the process or the system has
+// too many open.
+func (g *guardFS) patiently(open func() (vfs.File, error)) (f vfs.File, err error) {
+	for range outOfFilesTries {
+		if f, err = open(); !isOutOfFiles(err) || g.isStopping() {
+			break
+		}
+		select {
+		case <-time.After(outOfFilesPause):
+		case <-g.stopping:
+		}
+	}
+	return f, err
+}
+
+func isOutOfFiles(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
 // waitCompaction holds back a compaction that would fail, so that Pebble does
@@ -225,7 +253,7 @@ func (g *guardFS) Stat(name string) (vfs.FileInfo, error) {
 }
 
 func (g *guardFS) OpenDir(name string) (vfs.File, error) {
-	f, err := g.FS.OpenDir(name)
+	f, err := g.patiently(func() (vfs.File, error) { return g.FS.OpenDir(name) })
 	if err != nil {
 		return nil, err
 	}
