@@ -35,8 +35,9 @@
 // latest of its creation, its last use, and the last upsert that carried a
 // number for ValidForDays, the same number included. From that millisecond on
 // it is gone for every reader, and an upsert of its ID creates. Its bytes leave
-// the store in the background some seconds later, those of its images after
-// Options.ImageGrace more; [Catalog.Sweep] does it at once.
+// the store in the background some seconds later (Options.Sweeper.Grace), those
+// of its images after Options.ImageGrace more; [Catalog.Sweep] does not wait for
+// the background, but for these times.
 //
 // [Catalog.Use] records a use. It is visible at once to every reader, and
 // durable within Options.UseWindow, or before it is acknowledged when the

@@ -122,9 +122,10 @@ func (c *Catalog) list(ctx context.Context, account string, o ListOptions) (page
 }
 
 // All yields an account's products in byte order of their IDs, as they were
-// when the loop began, but for those that expire while it runs. It keeps that
-// state, and all uses since then in memory, for as long as it runs: end it
-// soon. After an error, which is its last step, it ends.
+// when the loop began, but for those that expire while it runs, and for uses
+// since then, which may show. It keeps that state, and those uses in memory, for
+// as long as it runs: end it soon. After an error, which is its last step, it
+// ends.
 func (c *Catalog) All(ctx context.Context, account string, o AllOptions) iter.Seq2[*Product, error] {
 	return func(yield func(*Product, error) bool) {
 		for s, err := range c.all(ctx, account, o) {

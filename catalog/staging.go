@@ -223,12 +223,18 @@ func (in *intake) failed(err error) {
 func (in *intake) discard(ctx context.Context, c *Catalog) {
 	for _, b := range in.blobs {
 		if b.ours && !b.claimed {
-			c.discardStaged(context.WithoutCancel(ctx), in.account, b.id)
+			c.discardStaged(ctx, in.account, b.id)
 		}
 	}
 }
 
+// discardWait is how long an upsert that failed waits for an engine that stalls.
+const discardWait = time.Second
+
+// discardStaged removes what was staged, though ctx may have ended.
 func (c *Catalog) discardStaged(ctx context.Context, account string, id encoding.BlobID) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardWait)
+	defer cancel()
 	scopes := []backend.Scope{blobScope(account, id)}
 	_ = c.update(ctx, scopes, backend.UpdateOptions{Buffered: true, Reclaim: true}, func(t *tx) error {
 		h, err := t.blobHeader(account, id)
@@ -255,7 +261,7 @@ func (c *Catalog) receiveBlob(ctx context.Context, account string, r io.Reader, 
 		return &incomingBlob{id: w.id, header: w.header, data: w.data}, nil
 	}
 	if w.staged {
-		c.discardStaged(context.WithoutCancel(ctx), account, w.id)
+		c.discardStaged(ctx, account, w.id)
 	}
 	if bad := (*imageheader.Error)(nil); errors.As(err, &bad) {
 		if w.header.Size == 0 {

@@ -25,7 +25,7 @@ type Options struct {
 	// request meets. Its error is matched with errors.Is: [ErrMissingKey],
 	// [ErrInvalidKey], [ErrForbidden], [ErrAuthUnavailable]; any other is
 	// answered 500 and logged. See [APIKeys]. Default: every request is
-	// refused.
+	// refused as one whose key is not valid, with 401.
 	Authenticate func(*http.Request) (account string, err error)
 	// Challenge is the WWW-Authenticate header of a 401. Default:
 	// DefaultChallenge.

@@ -111,7 +111,8 @@ func (o SweeperOptions) withDefaults() SweeperOptions {
 
 // SweepResult says what a call of [Sweeper.Sweep] did.
 type SweepResult struct {
-	// Expired counts the entries that the Store handled.
+	// Expired counts the entries that the Store handled: what was removed, and
+	// what turned out to live longer.
 	Expired int
 	// Paused says that nothing more was handled because of a leaping clock.
 	Paused bool
