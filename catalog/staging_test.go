@@ -182,8 +182,6 @@ func TestStagedImagesAreClaimedByOneOfMany(t *testing.T) {
 	})
 }
 
-// contract 7: bytes that StageImage refuses, or could not read, leave nothing
-// behind.
 func TestStageOfNothing(t *testing.T) {
 	c, err := catalog.Open(t.Context(), memory.New(nil), nil)
 	require.NoError(t, err)
@@ -192,6 +190,8 @@ func TestStageOfNothing(t *testing.T) {
 	requireFaults(t, err, map[string]catalog.Code{"": catalog.CodeInvalidImage})
 }
 
+// contract 7: bytes that StageImage refuses, or could not read, leave nothing
+// behind.
 func TestRefusedStages(t *testing.T) {
 	limits := func(o *catalog.Options) {
 		o.Limits = catalog.Limits{ImageBytes: int64(len(chunkImage)), ImagePixels: 300 * 400}

@@ -1,35 +1,23 @@
-package pebble
+package pebble_test
 
 import (
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/backend/pebble"
 )
-
-const childOpens = "SHELFLIFE_TEST_OPENS"
-
-// TestOpenInChild is what another process does for TestLockedByAnyName.
-func TestOpenInChild(t *testing.T) {
-	dir := os.Getenv(childOpens)
-	if dir == "" {
-		t.Skip("for TestLockedByAnyName")
-	}
-	_, err := Open(t.Context(), dir, nil)
-	require.ErrorIs(t, err, ErrLocked)
-}
 
 // A store is open once, whatever its directory is called, by another process
 // too, and though the file of the lock was read and closed meanwhile.
 func TestLockedByAnyName(t *testing.T) {
 	base := t.TempDir()
 	t.Chdir(base)
-	s, err := Open(t.Context(), "store", nil)
+	s, err := pebble.Open(t.Context(), "store", nil)
 	require.NoError(t, err)
 	require.NoError(t, os.Symlink("store", "link"))
 	put := func(key string) {
@@ -39,19 +27,16 @@ func TestLockedByAnyName(t *testing.T) {
 	}
 	put("a")
 	for _, dir := range []string{"store", "./store", "store/", "link", filepath.Join(base, "store"), filepath.Join(base, "link")} {
-		_, err := Open(t.Context(), dir, nil)
-		require.ErrorIs(t, err, ErrLocked, dir)
+		_, err := pebble.Open(t.Context(), dir, nil)
+		require.ErrorIs(t, err, pebble.ErrLocked, dir)
 	}
 	_, err = os.ReadFile("store/LOCK")
 	require.NoError(t, err)
-	child := exec.Command(os.Args[0], "-test.run=^TestOpenInChild$")
-	child.Env = append(os.Environ(), childOpens+"="+filepath.Join(base, "store"))
-	out, err := child.CombinedOutput()
-	require.NoError(t, err, "%s", out)
+	requireLockedForOthers(t, filepath.Join(base, "store"))
 	put("b")
 	require.NoError(t, s.Close())
 	for _, dir := range []string{"link", "store"} {
-		s, err = Open(t.Context(), dir, nil)
+		s, err = pebble.Open(t.Context(), dir, nil)
 		require.NoError(t, err)
 		for _, key := range []string{"a", "b"} {
 			found, err := s.Get(t.Context(), []byte(key), func([]byte) error { return nil })
@@ -66,7 +51,7 @@ func TestLockedByAnyName(t *testing.T) {
 func TestDamagedFirstLog(t *testing.T) {
 	base := t.TempDir()
 	dir := filepath.Join(base, "store")
-	s, err := Open(t.Context(), dir, nil)
+	s, err := pebble.Open(t.Context(), dir, nil)
 	require.NoError(t, err)
 	defer s.Close()
 	for i := range 1000 {
@@ -89,6 +74,6 @@ func TestDamagedFirstLog(t *testing.T) {
 		}
 	}
 	require.True(t, damaged)
-	_, err = Open(t.Context(), crash, nil)
+	_, err = pebble.Open(t.Context(), crash, nil)
 	require.ErrorContains(t, err, "invalid chunk")
 }

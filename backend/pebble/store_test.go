@@ -90,6 +90,14 @@ func TestSecondProcess(t *testing.T) {
 	path := t.TempDir()
 	s, err := pebble.Open(t.Context(), path, nil)
 	require.NoError(t, err)
+	requireLockedForOthers(t, path)
+	require.NoError(t, s.Close())
+}
+
+// requireLockedForOthers checks that another process can't open the store in
+// path, by its absolute name.
+func requireLockedForOthers(t *testing.T, path string) {
+	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
 	second := exec.CommandContext(t.Context(), self, "-test.run=^TestSecondProcess$", "-test.v")
@@ -97,7 +105,6 @@ func TestSecondProcess(t *testing.T) {
 	out, err := second.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	require.Contains(t, string(out), "PASS: TestSecondProcess")
-	require.NoError(t, s.Close())
 }
 
 // quiet is a logger for stores that are opened without this package.
