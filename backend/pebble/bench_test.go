@@ -54,7 +54,7 @@ func BenchmarkScopeLock(b *testing.B) {
 	scopes := []backend.Scope{{Group: "account-17", Item: "product-4711"}}
 	for b.Loop() {
 		var space [6]hold
-		if h, err := s.acquire(context.Background(), space[:0], scopes); err == nil {
+		if h, err := s.acquire(context.Background(), nil, space[:0], scopes); err == nil {
 			s.release(h)
 		}
 	}

@@ -13,12 +13,13 @@ import (
 type durability struct {
 	db   *crdb.DB
 	fail *failure
+	hang *hangWatch
 	// upTo is the position up to which everything is durable, syncing the
 	// highest one that somebody waits to be synced, and will report.
 	upTo    atomic.Uint64
 	syncing atomic.Uint64
 
-	// syncs counts the goroutines of syncWithin, for which Close waits.
+	// syncs counts the goroutines that wait for Pebble, for which Close waits.
 	syncs sync.WaitGroup
 
 	waiting atomic.Int64
@@ -28,8 +29,8 @@ type durability struct {
 	advanced chan struct{}
 }
 
-func newDurability(db *crdb.DB, fail *failure) *durability {
-	return &durability{db: db, fail: fail, advanced: make(chan struct{})}
+func newDurability(db *crdb.DB, fail *failure, hang *hangWatch) *durability {
+	return &durability{db: db, fail: fail, hang: hang, advanced: make(chan struct{})}
 }
 
 // A pendingSync is a commit on its way to the disk.
@@ -105,6 +106,8 @@ func (d *durability) mark(durable bool) (pendingSync, error) {
 // apply hands b to Pebble, which reports a commit that it could not apply to
 // its logger alone.
 func (d *durability) apply(b *crdb.Batch, o *crdb.WriteOptions) (err error) {
+	d.hang.applies.begin()
+	defer d.hang.applies.end()
 	defer d.fail.onPanic(&err)
 	if o.Sync {
 		err = d.db.ApplyNoSyncWait(b, o)
@@ -120,8 +123,27 @@ func (d *durability) apply(b *crdb.Batch, o *crdb.WriteOptions) (err error) {
 	return nil
 }
 
-// settle waits until s is durable.
+// settle waits until s is durable, or the disk hangs.
 func (d *durability) settle(s pendingSync) error {
+	settled := make(chan error, 1)
+	d.syncs.Go(func() { settled <- d.settleHanging(s) })
+	select {
+	case err := <-settled:
+		return err
+	case <-d.hang.begun():
+	}
+	select {
+	case err := <-settled:
+		return err
+	default:
+		return errHungUp
+	}
+}
+
+// settleHanging waits until s is durable, however long that takes.
+func (d *durability) settleHanging(s pendingSync) error {
+	d.hang.syncs.begin()
+	defer d.hang.syncs.end()
 	for _, b := range [...]*crdb.Batch{s.batch, s.marker} {
 		if b == nil {
 			continue
@@ -167,23 +189,24 @@ func (d *durability) wait(ctx context.Context, pos uint64) error {
 		case <-advanced:
 		case <-d.fail.set:
 			return d.fail.unavailable()
+		case <-d.hang.begun():
+			return errHanging
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
 }
 
-// syncWithin is sync, but leaves it alone when ctx is done: a hanging disk must
-// not hold up who does not want to wait for it.
+// syncWithin is sync, but leaves it alone when ctx is done or the disk hangs,
+// which must not hold up who does not want to wait for it.
 func (d *durability) syncWithin(ctx context.Context) error {
-	if ctx.Done() == nil {
-		return d.sync()
-	}
 	result := make(chan error, 1)
 	d.syncs.Go(func() { result <- d.sync() })
 	select {
 	case err := <-result:
 		return err
+	case <-d.hang.begun():
+		return errHanging
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -197,7 +220,7 @@ func (d *durability) sync() error {
 	s, err := d.mark(true)
 	if err == nil {
 		storeMax(&d.syncing, s.pos)
-		err = d.settle(s)
+		err = d.settleHanging(s)
 	}
 	if err != nil {
 		// Nothing was to be written but the mark.

@@ -14,7 +14,8 @@ const (
 )
 
 // rwlock is a lock, shared or exclusive, whose waiters are served in the order
-// of their arrival, and may give up. Free locks are taken and released with
+// of their arrival, and give up when their context ends or hung is closed, which
+// may be nil. Free locks are taken and released with
 // one atomic operation. The zero value is free.
 type rwlock struct {
 	state atomic.Int64
@@ -29,7 +30,7 @@ type lockWaiter struct {
 	granted   chan struct{}
 }
 
-func (l *rwlock) lock(ctx context.Context, exclusive bool) error {
+func (l *rwlock) lock(ctx context.Context, hung <-chan struct{}, exclusive bool) error {
 	if exclusive {
 		if l.state.CompareAndSwap(0, lockWriter) {
 			return nil
@@ -41,7 +42,7 @@ func (l *rwlock) lock(ctx context.Context, exclusive bool) error {
 			}
 		}
 	}
-	return l.wait(ctx, exclusive)
+	return l.wait(ctx, hung, exclusive)
 }
 
 func (l *rwlock) unlock(exclusive bool) {
@@ -56,7 +57,7 @@ func (l *rwlock) unlock(exclusive bool) {
 	}
 }
 
-func (l *rwlock) wait(ctx context.Context, exclusive bool) error {
+func (l *rwlock) wait(ctx context.Context, hung <-chan struct{}, exclusive bool) (err error) {
 	w := &lockWaiter{exclusive: exclusive, granted: make(chan struct{})}
 	l.mu.Lock()
 	l.state.Or(lockWaiting)
@@ -67,7 +68,10 @@ func (l *rwlock) wait(ctx context.Context, exclusive bool) error {
 	select {
 	case <-w.granted:
 		return nil
+	case <-hung:
+		err = errHanging
 	case <-ctx.Done():
+		err = ctx.Err()
 	}
 	l.mu.Lock()
 	for i, q := range l.queue {
@@ -76,12 +80,12 @@ func (l *rwlock) wait(ctx context.Context, exclusive bool) error {
 			// Those behind w may have waited for nothing else.
 			l.grant()
 			l.mu.Unlock()
-			return ctx.Err()
+			return err
 		}
 	}
 	l.mu.Unlock()
 	l.unlock(exclusive)
-	return ctx.Err()
+	return err
 }
 
 // grant hands the lock to the waiters that can have it now, from the front of

@@ -17,7 +17,7 @@ import (
 // synctest bubble.
 func arrive(l *rwlock, exclusive bool, order *[]string, name string) {
 	go func() {
-		_ = l.lock(context.Background(), exclusive)
+		_ = l.lock(context.Background(), nil, exclusive)
 		*order = append(*order, name)
 		l.unlock(exclusive)
 	}()
@@ -30,7 +30,7 @@ func TestLockFairness(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l rwlock
 		var order []string
-		require.NoError(t, l.lock(t.Context(), false))
+		require.NoError(t, l.lock(t.Context(), nil, false))
 		arrive(&l, true, &order, "writer")
 		arrive(&l, false, &order, "reader")
 		arrive(&l, true, &order, "second writer")
@@ -47,10 +47,10 @@ func TestLockCancel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l rwlock
 		var order []string
-		require.NoError(t, l.lock(t.Context(), false))
+		require.NoError(t, l.lock(t.Context(), nil, false))
 		ctx, cancel := context.WithCancel(t.Context())
 		failed := make(chan error, 1)
-		go func() { failed <- l.lock(ctx, true) }()
+		go func() { failed <- l.lock(ctx, nil, true) }()
 		synctest.Wait()
 		arrive(&l, false, &order, "reader")
 		require.Empty(t, order)
@@ -77,7 +77,7 @@ func TestLockRandom(t *testing.T) {
 					cancel()
 				}
 				exclusive := rand.IntN(3) == 0
-				if l.lock(ctx, exclusive) == nil {
+				if l.lock(ctx, nil, exclusive) == nil {
 					if exclusive {
 						if writers.Add(1) != 1 || readers.Load() != 0 {
 							t.Error("a writer is not alone")
@@ -132,12 +132,12 @@ func TestHoldsOrder(t *testing.T) {
 // lock behind.
 func TestAcquireCancelled(t *testing.T) {
 	s := newStripes()
-	held, err := s.acquire(t.Context(), nil, []backend.Scope{{Group: "g", Item: "2"}})
+	held, err := s.acquire(t.Context(), nil, nil, []backend.Scope{{Group: "g", Item: "2"}})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	scopes := []backend.Scope{{Group: "a"}, {Group: "g", Item: "1"}, {Group: "g", Item: "2"}, {Group: "g", Item: "3"}}
-	_, err = s.acquire(ctx, nil, scopes)
+	_, err = s.acquire(ctx, nil, nil, scopes)
 	require.ErrorIs(t, err, context.Canceled)
 	s.release(held)
 	for i := range s.groups {
@@ -162,7 +162,7 @@ func TestVisiblePosition(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStripes()
-			h, err := s.acquire(t.Context(), nil, []backend.Scope{c.commit})
+			h, err := s.acquire(t.Context(), nil, nil, []backend.Scope{c.commit})
 			require.NoError(t, err)
 			s.begin(h)
 			for _, o := range c.overlapping {
@@ -172,7 +172,7 @@ func TestVisiblePosition(t *testing.T) {
 			s.release(h)
 			for _, o := range c.overlapping {
 				require.Equal(t, uint64(77), s.visible(o), o)
-				h, err := s.acquire(t.Context(), nil, []backend.Scope{o})
+				h, err := s.acquire(t.Context(), nil, nil, []backend.Scope{o})
 				require.NoError(t, err)
 				require.Equal(t, uint64(77), s.last(h), o)
 				s.release(h)

@@ -36,6 +36,14 @@ type Options struct {
 	// 256 MiB. It does not affect reads, and has no effect on a file system
 	// that does not tell its free space.
 	DiskReserve int64
+	// HangTimeout is how long the disk may leave all commits that wait for it
+	// without an answer. Then, within a second, Updates are refused with
+	// backend.ErrUnavailable, and those that wait end: with
+	// backend.ErrUnknownOutcome where they have committed. Both resume by
+	// themselves when the disk answers. Whole seconds, rounded up; negative:
+	// commits wait for as long as it takes. Default: 10 s. It does not affect
+	// reads, which wait for the disk where they need it, nor Close.
+	HangTimeout time.Duration
 	// FS is the file system. Default: that of the operating system.
 	FS vfs.FS
 	// Logger gets Pebble's messages: failures as errors, trouble as warnings,
@@ -54,6 +62,7 @@ const (
 	defaultCacheSize    = 256 << 20
 	defaultMaxOpenFiles = 1000
 	defaultDiskReserve  = 256 << 20
+	defaultHangTimeout  = 10 * time.Second
 
 	minMemTableSize = 256 << 10
 	maxMemTableSize = 1 << 30
@@ -111,6 +120,9 @@ func (o *Options) withDefaults() (Options, error) {
 	}
 	if v.DiskReserve == 0 {
 		v.DiskReserve = defaultDiskReserve
+	}
+	if v.HangTimeout == 0 {
+		v.HangTimeout = defaultHangTimeout
 	}
 	if v.FS == nil {
 		v.FS = vfs.Default

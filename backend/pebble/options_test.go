@@ -2,6 +2,7 @@ package pebble
 
 import (
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
@@ -13,10 +14,10 @@ func TestOptions(t *testing.T) {
 		want Options // of the sizes
 		err  string
 	}{
-		"nil":                    {nil, Options{CacheSize: 256 << 20, MemTableSize: 32 << 20, MaxOpenFiles: 1000, DiskReserve: 256 << 20}, ""},
-		"zero":                   {&Options{}, Options{CacheSize: 256 << 20, MemTableSize: 32 << 20, MaxOpenFiles: 1000, DiskReserve: 256 << 20}, ""},
-		"cache follows memtable": {&Options{MemTableSize: 64 << 20}, Options{CacheSize: 512 << 20, MemTableSize: 64 << 20, MaxOpenFiles: 1000, DiskReserve: 256 << 20}, ""},
-		"no reserve":             {&Options{DiskReserve: -1}, Options{CacheSize: 256 << 20, MemTableSize: 32 << 20, MaxOpenFiles: 1000, DiskReserve: -1}, ""},
+		"nil":                    {nil, Options{CacheSize: 256 << 20, MemTableSize: 32 << 20, MaxOpenFiles: 1000, DiskReserve: 256 << 20, HangTimeout: 10 * time.Second}, ""},
+		"zero":                   {&Options{}, Options{CacheSize: 256 << 20, MemTableSize: 32 << 20, MaxOpenFiles: 1000, DiskReserve: 256 << 20, HangTimeout: 10 * time.Second}, ""},
+		"cache follows memtable": {&Options{MemTableSize: 64 << 20}, Options{CacheSize: 512 << 20, MemTableSize: 64 << 20, MaxOpenFiles: 1000, DiskReserve: 256 << 20, HangTimeout: 10 * time.Second}, ""},
+		"no reserve":             {&Options{DiskReserve: -1}, Options{CacheSize: 256 << 20, MemTableSize: 32 << 20, MaxOpenFiles: 1000, DiskReserve: -1, HangTimeout: 10 * time.Second}, ""},
 		"small memtable":         {&Options{MemTableSize: 1}, Options{}, "MemTableSize"},
 		"negative memtable":      {&Options{MemTableSize: -1}, Options{}, "MemTableSize"},
 		"large memtable":         {&Options{MemTableSize: 2 << 30}, Options{}, "MemTableSize"},

@@ -78,8 +78,9 @@ func (s *stripes) index(c backend.Scope) (group, item uint16) {
 }
 
 // acquire locks the scopes, and returns what it holds, appended to h, which is
-// empty. After an error nothing is held.
-func (s *stripes) acquire(ctx context.Context, h holds, scopes []backend.Scope) (holds, error) {
+// empty. It gives up when ctx ends or hung, which may be nil, is closed. After
+// an error nothing is held.
+func (s *stripes) acquire(ctx context.Context, hung <-chan struct{}, h holds, scopes []backend.Scope) (holds, error) {
 	for _, c := range scopes {
 		g, i := s.index(c)
 		if c.Item == "" {
@@ -95,11 +96,11 @@ func (s *stripes) acquire(ctx context.Context, h holds, scopes []backend.Scope) 
 		var err error
 		switch o.kind {
 		case holdWhole:
-			err = s.groups[o.group].lock.lock(ctx, true)
+			err = s.groups[o.group].lock.lock(ctx, hung, true)
 		case holdShared:
-			err = s.groups[o.group].lock.lock(ctx, false)
+			err = s.groups[o.group].lock.lock(ctx, hung, false)
 		case holdItem:
-			err = s.items[o.item].lock.lock(ctx, true)
+			err = s.items[o.item].lock.lock(ctx, hung, true)
 		}
 		if err != nil {
 			s.release(h[:n])

@@ -30,6 +30,7 @@ type Store struct {
 	reserve int64
 	guard   *guardFS
 	fail    *failure
+	hang    *hangWatch
 	lock    *crdb.Lock
 	dirLock io.Closer // nil on a file system that is not the operating system's
 	db      *crdb.DB
@@ -44,7 +45,7 @@ type Store struct {
 	stall         atomic.Pointer[chan struct{}]
 	levelsChanged atomic.Bool
 	stopWatch     chan struct{}
-	watcher       sync.WaitGroup
+	watchers      sync.WaitGroup
 
 	// mu guards snapshots, those that are open. Their own locks are taken
 	// after it.
@@ -74,6 +75,7 @@ func Open(ctx context.Context, dir string, o *Options) (*Store, error) {
 		reserve:   opts.DiskReserve,
 		guard:     newGuardFS(opts.FS, fail),
 		fail:      fail,
+		hang:      newHangWatch(opts),
 		stripes:   newStripes(),
 		stopWatch: make(chan struct{}),
 		snapshots: make(map[*snapshot]struct{}),
@@ -82,7 +84,7 @@ func Open(ctx context.Context, dir string, o *Options) (*Store, error) {
 	if err := s.open(opts); err != nil {
 		return nil, fmt.Errorf("backend/pebble: open %s: %w", dir, err)
 	}
-	s.durable = newDurability(s.db, fail)
+	s.durable = newDurability(s.db, fail, s.hang)
 	s.lookAtSpace()
 
 	tick, stop := opts.tick, func() {}
@@ -90,10 +92,11 @@ func Open(ctx context.Context, dir string, o *Options) (*Store, error) {
 		t := time.NewTicker(watchEvery)
 		tick, stop = t.C, t.Stop
 	}
-	s.watcher.Go(func() {
+	s.watchers.Go(func() {
 		defer stop()
 		s.watch(tick)
 	})
+	s.watchers.Go(func() { s.hang.watch(s.stopWatch) })
 	return s, nil
 }
 
@@ -315,13 +318,13 @@ func (s *Store) Metrics() *crdb.Metrics {
 }
 
 // Close implements backend.Backend. It writes the memtable out, so that the
-// next Open is quick. After a failed write it returns the cause, matching
+// next Open is quick, and waits for a disk that hangs. After a failed write it returns the cause, matching
 // backend.ErrUnavailable: commits with UpdateOptions.Buffered may be lost.
 func (s *Store) Close() error {
 	return s.life.Close(func() error {
 		s.closeSnapshots()
 		close(s.stopWatch)
-		s.watcher.Wait()
+		s.watchers.Wait()
 		err := s.closeEngine()
 		e := s.lock.Close()
 		if s.dirLock != nil {

@@ -53,7 +53,7 @@ func (s *Store) run(ctx context.Context, scopes []backend.Scope, o backend.Updat
 	fn func(context.Context, backend.Txn) error,
 ) (out outcome, err error) {
 	var space [6]hold // enough for three scopes
-	h, err := s.stripes.acquire(ctx, space[:0], scopes)
+	h, err := s.stripes.acquire(ctx, s.hang.begun(), space[:0], scopes)
 	if err != nil {
 		return out, err
 	}

@@ -99,6 +99,8 @@ func (s *Store) admit(ctx context.Context, o backend.UpdateOptions) error {
 			return ctx.Err()
 		case <-s.fail.set:
 			return s.fail.unavailable()
+		case <-s.hang.begun():
+			return errHanging
 		case <-s.life.Closing():
 			return backend.ErrClosed
 		}
@@ -108,6 +110,9 @@ func (s *Store) admit(ctx context.Context, o backend.UpdateOptions) error {
 
 func (s *Store) ready(reclaim bool) error {
 	if err := s.fail.unavailable(); err != nil {
+		return err
+	}
+	if err := s.hang.err(); err != nil {
 		return err
 	}
 	switch spaceLevel(s.space.Load()) {
