@@ -52,7 +52,7 @@ type Catalog struct {
 }
 
 const (
-	metaSweep = "sweep" // how far the sweeper came: a hint
+	metaSweep = "sweep" // the sweeper's progress: a hint
 
 	// sharedRescan is how often the expiry entries that other processes wrote
 	// are looked for.
@@ -107,7 +107,7 @@ func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) 
 		return nil, err
 	}
 	c.shards, c.cursorKey = meta.Shards, meta.StoreID[:]
-	sweptTo, err := c.loadProgress(ctx)
+	progress, err := c.loadProgress(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +115,7 @@ func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) 
 	if !c.exclusive && sweep.Rescan == 0 {
 		sweep.Rescan = sharedRescan
 	}
-	c.sweeper = ttl.NewSweeper(expirer{c}, c.index, opts.Clock, c.now, sweptTo, sweep)
+	c.sweeper = ttl.NewSweeper(expirer{c}, c.index, opts.Clock, c.now, progress, sweep)
 	c.folder = newUseFolder(c)
 	if err := c.folder.open(ctx); err != nil {
 		return nil, err
@@ -145,6 +145,7 @@ func (c *Catalog) Close() error {
 	return wrap("close", "", c.calls.Close(func() error {
 		c.stop()
 		c.running.Wait()
+		c.sweeper.Save(context.Background())
 		folded := c.folder.finish(context.Background())
 		c.hooks.stop()
 		c.hooking.Wait()

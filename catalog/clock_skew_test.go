@@ -57,6 +57,47 @@ func TestLeapPausesRemovals(t *testing.T) {
 	})
 }
 
+// contract 4: the clock may have leapt before the catalog was opened, as that of
+// a machine that has not been told the time yet.
+func TestLeapBeforeOpening(t *testing.T) {
+	onEveryStore(t, nil, func(t *testing.T, w *world) {
+		before := w.createFor("p", 30)
+		w.reopen()
+		w.close()
+		w.clock.Leap(3650 * day)
+		w.start()
+		w.requireGone("p")
+		for range 14 {
+			w.clock.Advance(time.Minute)
+			for _, c := range w.catalogs {
+				res, err := c.Sweep(t.Context())
+				require.NoError(t, err)
+				require.True(t, res.Paused)
+			}
+		}
+		w.close()
+		w.clock.Leap(-3650 * day)
+		w.start()
+		require.Equal(t, before, w.get("p"))
+
+		// Whoever was away for long finds the same pause, and no more than that.
+		w.close()
+		w.clock.Advance(31 * day)
+		w.start()
+		w.requireGone("p")
+		w.clock.Advance(15 * time.Minute)
+		for range 2 {
+			w.sweepAll()
+			w.clock.Advance(20 * time.Minute)
+		}
+		require.Empty(t, w.rawKeys())
+		w.reopen()
+		stats, err := w.c().StoreStats(t.Context())
+		require.NoError(t, err)
+		require.False(t, stats.Sweeper.Paused)
+	})
+}
+
 // contract 4: time does not run backward within one open catalog: what has
 // expired stays gone.
 func TestExpiredStaysGoneWhenTheClockGoesBack(t *testing.T) {

@@ -243,26 +243,30 @@ func isUnreadable(err error) bool {
 	return errors.Is(err, encoding.ErrCorrupt) || errors.Is(err, encoding.ErrNewerSchema)
 }
 
-// SaveProgress remembers how far the sweeper came.
-func (x expirer) SaveProgress(ctx context.Context, sweptTo int64) error {
+// SaveProgress writes the sweeper's progress.
+func (x expirer) SaveProgress(ctx context.Context, p ttl.Progress) error {
 	group, item := encoding.MetaScope(metaSweep)
 	scopes := []backend.Scope{{Group: group, Item: item}}
 	o := backend.UpdateOptions{Buffered: true, Reclaim: true}
 	return x.c.backend.Update(ctx, scopes, o, func(_ context.Context, txn backend.Txn) error {
-		return txn.Put(encoding.AppendMetaKey(nil, metaSweep), binary.BigEndian.AppendUint64(nil, uint64(sweptTo)))
+		value := binary.BigEndian.AppendUint64(nil, uint64(p.SweptTo))
+		value = binary.BigEndian.AppendUint64(value, uint64(p.Seen))
+		return txn.Put(encoding.AppendMetaKey(nil, metaSweep), value)
 	})
 }
 
-// loadProgress returns how far the sweeper came, or now if that is earlier: a
+// loadProgress returns the sweeper's progress. It has come to now at most: a
 // clock that went back between two openings writes deadlines behind it.
-func (c *Catalog) loadProgress(ctx context.Context) (sweptTo int64, err error) {
+func (c *Catalog) loadProgress(ctx context.Context) (p ttl.Progress, err error) {
 	_, err = c.backend.Get(ctx, encoding.AppendMetaKey(nil, metaSweep), func(value []byte) error {
-		if len(value) == 8 {
-			sweptTo = int64(binary.BigEndian.Uint64(value))
+		if len(value) == 16 {
+			p.SweptTo = int64(binary.BigEndian.Uint64(value))
+			p.Seen = int64(binary.BigEndian.Uint64(value[8:]))
 		}
 		return nil
 	})
-	return min(sweptTo, c.now.Now()), err
+	p.SweptTo = min(p.SweptTo, c.now.Now())
+	return p, err
 }
 
 // addToIndex announces an entry that is visible now.

@@ -280,8 +280,25 @@ func TestUnsavedProgressBacksOff(t *testing.T) {
 		require.Equal(t, 2, tries)
 		r.store.onSave = nil
 		r.advance(20*time.Second, time.Hour)
-		require.Equal(t, []int64{at(35*time.Second, "").Deadline}, r.store.saved)
-		r.advance(time.Hour, time.Minute)
+		require.Equal(t, []int64{at(35*time.Second, "").Deadline}, r.store.sweptTo())
+		r.advance(59*time.Minute, time.Minute)
 		require.Len(t, r.store.saved, 1, "nothing is left to be saved")
+	})
+}
+
+// Where nothing was handled, progress that can't be saved waits for its next
+// turn: a store that takes no writes is not asked every minute.
+func TestIdleProgressBacksOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRigFrom(t, IndexOptions{}, Progress{}, SweeperOptions{FullPassEvery: -1})
+		tries := 0
+		r.store.onSave = func() error { tries++; return errBroken }
+		defer r.run()()
+		r.advance(59*time.Second, time.Second)
+		require.Zero(t, tries)
+		r.advance(time.Hour, time.Second)
+		require.Equal(t, 1, tries)
+		r.advance(time.Hour, time.Second)
+		require.Equal(t, 2, tries)
 	})
 }

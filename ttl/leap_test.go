@@ -2,6 +2,7 @@ package ttl
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -42,6 +43,93 @@ func TestLeapPausesRemovals(t *testing.T) {
 		require.False(t, r.Stats().Paused)
 		require.EqualValues(t, 1, r.Stats().Leaps)
 	})
+}
+
+// A store that is opened long after it was last in use may have a wrong clock:
+// removals pause, as after a leap.
+func TestGapPausesRemovals(t *testing.T) {
+	const day = 24 * time.Hour
+	for name, c := range map[string]struct {
+		gap     time.Duration // from the last use to the opening
+		unknown bool
+		o       SweeperOptions
+		paused  bool
+	}{
+		"a day":          {gap: day},
+		"over a day":     {gap: day + time.Millisecond, paused: true},
+		"ten years":      {gap: 3650 * day, paused: true},
+		"back":           {gap: -3650 * day},
+		"not known":      {unknown: true},
+		"tolerated":      {gap: 30 * day, o: SweeperOptions{GapTolerance: 30 * day}},
+		"none tolerated": {gap: time.Millisecond, o: SweeperOptions{GapTolerance: -1}, paused: true},
+		"no pause":       {gap: 30 * day, o: SweeperOptions{LeapPause: -1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var log bytes.Buffer
+				c.o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+				start := Progress{Seen: epoch.Add(-c.gap).UnixMilli()}
+				if c.unknown {
+					start = Progress{}
+				}
+				r := newRigFrom(t, IndexOptions{}, start, c.o)
+				r.store.write(at(-time.Hour, "a"))
+				require.Equal(t, c.paused, r.Stats().Paused)
+				stop := r.run()
+				require.Equal(t, c.paused, r.sweep().Paused)
+				if !c.paused {
+					require.Len(t, r.store.handled, 1)
+					stop()
+					return
+				}
+				require.Equal(t, 1, strings.Count(log.String(), "far ahead"))
+				r.advance(15*time.Minute-time.Millisecond, time.Minute)
+				r.Save(t.Context())
+				require.Empty(t, r.store.handled)
+				require.Empty(t, r.store.saved, "the time is not accepted yet")
+				require.EqualValues(t, 1, r.Stats().Leaps)
+				r.advance(time.Minute, time.Millisecond)
+				require.Len(t, r.store.handled, 1)
+				stop()
+				require.Len(t, r.store.saved, 1)
+				require.False(t, r.Stats().Paused)
+
+				r.Sweeper = NewSweeper(r.store, r.index, r.clock, r.now, r.store.saved[0], c.o)
+				require.Equal(t, c.o.GapTolerance < 0, r.Stats().Paused, "not again")
+			})
+		})
+	}
+}
+
+// Save saves what is an hour old, or newer than the clock, or what was handled.
+func TestSaveWhenDue(t *testing.T) {
+	r := newRig(t, IndexOptions{}, 0, SweeperOptions{})
+	save := func() (saved int) {
+		r.store.saved = nil
+		r.Save(t.Context())
+		return len(r.store.saved)
+	}
+	r.clock.Advance(time.Hour - time.Millisecond)
+	require.Zero(t, save())
+	r.clock.Advance(time.Millisecond)
+	require.Equal(t, 1, save())
+	require.Zero(t, save())
+	r.clock.Leap(-time.Minute)
+	require.Equal(t, 1, save())
+	require.Equal(t, at(59*time.Minute, "").Deadline, r.store.saved[0].Seen)
+	require.Zero(t, save())
+	r.store.put(at(time.Minute, "a"))
+	require.Equal(t, 1, r.sweep().Expired)
+	require.Equal(t, 1, save())
+	require.Equal(t, at(59*time.Minute-5*time.Second, "").Deadline, r.store.saved[0].SweptTo)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r.clock.Leap(2 * time.Hour)
+	require.Zero(t, save(), "a leap is no time that entries were judged by")
+	<-r.turn
+	r.Save(ctx)
+	r.turn <- struct{}{}
 }
 
 func TestSweepNoticesALeap(t *testing.T) {

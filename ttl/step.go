@@ -56,16 +56,20 @@ func (s *Sweeper) observe() (now int64, elapsed time.Duration) {
 	wall, elapsed, leap := r.leaps.observe()
 	now = min(wall, s.now.Now())
 	if leap > 0 {
-		r.pauseUntil = elapsed + s.o.LeapPause
-		s.count(func(st *SweeperStats) {
-			st.Leaps++
-			st.Paused = s.o.LeapPause > 0
-		})
-		s.o.Logger.Warn("the wall clock leapt forward; removals pause",
-			slog.Duration("leap", leap), slog.Duration("pause", s.o.LeapPause))
+		s.pause("the wall clock leapt forward; removals pause", leap, elapsed)
 	}
 	s.horizon.Store(now - s.o.Grace.Milliseconds())
 	return now, elapsed
+}
+
+// pause holds removals back because of a leap.
+func (s *Sweeper) pause(text string, leap, elapsed time.Duration) {
+	s.round.pauseUntil = elapsed + s.o.LeapPause
+	s.count(func(st *SweeperStats) {
+		st.Leaps++
+		st.Paused = s.o.LeapPause > 0
+	})
+	s.o.Logger.Warn(text, slog.Duration("leap", leap), slog.Duration("pause", s.o.LeapPause))
 }
 
 // work does what is to be done now, at most one batch of it.
@@ -84,17 +88,32 @@ func (s *Sweeper) work(ctx context.Context, now int64, elapsed time.Duration) (e
 		return expired, readErr
 	}
 	s.advance()
-	if r.unsaved && elapsed >= r.saveAt {
-		r.saveAt = elapsed + s.o.SaveEvery
-		// Progress is a hint: removals do not wait for it.
-		if err := s.store.SaveProgress(ctx, r.sweptTo); err != nil {
-			r.saveAt = elapsed + max(s.o.SaveEvery, s.o.RetryMax)
-			s.report(ctx, "saving the sweeper's progress failed", err)
-		} else {
-			r.unsaved = false
-		}
+	if elapsed >= r.saveAt && s.saveIsDue(now) {
+		s.save(ctx, now, elapsed)
 	}
 	return expired, nil
+}
+
+// saveIsDue tells whether what is saved has become too old.
+func (s *Sweeper) saveIsDue(now int64) bool {
+	r := &s.round
+	return r.unsaved || now < r.seen || fromMillis(now-r.seen) >= seenEvery
+}
+
+// save saves the progress. It is a hint: removals do not wait for it.
+func (s *Sweeper) save(ctx context.Context, now int64, elapsed time.Duration) {
+	r := &s.round
+	r.saveAt = elapsed + s.o.SaveEvery
+	err := s.store.SaveProgress(ctx, Progress{SweptTo: r.sweptTo, Seen: now})
+	if err == nil {
+		r.unsaved, r.seen = false, now
+		return
+	}
+	r.saveAt = elapsed + max(s.o.SaveEvery, s.o.RetryMax)
+	if !r.unsaved {
+		r.saveAt = elapsed + seenEvery
+	}
+	s.report(ctx, "saving the sweeper's progress failed", err)
 }
 
 // read brings the window up to date with the Source.
@@ -255,8 +274,10 @@ func (s *Sweeper) ahead(now int64, elapsed time.Duration) (more bool, wait time.
 	if len(r.aside) > 0 {
 		until = append(until, r.asideEnd-elapsed)
 	}
-	if r.unsaved {
+	if s.saveIsDue(now) {
 		until = append(until, r.saveAt-elapsed)
+	} else {
+		until = append(until, fromMillis(r.seen-now)+seenEvery)
 	}
 	return false, slices.Min(until)
 }

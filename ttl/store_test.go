@@ -42,7 +42,7 @@ type testStore struct {
 	handled []Entry
 	batches []int
 	scans   []int64 // where each scan began
-	saved   []int64
+	saved   []Progress
 }
 
 var _ Store = (*testStore)(nil)
@@ -135,7 +135,7 @@ func (s *testStore) handledLast() Entry {
 	return s.handled[len(s.handled)-1]
 }
 
-func (s *testStore) SaveProgress(_ context.Context, sweptTo int64) error {
+func (s *testStore) SaveProgress(_ context.Context, p Progress) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.onSave != nil {
@@ -143,8 +143,17 @@ func (s *testStore) SaveProgress(_ context.Context, sweptTo int64) error {
 			return err
 		}
 	}
-	s.saved = append(s.saved, sweptTo)
+	s.saved = append(s.saved, p)
 	return nil
+}
+
+// sweptTo returns how far each saved progress says that the sweeper came.
+func (s *testStore) sweptTo() []int64 {
+	var all []int64
+	for _, p := range s.saved {
+		all = append(all, p.SweptTo)
+	}
+	return all
 }
 
 // requireComplete checks the promise of an Index at rest.

@@ -14,6 +14,9 @@ import (
 // behind it get their turn.
 const maxFailures = 3
 
+// seenEvery is how long the saved Progress.Seen may lag behind the time.
+const seenEvery = time.Hour
+
 // errNoProgress stands for an Expire that neither did nor said anything.
 var errNoProgress = errors.New("ttl: store handled no due entry and returned no error")
 
@@ -37,10 +40,20 @@ type Store interface {
 	// the others. Expire returns soon after ctx is done.
 	Expire(ctx context.Context, due []Entry) (done int, err error)
 
-	// SaveProgress remembers, for the start of a later [NewSweeper], that no
-	// current entry lies below the deadline. It is a hint and may be lost. It
-	// is called now and then while entries come due, not when none do.
-	SaveProgress(ctx context.Context, sweptTo int64) error
+	// SaveProgress keeps p for the start of a later [NewSweeper]. It is a hint
+	// and may be lost. It is called now and then while entries come due, and
+	// once an hour when none do.
+	SaveProgress(ctx context.Context, p Progress) error
+}
+
+// Progress is what a [Sweeper] leaves to the one that opens the store after it.
+type Progress struct {
+	// SweptTo is a deadline, in Unix milliseconds, below which no current entry
+	// lies. 0 says nothing.
+	SweptTo int64
+	// Seen is the time, in Unix milliseconds, by which entries were last judged.
+	// 0: never, or not known.
+	Seen int64
 }
 
 // SweeperOptions tune a [Sweeper]. The zero value takes the defaults. A
@@ -60,8 +73,15 @@ type SweeperOptions struct {
 	// between two looks at it before that counts as a leap. A machine that was
 	// suspended may show one too. Default 10 s.
 	LeapTolerance time.Duration
+	// GapTolerance is how far the wall clock may be ahead of the time at which
+	// the store was last in use, when it is opened, before that counts as a
+	// leap. Nobody can tell whether the clock is wrong or the store was closed
+	// for so long; both pause removals. Default 24 h.
+	GapTolerance time.Duration
 	// LeapPause is how long, in monotonic time, nothing is handed to Expire
-	// after a leap. Default 15 minutes. Then the new time is accepted.
+	// after a leap. Default 15 minutes. Then the new time is accepted. A store
+	// that is opened less than once in GapTolerance, and each time for less
+	// than LeapPause, is never swept: negative, for no pause, may suit it.
 	LeapPause time.Duration
 	// FullPassEvery is how often the Source is read from its beginning, for
 	// entries that were written behind the progress. Default 6 h; the first
@@ -96,6 +116,7 @@ func (o SweeperOptions) withDefaults() SweeperOptions {
 	o.RetryMin = max(o.RetryMin, time.Millisecond)
 	o.RetryMax = max(o.RetryMax, o.RetryMin)
 	duration(&o.LeapTolerance, 10*time.Second)
+	duration(&o.GapTolerance, 24*time.Hour)
 	duration(&o.LeapPause, 15*time.Minute)
 	duration(&o.FullPassEvery, 6*time.Hour)
 	duration(&o.Rescan, 0)
@@ -126,7 +147,7 @@ type SweeperStats struct {
 	FullPasses uint64 // reads of the Source from its beginning
 	Rescans    uint64 // reads of the Source from the progress on
 	Errors     uint64 // errors of the Store
-	Leaps      uint64 // leaps of the wall clock
+	Leaps      uint64 // leaps of the wall clock, before the start too
 	SetAside   int    // entries that keep failing and wait for another try
 	Paused     bool   // a leap holds removals back at present
 	SweptTo    int64  // every entry known below this deadline was handled (Unix ms)
@@ -172,18 +193,19 @@ type round struct {
 	asideEnd time.Duration // when those aside are tried again
 
 	sweptTo int64
-	unsaved bool // entries were handled since sweptTo was saved
+	unsaved bool  // entries were handled since sweptTo was saved
+	seen    int64 // the Progress.Seen that was saved last
 	saveAt  time.Duration
 }
 
 // NewSweeper returns a Sweeper over the index, which it alone refills. start
-// is what SaveProgress was last called with, or 0: entries below are found by
-// a full pass only. now and the index are those that the owner of the store
-// uses. Nothing runs before Run or Sweep is called.
-func NewSweeper(store Store, index *Index, clock Clock, now *Monotone, start int64, o SweeperOptions) *Sweeper {
+// is what SaveProgress was last called with, or zero: entries below
+// start.SweptTo are found by a full pass only. now and the index are those that
+// the owner of the store uses. Nothing runs before Run or Sweep is called.
+func NewSweeper(store Store, index *Index, clock Clock, now *Monotone, start Progress, o SweeperOptions) *Sweeper {
 	o = o.withDefaults()
-	start = max(start, 0)
-	index.skipTo(start)
+	start.SweptTo = max(start.SweptTo, 0)
+	index.skipTo(start.SweptTo)
 	elapsed := clock.Elapsed()
 	s := &Sweeper{
 		store: store, index: index, clock: clock, now: now, o: o,
@@ -194,12 +216,16 @@ func NewSweeper(store Store, index *Index, clock Clock, now *Monotone, start int
 			backoff:    o.RetryMin,
 			fullPassAt: elapsed + o.FullPassEvery/10,
 			rescanAt:   elapsed + o.Rescan,
-			sweptTo:    start,
+			sweptTo:    start.SweptTo,
+			seen:       start.Seen,
 			saveAt:     elapsed + o.SaveEvery,
 		},
-		stats: SweeperStats{SweptTo: start},
+		stats: SweeperStats{SweptTo: start.SweptTo},
 	}
 	s.horizon.Store(math.MinInt64)
+	if gap := fromMillis(s.round.leaps.wall - start.Seen); start.Seen > 0 && gap > o.GapTolerance {
+		s.pause("the wall clock is far ahead of when the store was last in use; removals pause", gap, elapsed)
+	}
 	s.turn <- struct{}{}
 	return s
 }
@@ -258,6 +284,21 @@ func (s *Sweeper) Sweep(ctx context.Context) (SweepResult, error) {
 		if !st.more {
 			return r, nil
 		}
+	}
+}
+
+// Save saves the progress where that is due, for a store that is about to be
+// closed: call it after Run has returned. An error is reported as those of Run
+// are.
+func (s *Sweeper) Save(ctx context.Context) {
+	select {
+	case <-s.turn:
+		defer func() { s.turn <- struct{}{} }()
+	case <-ctx.Done():
+		return
+	}
+	if now, elapsed := s.observe(); elapsed >= s.round.pauseUntil && s.saveIsDue(now) {
+		s.save(ctx, now, elapsed)
 	}
 }
 

@@ -24,7 +24,11 @@ type rig struct {
 	store *testStore
 }
 
-func newRig(t *testing.T, io IndexOptions, start int64, o SweeperOptions) *rig {
+func newRig(t *testing.T, io IndexOptions, sweptTo int64, o SweeperOptions) *rig {
+	return newRigFrom(t, io, Progress{SweptTo: sweptTo, Seen: epoch.UnixMilli()}, o)
+}
+
+func newRigFrom(t *testing.T, io IndexOptions, start Progress, o SweeperOptions) *rig {
 	r := &rig{t: t, clock: NewManualClock(epoch), index: NewIndex(io)}
 	r.now = NewMonotone(r.clock)
 	r.store = newTestStore(r.index)
@@ -92,8 +96,8 @@ func TestRunWakesForEarlierDeadline(t *testing.T) {
 	})
 }
 
-// An idle sweeper reads the source for each new part of the window and does
-// nothing else.
+// An idle sweeper reads the source for each new part of the window, saves once
+// an hour that it was there, and does nothing else.
 func TestRunDoesNotPoll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, IndexOptions{Span: time.Hour}, 0, SweeperOptions{FullPassEvery: -1})
@@ -101,7 +105,11 @@ func TestRunDoesNotPoll(t *testing.T) {
 		r.advance(24*time.Hour, time.Minute)
 		stop()
 		require.Empty(t, r.store.batches)
-		require.Empty(t, r.store.saved)
+		require.Len(t, r.store.saved, 24)
+		require.Equal(t, Progress{
+			SweptTo: at(24*time.Hour-5*time.Second, "").Deadline,
+			Seen:    at(24*time.Hour, "").Deadline,
+		}, r.store.saved[23])
 		require.LessOrEqual(t, len(r.store.scans), 33)
 		require.GreaterOrEqual(t, len(r.store.scans), 31)
 		require.EqualValues(t, len(r.store.scans), r.Stats().Refills)
@@ -245,7 +253,7 @@ func TestWindowsOfABatch(t *testing.T) {
 		at(3*time.Second-time.Minute, "").Deadline,
 		at(6*time.Second-time.Minute, "").Deadline,
 		at(-5*time.Second, "").Deadline,
-	}, r.store.saved, "progress stops where the window does")
+	}, r.store.sweptTo(), "progress stops where the window does")
 }
 
 func TestProgress(t *testing.T) {
@@ -259,7 +267,7 @@ func TestProgress(t *testing.T) {
 		require.Equal(t, []Entry{at(-30*time.Minute, "a")}, r.store.handled)
 		require.Empty(t, r.store.saved)
 		r.advance(2*time.Minute, time.Second)
-		require.Equal(t, []int64{at(time.Minute-5*time.Second, "").Deadline}, r.store.saved,
+		require.Equal(t, []int64{at(time.Minute-5*time.Second, "").Deadline}, r.store.sweptTo(),
 			"saved once, at the horizon of that time")
 		r.advance(50*time.Minute, time.Second)
 		require.Equal(t, at(10*time.Minute, "b"), r.store.handled[1])
@@ -277,7 +285,7 @@ func TestSaveProgressStopsBeforeWhatFails(t *testing.T) {
 	r.store.write(at(-time.Minute, "a"), at(-30*time.Second, "b"))
 	r.store.onExpire = func(due []Entry) (int, error) { return r.store.removeAll(due[:1]), nil }
 	require.Equal(t, SweepResult{Expired: 2}, r.sweep())
-	require.Equal(t, []int64{at(-30*time.Second, "").Deadline, at(-5*time.Second, "").Deadline}, r.store.saved)
+	require.Equal(t, []int64{at(-30*time.Second, "").Deadline, at(-5*time.Second, "").Deadline}, r.store.sweptTo())
 }
 
 func TestRescanFindsOtherProcesses(t *testing.T) {

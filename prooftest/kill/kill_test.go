@@ -107,7 +107,7 @@ func requireNoOrphans(t *testing.T, data string, all []*writer) {
 	ctx := context.Background()
 	store, err := pebble.Open(ctx, data, nil)
 	require.NoError(t, err)
-	clock := ttl.NewManualClock(time.Now().Add(24 * time.Hour))
+	clock := ttl.NewManualClock(time.Now().Add(12 * time.Hour))
 	c, err := catalog.Open(ctx, store, &catalog.Options{Clock: clock})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, c.Close()) }()
