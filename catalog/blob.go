@@ -46,11 +46,16 @@ func (t *tx) checkClaims(f *found, next *encoding.Record, incoming []*incomingBl
 		if err != nil {
 			return nil, err
 		}
-		if h == nil || h.State != encoding.BlobStaged || h.Deadline <= t.now {
+		// What this upsert has staged may wait for the rest of its uploads, as long
+		// as it is there.
+		if h == nil || h.State != encoding.BlobStaged || h.Deadline <= t.now && !b.ours {
+			reason := "the staged image has expired or belongs to a product already"
+			if b.ours {
+				reason = errStageLost.Error()
+			}
 			for i := range next.Images {
 				if next.Images[i].Blob == b.id {
-					faults.add(fmt.Sprintf("images.%d.%s", i, b.field), CodeInvalidImageInput,
-						"the staged image has expired or belongs to a product already")
+					faults.add(fmt.Sprintf("images.%d.%s", i, b.field), CodeInvalidImageInput, "%s", reason)
 				}
 			}
 			continue

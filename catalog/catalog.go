@@ -30,6 +30,8 @@ type Catalog struct {
 	renewals *renewals
 	folder   *useFolder
 	cache    *recordCache // nil where there is none
+	// maxValueSize is that of the backend, 0 where there is none.
+	maxValueSize int
 	// queries holds *query that nobody uses.
 	queries sync.Pool
 	// txs holds *tx that nobody uses.
@@ -87,17 +89,18 @@ func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) 
 	}
 	now := ttl.NewMonotone(opts.Clock)
 	c := &Catalog{
-		backend:   b,
-		opts:      opts,
-		limits:    opts.Limits,
-		now:       now,
-		random:    randomID,
-		exclusive: props.Exclusive,
-		uses:      newUseOverlay(opts.UseCapacity, now.Now),
-		renewals:  newRenewals(!props.Exclusive),
-		index:     ttl.NewIndex(opts.Index),
-		hooks:     newExpireHooks(opts.OnExpire),
-		swept:     &sweptAccounts{accounts: make(map[string]struct{})},
+		backend:      b,
+		opts:         opts,
+		limits:       opts.Limits,
+		now:          now,
+		random:       randomID,
+		exclusive:    props.Exclusive,
+		maxValueSize: props.MaxValueSize,
+		uses:         newUseOverlay(opts.UseCapacity, now.Now),
+		renewals:     newRenewals(!props.Exclusive),
+		index:        ttl.NewIndex(opts.Index),
+		hooks:        newExpireHooks(opts.OnExpire),
+		swept:        &sweptAccounts{accounts: make(map[string]struct{})},
 	}
 	if c.exclusive && opts.CacheBytes > 0 {
 		c.cache = newRecordCache(opts.CacheBytes)

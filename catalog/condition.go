@@ -8,7 +8,8 @@ import (
 
 // A Condition makes a write depend on the stored product. All conditions of a
 // write must hold, judged at the instant at which it commits; else it fails
-// with ErrPreconditionFailed and changes nothing.
+// with ErrPreconditionFailed and changes nothing. The zero Condition always
+// holds.
 type Condition struct {
 	holds func(live bool, v Version) bool
 }

@@ -15,7 +15,8 @@ const (
 	foldBatch = 64  // products per Update
 	foldPart  = 512 // products made durable together
 	// The journal is written when half a window has passed since it was the last
-	// time. While that, or a part of a fold before it, takes longer than a
+	// time, or half of what a fold may be delayed: its turns are the folds' too.
+	// While that, or a part of a fold before it, takes longer than a
 	// quarter of a window, uses are durable one by one: that slows down whoever
 	// brings more than can be written.
 	journalsPerWindow = 2
@@ -93,7 +94,7 @@ func (f *useFolder) wake() {
 
 // run works until ctx is done; what is left then is finish's.
 func (f *useFolder) run(ctx context.Context) {
-	interval := f.c.opts.UseWindow / journalsPerWindow
+	interval := min(f.c.opts.UseWindow, maxFoldDelay) / journalsPerWindow
 	clock := f.c.opts.Clock
 	for {
 		select {

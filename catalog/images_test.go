@@ -1,6 +1,7 @@
 package catalog_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -307,6 +308,51 @@ func TestUnusedUploadsAreDiscarded(t *testing.T) {
 		require.Equal(t, p.Images, w.get("a").Images)
 		require.Equal(t, 1, w.check().Blobs, "discarded at once")
 		w.requireStored(1, 1)
+	})
+}
+
+// pausing reads data and calls pause once it has given half of it.
+type pausing struct {
+	bytes.Reader
+	pause func()
+}
+
+func pausingUpload(data []byte, pause func()) *catalog.Upload {
+	r := &pausing{pause: pause}
+	r.Reset(data)
+	return catalog.NewUpload(struct{ io.Reader }{r})
+}
+
+func (r *pausing) Read(p []byte) (int, error) {
+	if r.pause != nil && r.Len() <= int(r.Size())/2 {
+		r.pause()
+		r.pause = nil
+	}
+	return r.Reader.Read(p[:min(len(p), 32<<10)])
+}
+
+// An upload that stands still for longer than staged bytes are kept goes on as
+// long as they are there; else the image is at fault whose bytes are gone.
+func TestUploadsThatStandStill(t *testing.T) {
+	onEveryStore(t, nil, func(t *testing.T, w *world) {
+		wait := func() { w.clock.Advance(time.Hour + time.Second) } // not due for the sweeper yet
+		lose := func() { wait(); w.sweepAll() }
+		large := pngOf(6, 400, 400)
+		patch := func(first, second *catalog.Upload) catalog.Patch {
+			return catalog.Patch{Images: catalog.Set([]catalog.NewImage{{Upload: first}, {Upload: second}})}
+		}
+		w.upsert("a", patch(pausingUpload(large, wait), upload(chunkImage)))
+		w.upsert("b", patch(upload(chunkImage), pausingUpload(large, wait)))
+		w.requireBytes(chunkImage, "b", 0)
+		w.requireBytes(large, "b", 1)
+
+		_, err := w.c().Upsert(t.Context(), acme, "c", patch(pausingUpload(large, lose), upload(chunkImage)))
+		requireFaults(t, err, map[string]catalog.Code{"images.0.source.fileKey": catalog.CodeInvalidImageInput})
+		_, err = w.c().Upsert(t.Context(), acme, "c", patch(upload(chunkImage), pausingUpload(smallImage, lose)))
+		requireFaults(t, err, map[string]catalog.Code{"images.0.source.fileKey": catalog.CodeInvalidImageInput})
+		require.ErrorContains(t, err, "stood still")
+		w.requireGone("c")
+		w.requireStored(2, 4)
 	})
 }
 

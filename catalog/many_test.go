@@ -2,6 +2,7 @@ package catalog_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/shelflife-db/shelflife/backend/memory"
 	"github.com/shelflife-db/shelflife/catalog"
 )
 
@@ -165,5 +167,54 @@ func TestUpsertManyFailsForEveryItem(t *testing.T) {
 		}
 		w.start()
 		w.requireGone("b")
+	})
+}
+
+// Limits may be set so high that a product fits into them and not into what the
+// backend takes: it alone is refused.
+func TestUpsertManyTooLargeForTheBackend(t *testing.T) {
+	ctx := t.Context()
+	c, err := catalog.Open(ctx, memory.New(&memory.Options{MaxValueSize: 2 << 20}), &catalog.Options{
+		Limits: catalog.Limits{MetadataBytes: 8 << 20},
+	})
+	require.NoError(t, err)
+	defer c.Close()
+	of := func(size int) catalog.Patch {
+		return withImage(catalog.Patch{Metadata: catalog.Set(json.RawMessage(`"` + strings.Repeat("x", size) + `"`))})
+	}
+	results := c.UpsertMany(ctx, acme, []catalog.UpsertItem{
+		{ExternalID: "a", Patch: of(1)}, {ExternalID: "b", Patch: of(2 << 20)}, {ExternalID: "c", Patch: of(2<<20 - 1000)},
+	})
+	require.NoError(t, results[0].Err)
+	requireFaults(t, results[1].Err, map[string]catalog.Code{"": catalog.CodeValidationFailed})
+	require.NoError(t, results[2].Err)
+	_, err = c.Upsert(ctx, acme, "a", of(3<<20))
+	requireFaults(t, err, map[string]catalog.Code{"": catalog.CodeValidationFailed})
+	p, err := c.Get(ctx, acme, "a")
+	require.NoError(t, err)
+	require.Equal(t, `"x"`, string(p.Metadata))
+	_, err = c.Get(ctx, acme, "b")
+	require.ErrorIs(t, err, catalog.ErrNotFound)
+}
+
+// A batch whose products let go of many images at once.
+func TestUpsertManyReplacesManyImages(t *testing.T) {
+	onEveryStore(t, nil, func(t *testing.T, w *world) {
+		const products, images = 20, 8
+		for round := range 2 {
+			items := make([]catalog.UpsertItem, products)
+			for i := range items {
+				data := make([][]byte, images)
+				for n := range data {
+					data[n] = pngOf(uint64(round*1000+i*images+n), 4, 4)
+				}
+				items[i] = catalog.UpsertItem{ExternalID: fmt.Sprint(i), Patch: uploads(data...)}
+			}
+			for _, r := range w.c().UpsertMany(t.Context(), acme, items) {
+				require.NoError(t, r.Err)
+			}
+		}
+		w.clock.Advance(20 * time.Minute)
+		w.requireStored(products, products*images)
 	})
 }

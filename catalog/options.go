@@ -39,8 +39,9 @@ type Options struct {
 	// UseWindow bounds how long after its acknowledgement a use becomes
 	// durable; a crash may take the uses of the last window. Uses near the
 	// deadline of their product are durable at once whatever it is, and so are
-	// all uses on a backend that other processes write to. Default: 1 s. At
-	// most 1 h. Negative, such as NoUseWindow: no window.
+	// all uses on a backend that other processes write to. One over 30 s does
+	// not delay uses further. Default: 1 s. At least 1 ms, at most 1 h. Negative,
+	// such as NoUseWindow: no window.
 	UseWindow time.Duration
 	// UseCapacity is the largest number of products whose uses are kept in
 	// memory until they are written into their records, which happens within
@@ -119,6 +120,7 @@ type Limits struct {
 
 const (
 	defaultUseWindow = time.Second
+	minUseWindow     = time.Millisecond
 	maxUseWindow     = time.Hour
 	maxImages        = 1024
 	maxNesting       = 10_000 // what jsontext takes
@@ -161,6 +163,9 @@ func (o *Options) withDefaults() (*Options, error) {
 	}
 	if out.UseWindow > maxUseWindow {
 		return nil, fmt.Errorf("option UseWindow: %v is over %v", out.UseWindow, maxUseWindow)
+	}
+	if out.UseWindow > 0 && out.UseWindow < minUseWindow {
+		return nil, fmt.Errorf("option UseWindow: %v is under %v", out.UseWindow, minUseWindow)
 	}
 	setDefault(&out.UseCapacity, 262_144)
 	setDefault(&out.CacheBytes, 64<<20)

@@ -2,6 +2,7 @@ package catalog_test
 
 import (
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,6 +33,7 @@ func TestRefusedOptions(t *testing.T) {
 	for name, o := range map[string]catalog.Options{
 		"Durability":                 {Durability: 2},
 		"UseWindow":                  {UseWindow: time.Hour + 1},
+		"UseWindow (short)":          {UseWindow: time.Millisecond - 1},
 		"UseCapacity":                {UseCapacity: -1},
 		"StageLifetime":              {StageLifetime: -1},
 		"Limits.URLBytes":            {Limits: catalog.Limits{URLBytes: -1}},
@@ -46,7 +48,7 @@ func TestRefusedOptions(t *testing.T) {
 	} {
 		b := memory.New(nil)
 		c, err := catalog.Open(t.Context(), b, &o)
-		require.ErrorContains(t, err, "shelflife: open: option "+name+":")
+		require.ErrorContains(t, err, "shelflife: open: option "+strings.Fields(name)[0]+":")
 		require.Nil(t, c)
 		require.NoError(t, b.Ready(), "after an error the backend is still the caller's")
 		require.NoError(t, b.Close())
@@ -72,6 +74,7 @@ func TestOptionsAtTheirBounds(t *testing.T) {
 	for name, o := range map[string]catalog.Options{
 		"Buffered":             {Durability: catalog.Buffered},
 		"the longest window":   {UseWindow: time.Hour},
+		"the shortest window":  {UseWindow: time.Millisecond},
 		"no window":            {UseWindow: catalog.NoUseWindow},
 		"no cache":             {CacheBytes: -1},
 		"a tiny cache":         {CacheBytes: 1},

@@ -27,7 +27,7 @@ const (
 
 var (
 	errImageTooLarge = errors.New("image too large")
-	errStageLost     = errors.New("the image was not uploaded within its lifetime")
+	errStageLost     = errors.New("the upload stood still for so long that what had come of it is gone")
 )
 
 // StagedImage is image bytes that wait for a product.
@@ -271,6 +271,9 @@ func (c *Catalog) receiveBlob(ctx context.Context, account string, r io.Reader, 
 	}
 	if errors.Is(err, errImageTooLarge) {
 		return nil, c.imageTooLarge()
+	}
+	if errors.Is(err, errStageLost) {
+		return nil, invalid("", CodeInvalidImageInput, "%s", err)
 	}
 	return nil, err
 }

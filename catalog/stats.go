@@ -54,7 +54,8 @@ func (c *Catalog) Stats(ctx context.Context, account string) (AccountStats, erro
 // StoreStats describes the whole store, cheaply and approximately.
 type StoreStats struct {
 	// ProductBytes and ImageBytes estimate what products and stored images
-	// take where the backend keeps them.
+	// take where the backend keeps them. One may not count what it still has in
+	// memory: 0 for a small new store.
 	ProductBytes, ImageBytes int64
 	// PendingUses counts the products with a use that waits to be written into
 	// its record or has just been; it may be durable in the journal.

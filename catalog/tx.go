@@ -18,15 +18,17 @@ var errMoreScopes = errors.New("more scopes are needed")
 // tx is an Update on products. Every change of a product goes through its
 // write method, and nothing else changes one.
 type tx struct {
-	c       *Catalog
-	scopes  []backend.Scope // declared
-	missing []backend.Scope // found to be needed
-	marked  []marked        // in the record cache: what was written
-	counted []*renewalStripe
-	begun   int64     // the first time that was read of those that are counted
-	expired []Expired // products whose expiry this commits
-	key     []byte    // reused
-	value   []byte    // reused
+	c      *Catalog
+	scopes []backend.Scope // declared
+	// declaredSet is scopes, made when many are asked for.
+	declaredSet map[backend.Scope]struct{}
+	missing     []backend.Scope // found to be needed
+	marked      []marked        // in the record cache: what was written
+	counted     []*renewalStripe
+	begun       int64     // the first time that was read of those that are counted
+	expired     []Expired // products whose expiry this commits
+	key         []byte    // reused
+	value       []byte    // reused
 	// fetched are the encodings of records that were read ahead, nil where there
 	// is none, until they are loaded.
 	fetched map[productKey][]byte
@@ -93,7 +95,7 @@ func (c *Catalog) update(ctx context.Context, scopes []backend.Scope, o backend.
 		if !errors.Is(err, errMoreScopes) {
 			return err
 		}
-		t.scopes = append(slices.Clone(t.scopes), t.missing...)
+		t.scopes, t.declaredSet = append(slices.Clone(t.scopes), t.missing...), nil
 	}
 }
 
@@ -247,9 +249,14 @@ func (t *tx) stored(k productKey, r *encoding.Record) (size int, err error) {
 // pending uses of a product that is removed stay for scans that began before;
 // they are of its incarnation only, and go when they have been folded.
 // incoming are the blobs that next may refer to beside those of the old state.
-// A *ValidationError about one of them, or an unreadable header, comes before
-// anything is written.
+// A *ValidationError about one of them or the record's size, or an unreadable
+// header, comes before anything is written.
 func (t *tx) write(f *found, next *encoding.Record, incoming []*incomingBlob) error {
+	if next != nil {
+		if err := t.checkSize(next); err != nil {
+			return err
+		}
+	}
 	claims, err := t.checkClaims(f, next, incoming)
 	if err != nil {
 		return err
@@ -297,6 +304,20 @@ func (t *tx) marking(k productKey) *marked {
 		}
 	}
 	return nil
+}
+
+// checkSize refuses a record that the backend can't keep: limits may be set so
+// that one fits into them and not into a value.
+func (t *tx) checkSize(next *encoding.Record) error {
+	limit := t.c.maxValueSize
+	size := len(next.Title) + len(next.Description) + len(next.Metadata)
+	for i := range next.Images {
+		size += len(next.Images[i].URL) + len(next.Images[i].Classifications)
+	}
+	if limit == 0 || size < limit/2 || len(encoding.AppendRecord(nil, next)) <= limit {
+		return nil
+	}
+	return invalid("", CodeValidationFailed, "the product is larger than the %d bytes that the store takes of one", limit)
 }
 
 // writeRecord writes next, and has the cache follow if it is wanted there.
@@ -396,9 +417,24 @@ func indexEntry(deadline int64, key []byte) ttl.Entry {
 	return ttl.Entry{Deadline: deadline, Key: string(key)}
 }
 
+// manyScopes is the number of scopes from which a map finds one faster.
+const manyScopes = 64
+
 // declared tells whether the Update may touch what s names.
 func (t *tx) declared(s backend.Scope) bool {
-	return slices.Contains(t.scopes, s) || slices.Contains(t.scopes, backend.Scope{Group: s.Group})
+	group := backend.Scope{Group: s.Group}
+	if len(t.scopes) < manyScopes {
+		return slices.Contains(t.scopes, s) || slices.Contains(t.scopes, group)
+	}
+	if t.declaredSet == nil {
+		t.declaredSet = make(map[backend.Scope]struct{}, len(t.scopes))
+		for _, c := range t.scopes {
+			t.declaredSet[c] = struct{}{}
+		}
+	}
+	_, item := t.declaredSet[s]
+	_, whole := t.declaredSet[group]
+	return item || whole
 }
 
 func productScope(account, id string) backend.Scope {

@@ -424,3 +424,16 @@ func TestUsesEditsAndFoldsAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// A long window does not keep uses in memory for longer than half a minute.
+func TestLongWindowsFold(t *testing.T) {
+	w := behindGlass(t, catalog.Options{UseWindow: time.Hour})
+	w.create("p")
+	used := w.use("p")
+	for waited := time.Duration(0); w.record("p").LastUsedAt == encoding.None; waited += time.Second {
+		require.Less(t, waited, 3*time.Minute)
+		w.clock.Advance(time.Second)
+		time.Sleep(time.Millisecond) // for the folder to have its turn
+	}
+	require.Equal(t, used.LastUsedAt.UnixMilli(), w.record("p").LastUsedAt)
+}

@@ -64,12 +64,16 @@ func (h *Handler) getImage(w http.ResponseWriter, r *request) error {
 
 // withOneRange returns r without what RFC 9110, 14.2, has a server ignore, a
 // Range in another unit than bytes or of another method than GET, and without
-// several ranges at once, which it may ignore: ServeContent refuses the first,
-// heeds the second, and reads several in a goroutine that it leaves behind when
-// the client goes, while the image is closed.
+// several ranges at once and the last 0 bytes, which it may ignore: ServeContent
+// refuses the first, heeds the second, reads several in a goroutine that it
+// leaves behind when the client goes, while the image is closed, and answers the
+// last with a range that ends before it begins.
 func withOneRange(r *http.Request) *http.Request {
 	ranges := r.Header.Get("Range")
-	if ranges == "" || r.Method == http.MethodGet && strings.HasPrefix(ranges, "bytes=") && !strings.Contains(ranges, ",") {
+	spec, ofBytes := strings.CutPrefix(ranges, "bytes=")
+	suffix, isSuffix := strings.CutPrefix(strings.TrimSpace(spec), "-")
+	empty := isSuffix && suffix != "" && strings.Trim(suffix, "0") == ""
+	if ranges == "" || r.Method == http.MethodGet && ofBytes && !empty && !strings.Contains(spec, ",") {
 		return r
 	}
 	whole := *r

@@ -41,6 +41,9 @@ func TestGetImage(t *testing.T) {
 	require.Regexp(t, `^bytes 100-199/\d+$`, r.header.Get("Content-Range"))
 	require.Equal(t, content[len(content)-5:], e.get(target, "Range", "bytes=-5").ok(206).body)
 	require.Equal(t, content, e.get(target, "Range", "bytes=0-1,5-6").ok(200).body, "several ranges are answered whole")
+	for _, last := range []string{"bytes=-0", "bytes=-000", "bytes= -0 "} {
+		require.Equal(t, content, e.get(target, "Range", last).ok(200).body, "the last 0 bytes are no range")
+	}
 	require.Len(t, e.get(target, "Range", "bytes=0-9", "If-Range", etag).ok(206).body, 10)
 	require.Len(t, e.get(target, "Range", "bytes=0-9", "If-Range", `"x"`).ok(200).body, len(content))
 	r = e.do(http.MethodHead, target, nil, "Range", "bytes=0-9").ok(200)

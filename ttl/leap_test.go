@@ -185,3 +185,16 @@ func TestSleepIsBounded(t *testing.T) {
 		require.Len(t, r.store.handled, 1)
 	})
 }
+
+// Cutting to milliseconds is no leap, however little is tolerated.
+func TestRoundingIsNoLeap(t *testing.T) {
+	for _, tolerance := range []time.Duration{-1, 1, time.Millisecond} {
+		r := newRig(t, IndexOptions{}, 0, SweeperOptions{LeapTolerance: tolerance})
+		for range 100 {
+			r.clock.Advance(700 * time.Microsecond)
+			require.False(t, r.sweep().Paused)
+		}
+		r.clock.Leap(12 * time.Millisecond)
+		require.True(t, r.sweep().Paused)
+	}
+}

@@ -71,7 +71,8 @@ type SweeperOptions struct {
 	RetryMin, RetryMax time.Duration
 	// LeapTolerance is how far the wall clock may get ahead of monotonic time
 	// between two looks at it before that counts as a leap. A machine that was
-	// suspended may show one too. Default 10 s.
+	// suspended may show one too. At least 10 ms, what clocks differ by without
+	// one. Default 10 s.
 	LeapTolerance time.Duration
 	// GapTolerance is how far the wall clock may be ahead of the time at which
 	// the store was last in use, when it is opened, before that counts as a
@@ -116,6 +117,7 @@ func (o SweeperOptions) withDefaults() SweeperOptions {
 	o.RetryMin = max(o.RetryMin, time.Millisecond)
 	o.RetryMax = max(o.RetryMax, o.RetryMin)
 	duration(&o.LeapTolerance, 10*time.Second)
+	o.LeapTolerance = max(o.LeapTolerance, 10*time.Millisecond)
 	duration(&o.GapTolerance, 24*time.Hour)
 	duration(&o.LeapPause, 15*time.Minute)
 	duration(&o.FullPassEvery, 6*time.Hour)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	crdb "github.com/cockroachdb/pebble/v2"
@@ -117,8 +118,8 @@ func (s *Store) open(o Options) (err error) {
 	}
 	if s.lock, err = crdb.LockDirectory(s.dir, o.FS); err != nil {
 		// Only the call that takes the lock fails with anything else than a
-		// path's error.
-		if path := (*fs.PathError)(nil); errors.As(err, &path) {
+		// path's error. It does too where locks are not to be had.
+		if path := (*fs.PathError)(nil); errors.As(err, &path) || errors.Is(err, syscall.ENOLCK) {
 			return err
 		}
 		return fmt.Errorf("%w: %w", ErrLocked, err)

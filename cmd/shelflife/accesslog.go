@@ -7,8 +7,11 @@ import (
 	"github.com/shelflife-db/shelflife/ttl"
 )
 
-// maxLoggedPath is how much of a path is logged, in bytes.
-const maxLoggedPath = 1024
+// How much of a method and of a path is logged, in bytes.
+const (
+	maxLoggedMethod = 32
+	maxLoggedPath   = 1024
+)
 
 // logRequests returns next with a line in the log for each of its requests:
 // method, path as it was escaped, status, duration, and the bytes of the
@@ -16,10 +19,7 @@ const maxLoggedPath = 1024
 func logRequests(log *slog.Logger, clock ttl.Clock, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := clock.Elapsed()
-		method, path := r.Method, r.URL.EscapedPath()
-		if len(path) > maxLoggedPath {
-			path = path[:maxLoggedPath] + "..."
-		}
+		method, path := shorten(r.Method, maxLoggedMethod), shorten(r.URL.EscapedPath(), maxLoggedPath)
 		rec := &recorder{ResponseWriter: w}
 		finished := false
 		// Deferred for handlers that panic, to cut an answer off.
@@ -39,6 +39,13 @@ func logRequests(log *slog.Logger, clock ttl.Clock, next http.Handler) http.Hand
 		next.ServeHTTP(rec, r)
 		finished = true
 	})
+}
+
+func shorten(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	return text[:limit] + "..."
 }
 
 // recorder takes note of what was answered.

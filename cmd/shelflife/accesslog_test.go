@@ -55,3 +55,12 @@ func TestRequestLog(t *testing.T) {
 		})
 	}
 }
+
+func TestLogOfLongMethod(t *testing.T) {
+	var log bytes.Buffer
+	h := logRequests(slog.New(slog.NewTextHandler(&log, nil)), ttl.NewManualClock(time.Unix(0, 0)),
+		http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(strings.Repeat("M", 60_000), "/", nil))
+	require.Contains(t, log.String(), " method="+strings.Repeat("M", 32)+"... ")
+	require.Less(t, log.Len(), 300)
+}

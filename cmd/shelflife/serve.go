@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/net/netutil"
+
 	"github.com/shelflife-db/shelflife/backend/pebble"
 	"github.com/shelflife-db/shelflife/catalog"
 	"github.com/shelflife-db/shelflife/httpadapter"
@@ -30,11 +32,12 @@ type serveCmd struct {
 
 	LogFormat       string        `enum:"text,json" default:"text" placeholder:"FORMAT" help:"Form of the log: text or json. Default: ${default}."`
 	Durability      string        `enum:"synced,buffered" default:"synced" placeholder:"WHEN" help:"When a write is acknowledged: synced, when it is on disk; buffered, before that, so that a crash may take the last ones. Default: ${default}."`
-	UseWindow       time.Duration `default:"1s" placeholder:"TIME" help:"How long after its acknowledgement a use becomes durable, 0 to 1h. Default: ${default}."`
+	UseWindow       time.Duration `default:"1s" placeholder:"TIME" help:"How long after its acknowledgement a use becomes durable: 0, or 1ms to 1h. Default: ${default}."`
 	CacheSize       byteSize      `default:"256MiB" placeholder:"SIZE" help:"Memory of the engine's cache, at least 2MiB; the cache of products takes an eighth as much again. Default: ${default}."`
 	DiskReserve     byteSize      `default:"256MiB" placeholder:"SIZE" help:"Free disk space below which writes are refused, and below half of which deletes are too; reads go on. Default: ${default}."`
 	MaxImageSize    byteSize      `default:"20MiB" placeholder:"SIZE" help:"Largest uploaded image. Default: ${default}."`
 	MaxRequestSize  byteSize      `default:"64MiB" placeholder:"SIZE" help:"Largest multipart request. Default: ${default}."`
+	MaxConnections  int           `placeholder:"N" help:"How many clients may be connected; further ones wait. Default: 4096, or a quarter of the files that the process may have open."`
 	ShutdownTimeout time.Duration `default:"30s" placeholder:"TIME" help:"How long running requests may take to end when the server stops. Default: ${default}."`
 }
 
@@ -46,7 +49,7 @@ GET ` + healthPath + ` needs no key and is not under the prefix: 200 when the st
 
 SIGTERM or SIGINT stops the server: it takes no more requests, ends running ones, writes everything down and exits with 0. A second signal ends it at once.
 
-A client that stands still for 30 seconds within a request, or is slower than 4 KiB a second on the whole, is cut off.
+A client that stands still for 30 seconds within a request, for 2 minutes between two, or is slower than 4 KiB a second on the whole, is cut off.
 
 --demo fills its own store, serves the account "` + demoAccount + `" with the key "` + demoKey + `", which is no secret, and prints what to try. Samples that were deleted come back with the next start.`
 }
@@ -62,6 +65,12 @@ func (c *serveCmd) Run(p *process) error {
 	}
 	if c.UseWindow > time.Hour {
 		return errors.New("--use-window is more than 1h")
+	}
+	if c.UseWindow > 0 && c.UseWindow < time.Millisecond {
+		return errors.New("--use-window is less than 1ms")
+	}
+	if c.MaxConnections < 0 {
+		return errors.New("--max-connections is negative")
 	}
 	if c.CacheSize < 2<<20 {
 		return errors.New("--cache-size is less than 2MiB")
@@ -96,7 +105,11 @@ func (c *serveCmd) serve(p *process, listener net.Listener, dir, prefix string, 
 	log := c.logger(p.stderr)
 	clock := ttl.SystemClock()
 	// A signal that comes meanwhile is heeded below.
-	engine := pebble.Options{CacheSize: int64(c.CacheSize), DiskReserve: int64(c.DiskReserve), Logger: log}
+	tables, connections := fileShares(openFileLimit())
+	if c.MaxConnections > 0 {
+		connections = c.MaxConnections
+	}
+	engine := pebble.Options{CacheSize: int64(c.CacheSize), DiskReserve: int64(c.DiskReserve), MaxOpenFiles: tables, Logger: log}
 	cat, err := openStore(context.WithoutCancel(p.ctx), dir, engine, c.catalogOptions(clock))
 	if err != nil {
 		return err
@@ -109,7 +122,9 @@ func (c *serveCmd) serve(p *process, listener net.Listener, dir, prefix string, 
 		log.Info("stopped")
 	}()
 	if c.Demo {
-		if err := fillDemo(p.ctx, cat); err != nil {
+		if err := fillDemo(p.ctx, cat); p.ctx.Err() != nil {
+			return nil
+		} else if err != nil {
 			return err
 		}
 	}
@@ -124,7 +139,7 @@ func (c *serveCmd) serve(p *process, listener net.Listener, dir, prefix string, 
 	if c.Demo {
 		printDemo(p.stdout, url)
 	}
-	return runServer(p.ctx, server, listener, c.ShutdownTimeout, log)
+	return runServer(p.ctx, server, netutil.LimitListener(listener, connections), c.ShutdownTimeout, log)
 }
 
 // runServer serves until ctx is done, and then until the running requests have

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"os"
@@ -135,6 +137,38 @@ func (s *server) beginUpsert() (body io.WriteCloser, answered <-chan answer) {
 	}()
 	<-reading
 	return out, result
+}
+
+// TestMaxConnections: a client over the limit waits until another one leaves.
+func TestMaxConnections(t *testing.T) {
+	s := startServer(t, "--data", t.TempDir(), "--max-connections", "2")
+	addr := strings.TrimPrefix(s.url, "http://")
+	var idle []net.Conn
+	for range 2 {
+		c, err := net.Dial("tcp", addr)
+		require.NoError(t, err)
+		defer c.Close()
+		// Answered, so that it is known to be taken in.
+		_, err = io.WriteString(c, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+		require.NoError(t, err)
+		_, err = bufio.NewReader(c).ReadString('\n')
+		require.NoError(t, err)
+		idle = append(idle, c)
+	}
+	third, err := net.Dial("tcp", addr)
+	require.NoError(t, err)
+	defer third.Close()
+	_, err = io.WriteString(third, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+	require.NoError(t, err)
+	require.NoError(t, third.SetReadDeadline(time.Now().Add(200*time.Millisecond)))
+	_, err = third.Read(make([]byte, 1))
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded, "it is over the limit")
+
+	require.NoError(t, idle[0].Close())
+	require.NoError(t, third.SetReadDeadline(time.Time{}))
+	status, err := bufio.NewReader(third).ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "HTTP/1.1 200 OK\r\n", status)
 }
 
 func TestStoreInUse(t *testing.T) {
