@@ -52,7 +52,7 @@ func (h *Handler) readMultipart(source io.Reader, boundary string) (*body, error
 	m := &multipartReader{
 		guard:     guard,
 		parts:     multipart.NewReader(guard, boundary),
-		body:      &body{spool: newSpool(h.options.SpoolDir)},
+		body:      &body{spool: newSpool(h.options.SpoolDir, h.catalog.Ready)},
 		names:     make(map[string]bool),
 		maxParts:  h.options.MaxParts,
 		maxJSON:   h.options.MaxJSONBytes,

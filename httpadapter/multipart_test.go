@@ -268,6 +268,14 @@ func TestSpoolThatCannotBeWritten(t *testing.T) {
 	require.Contains(t, e.log.String(), "/nowhere/at/all")
 }
 
+// A store that takes no writes is no reason to fill the disk with uploads.
+func TestSpoolOfAStoreThatTakesNoWrites(t *testing.T) {
+	e := newEnv(t, setup{options: httpadapter.Options{SpoolDir: "/nowhere/at/all"}})
+	require.NoError(t, e.catalog.Close())
+	e.post("/products", newForm().file("f", picture(t, 300<<10)).data(fileBody("a", "f"))).fails(503, "UNAVAILABLE")
+	require.NotContains(t, e.log.String(), "/nowhere/at/all")
+}
+
 func TestConcurrentUploads(t *testing.T) {
 	// Requests that are served at the same time do not see each other's files.
 	e := newEnv(t, setup{})

@@ -15,15 +15,20 @@ const spoolMemory = 256 << 10
 // others one after the other in a single temporary file. It is written by one
 // goroutine; what it stored may be read by several.
 type spool struct {
-	dir  string
-	free int // of spoolMemory
-	file *os.File
-	size int64 // of file
+	dir string
+	// ready is asked before anything is put on the disk: where that is full, what
+	// could not be stored afterwards should not fill it further.
+	ready func() error
+	free  int // of spoolMemory
+	file  *os.File
+	size  int64 // of file
 	// named tells that the file could not be removed while open.
 	named bool
 }
 
-func newSpool(dir string) *spool { return &spool{dir: dir, free: spoolMemory} }
+func newSpool(dir string, ready func() error) *spool {
+	return &spool{dir: dir, ready: ready, free: spoolMemory}
+}
 
 // section is one stored file. It is valid until its spool is closed.
 type section struct {
@@ -77,6 +82,9 @@ func (s *spool) Write(b []byte) (int, error) {
 // open makes the temporary file and removes its name at once, so that nothing
 // is left behind even if the process dies.
 func (s *spool) open() error {
+	if err := s.ready(); err != nil {
+		return err
+	}
 	f, err := os.CreateTemp(s.dir, "shelflife-upload-*")
 	if err != nil {
 		return err
