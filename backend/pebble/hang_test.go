@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -120,6 +121,38 @@ func TestHangReported(t *testing.T) {
 			require.True(t, has(t, s, 2, i))
 		}
 		require.True(t, has(t, s, 3, 0))
+		require.NoError(t, s.Close())
+	})
+}
+
+// slowDisk takes its time for each sync of the log.
+type slowDisk struct{ takes time.Duration }
+
+func (d slowDisk) String() string { return "slow disk" }
+
+func (d slowDisk) MaybeError(op errorfs.Op) error {
+	if suffix(".log")(op.Path) && slices.Contains(syncs, op.Kind) {
+		time.Sleep(d.takes)
+	}
+	return nil
+}
+
+// TestSlowIsNoHang: as long as commits are answered, others may wait for long.
+func TestSlowIsNoHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, errorfs.Wrap(vfs.NewMem(), slowDisk{9 * time.Second}))
+		var writers sync.WaitGroup
+		for w := range 4 {
+			writers.Go(func() {
+				time.Sleep(time.Duration(w) * time.Second)
+				for n := range 10 {
+					if err := put(t.Context(), s, w, n, backend.UpdateOptions{}); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		writers.Wait()
 		require.NoError(t, s.Close())
 	})
 }
