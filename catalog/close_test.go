@@ -89,8 +89,8 @@ func TestClosed(t *testing.T) {
 				}
 			}
 			require.NoError(t, <-closed, "a loop that goes on does not hold it up")
-			_, err = io.Copy(io.Discard, r)
-			require.ErrorIs(t, err, catalog.ErrClosed)
+			_, err = r.Read(make([]byte, 100))
+			require.ErrorIs(t, err, catalog.ErrClosed, "of the chunk that is in memory")
 			for name, do := range operations(ctx, c, "p") {
 				require.ErrorIs(t, do(), catalog.ErrClosed, name)
 			}
@@ -98,6 +98,37 @@ func TestClosed(t *testing.T) {
 		}
 		w.reopen()
 		w.get("p")
+	})
+}
+
+// A call that Close waits for ends as it would have, also where it turns out to
+// be another one: an inline upsert that changes nothing is a use.
+func TestCloseWaitsForInlineUpserts(t *testing.T) {
+	onEveryStore(t, nil, func(t *testing.T, w *world) {
+		w.upsert("p", uploads(smallImage))
+		for name, title := range map[string]catalog.Optional[string]{"edit": catalog.Set("new"), "use": {}} {
+			c := w.c()
+			reached, goOn := make(chan struct{}), make(chan struct{})
+			slow := pausingUpload(smallImage, func() { close(reached); <-goOn })
+			result := make(chan error, 1)
+			go func() {
+				_, err := c.UpsertInline(t.Context(), acme, "p", catalog.Patch{
+					Title: title, Images: catalog.Set([]catalog.NewImage{{Upload: slow}}),
+				})
+				result <- err
+			}()
+			<-reached
+			closed := make(chan error, 1)
+			go func() { closed <- c.Close() }()
+			for c.Ready() == nil {
+				runtime.Gosched()
+			}
+			close(goOn)
+			require.NoError(t, <-result, name)
+			require.NoError(t, <-closed)
+			w.reopen()
+			require.False(t, w.get("p").LastUsedAt.IsZero())
+		}
 	})
 }
 

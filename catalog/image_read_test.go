@@ -130,3 +130,19 @@ func TestImageReadersBesideReplacements(t *testing.T) {
 		require.NoError(t, <-done)
 	})
 }
+
+// ctx bounds a reader, though it has the bytes in memory.
+func TestImageReaderHeedsItsContext(t *testing.T) {
+	onEveryStore(t, nil, func(t *testing.T, w *world) {
+		w.upsert("p", uploads(chunkImage))
+		ctx, cancel := context.WithCancel(t.Context())
+		r, err := w.c().OpenImage(ctx, acme, "p", 0)
+		require.NoError(t, err)
+		defer r.Close()
+		_, err = r.Read(make([]byte, 10))
+		require.NoError(t, err)
+		cancel()
+		_, err = r.Read(make([]byte, 10))
+		require.ErrorIs(t, err, context.Canceled)
+	})
+}

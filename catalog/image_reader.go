@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 
+	"github.com/shelflife-db/shelflife/backend"
 	"github.com/shelflife-db/shelflife/encoding"
 )
 
@@ -91,6 +92,13 @@ func (r *ImageReader) Read(p []byte) (int, error) {
 	}
 	if len(p) == 0 {
 		return 0, nil
+	}
+	// What is in memory is not given to whom the store would refuse it.
+	if err := r.ctx.Err(); err != nil {
+		return 0, wrap("read image", "", err)
+	}
+	if r.c.calls.Closed() {
+		return 0, wrap("read image", "", backend.ErrClosed)
 	}
 	size := int64(r.header.ChunkSize)
 	if number := r.offset / size; number != r.number {

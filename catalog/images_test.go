@@ -356,6 +356,26 @@ func TestUploadsThatStandStill(t *testing.T) {
 	})
 }
 
+// An image that was cut off on its way, as in the body of a request, is not a bad
+// one: its reader failed.
+func TestUploadsThatAreCutOff(t *testing.T) {
+	onEveryStore(t, nil, func(t *testing.T, w *world) {
+		for _, n := range []int{0, 5, 20, len(chunkImage) - 1} {
+			cut := func() io.Reader {
+				return io.MultiReader(bytes.NewReader(chunkImage[:n]), iotest.ErrReader(io.ErrUnexpectedEOF))
+			}
+			if n < 1000 {
+				require.ErrorIs(t, w.c().InspectUpload(cut()), io.ErrUnexpectedEOF)
+			}
+			_, err := w.c().StageImage(t.Context(), acme, cut())
+			require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+			_, err = w.c().Upsert(t.Context(), acme, "a", catalog.Patch{Images: catalog.Set([]catalog.NewImage{{Upload: catalog.NewUpload(cut())}})})
+			require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+		}
+		w.requireStored(0, 0)
+	})
+}
+
 // contract 1: 1 to 32 images, in order.
 func TestImageCount(t *testing.T) {
 	list := func(n int) catalog.Patch {

@@ -123,12 +123,13 @@ func (c *Catalog) list(ctx context.Context, account string, o ListOptions) (page
 
 // All yields an account's products in byte order of their IDs, as they were
 // when the loop began, but for those that expire while it runs, and for uses
-// since then, which may show. It keeps that state, and those uses in memory, for
+// since then, which may show; one that an edit since then keeps from expiring is
+// yielded as the edit left it. It keeps that state, and those uses in memory, for
 // as long as it runs: end it soon. After an error, which is its last step, it
 // ends.
 func (c *Catalog) All(ctx context.Context, account string, o AllOptions) iter.Seq2[*Product, error] {
 	return func(yield func(*Product, error) bool) {
-		for s, err := range c.all(ctx, account, o) {
+		for s, err := range c.all(ctx, account, o, false) {
 			var p *Product
 			if err == nil {
 				p, err = s.product()
@@ -140,9 +141,10 @@ func (c *Catalog) All(ctx context.Context, account string, o AllOptions) iter.Se
 	}
 }
 
-// all yields the records that All yields as products. Each is lent until the next
-// step, but not what it refers to.
-func (c *Catalog) all(ctx context.Context, account string, o AllOptions) iter.Seq2[*stored, error] {
+// all yields the records that All yields as products; with instant, those also
+// that expire while it runs. Each is lent until the next step, but not what it
+// refers to.
+func (c *Catalog) all(ctx context.Context, account string, o AllOptions, instant bool) iter.Seq2[*stored, error] {
 	return func(yield func(*stored, error) bool) {
 		faults := new(ValidationError)
 		checkAccount(faults, account)
@@ -152,7 +154,7 @@ func (c *Catalog) all(ctx context.Context, account string, o AllOptions) iter.Se
 			return
 		}
 		defer c.uses.pin()()
-		l := lister{c: c, account: account, prefix: o.Prefix, unlisted: o.Unlisted, began: c.now.Now()}
+		l := lister{c: c, account: account, prefix: o.Prefix, unlisted: o.Unlisted, began: c.now.Now(), instant: instant}
 		snapshot, err := c.backend.Snapshot(ctx)
 		if err != nil {
 			yield(nil, err)
@@ -194,6 +196,8 @@ type lister struct {
 	// patience is how long the walk may count as one instant, in milliseconds;
 	// 0 says that it never does.
 	patience int64
+	// instant says that all are judged by the time began.
+	instant bool
 }
 
 // callTime is longer, in milliseconds, than a page should take. A product that
@@ -291,7 +295,7 @@ func (l *lister) see(ctx context.Context, data []byte, s *stored) (live bool, er
 	}
 	r := &s.Record
 	now := l.began + l.patience
-	if l.patience == 0 || !isLive(r, now) {
+	if !l.instant && (l.patience == 0 || !isLive(r, now)) {
 		now = l.c.now.Now() // before the overlay is looked at: see useOverlay.add
 	}
 	k := productKey{r.Account, r.ID}
@@ -309,9 +313,9 @@ func (l *lister) see(ctx context.Context, data []byte, s *stored) (live bool, er
 	if err != nil || !found || current.Incarnation != r.Incarnation {
 		return false, err
 	}
-	r.LastUsedAt, r.Anchor = current.LastUsedAt, current.Anchor
+	touch(r, current.LastUsedAt)
 	if !isLive(r, now) {
-		*s = current // it lives by another lifetime
+		*s = current // no use renewed it
 	}
 	return true, nil
 }

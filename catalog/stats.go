@@ -24,7 +24,7 @@ type AccountStats struct {
 func (c *Catalog) Stats(ctx context.Context, account string) (AccountStats, error) {
 	var s AccountStats
 	var buf []byte
-	for r, err := range c.all(ctx, account, AllOptions{Unlisted: true}) {
+	for r, err := range c.all(ctx, account, AllOptions{Unlisted: true}, true) {
 		if err == nil {
 			err = r.images.Rest(&r.Record)
 		}

@@ -24,6 +24,13 @@ const (
 // A use may become durable up to Options.UseWindow after it was acknowledged;
 // see there.
 func (c *Catalog) Use(ctx context.Context, account, externalID string) (*Product, error) {
+	if err := checkNames(account, externalID); err != nil {
+		return nil, wrap("use", externalID, err)
+	}
+	if err := c.calls.Enter(); err != nil {
+		return nil, wrap("use", externalID, err)
+	}
+	defer c.calls.Exit()
 	p, err := c.use(ctx, account, externalID, nil)
 	return p, wrap("use", externalID, err)
 }
@@ -32,15 +39,9 @@ func (c *Catalog) Use(ctx context.Context, account, externalID string) (*Product
 // used.
 var errOtherVersion = errors.New("the product has another version")
 
-// use records a use of a product, if want is not nil only at that version.
+// use records a use of a product, if want is not nil only at that version. It is
+// part of a call that is counted.
 func (c *Catalog) use(ctx context.Context, account, id string, want *Version) (*Product, error) {
-	if err := checkNames(account, id); err != nil {
-		return nil, err
-	}
-	if err := c.calls.Enter(); err != nil {
-		return nil, err
-	}
-	defer c.calls.Exit()
 	// A store that takes no writes could not keep the use either.
 	if !c.buffersUses() || c.folder.isStuck() || c.backend.Ready() != nil {
 		return c.useDurably(ctx, account, id, want)

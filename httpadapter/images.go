@@ -42,7 +42,7 @@ func (h *Handler) getImage(w http.ResponseWriter, r *request) error {
 	header.Set("Content-Security-Policy", "default-src 'none'; sandbox")
 	source := &watchedReader{ReadSeeker: image}
 	answer := &imageWriter{ResponseWriter: w}
-	http.ServeContent(answer, withOneRange(r.Request), "", time.Time{}, source)
+	http.ServeContent(answer, withJoinedTags(withOneRange(r.Request)), "", time.Time{}, source)
 	switch {
 	case answer.refused != nil:
 		for _, name := range []string{"Content-Type", "Content-Security-Policy", "ETag", "Content-Length"} {
@@ -80,6 +80,24 @@ func withOneRange(r *http.Request) *http.Request {
 	whole.Header = r.Header.Clone()
 	whole.Header.Del("Range")
 	return &whole
+}
+
+// withJoinedTags returns r with each list of entity tags in one line: of several,
+// which RFC 9110, 5.3, takes for one list, ServeContent reads the first alone.
+func withJoinedTags(r *http.Request) *http.Request {
+	joined := r
+	for _, name := range []string{"If-Match", "If-None-Match"} {
+		lines := r.Header.Values(name)
+		if len(lines) < 2 {
+			continue
+		}
+		if joined == r {
+			joined = new(*r)
+			joined.Header = r.Header.Clone()
+		}
+		joined.Header.Set(name, strings.Join(lines, ", "))
+	}
+	return joined
 }
 
 // probe reads the first bytes of an image and goes back to its start: bytes

@@ -59,6 +59,24 @@ func TestGetImage(t *testing.T) {
 	e.get(target, "If-Match", etag).ok(200)
 	e.get(target, "If-Match", "x").fails(400, "VALIDATION_FAILED", "If-Match")
 
+	for _, c := range []struct {
+		name   string
+		lines  []string
+		status int
+	}{
+		{"If-None-Match", []string{`"a"`, etag}, 304},
+		{"If-None-Match", []string{``, etag}, 304},
+		{"If-None-Match", []string{`"a"`, `"b"`}, 200},
+		{"If-Match", []string{`"a"`, etag}, 200},
+		{"If-Match", []string{`"a"`, `"b"`}, 412},
+	} {
+		r := httptest.NewRequest(http.MethodGet, target, nil)
+		r.Header = http.Header{"X-Api-Key": {"key-a"}, c.name: c.lines}
+		w := httptest.NewRecorder()
+		e.handler.ServeHTTP(w, r)
+		require.Equal(t, c.status, w.Code, "RFC 9110, 5.3: several lines are one list: %+v", c)
+	}
+
 	for _, order := range []string{"0", "2", "01", "+1", "-1", "1.0", "x", "%31%20", "99999999999999999999"} {
 		e.get("/products/a/images/"+order).fails(404, "IMAGE_NOT_FOUND")
 	}

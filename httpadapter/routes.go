@@ -32,7 +32,7 @@ var (
 
 func (h *Handler) route(w http.ResponseWriter, r *http.Request, account string) error {
 	req := &request{Request: r, account: account}
-	e := req.find(strings.TrimPrefix(r.URL.EscapedPath(), "/"))
+	e := req.find(strings.TrimPrefix(sentPath(r.URL), "/"))
 	if e == nil {
 		return errNoSuchPath
 	}
@@ -87,6 +87,16 @@ func (r *request) find(path string) *endpoint {
 	return nil
 }
 
+// sentPath returns the escaped path as the client sent it. EscapedPath gives that
+// up, and with it the slashes that are escaped, where something beside them is
+// not escaped that should be.
+func sentPath(u *url.URL) string {
+	if path, err := url.PathUnescape(u.RawPath); u.RawPath != "" && err == nil && path == u.Path {
+		return u.RawPath
+	}
+	return u.EscapedPath()
+}
+
 // mountPath returns the escaped path under which the client sees what this
 // handler sees at "/", without a slash at its end. Where the path was rewritten
 // by something else than the removal of a prefix it can't be known and is
@@ -98,9 +108,9 @@ func (r *request) mountPath() string {
 		if err != nil {
 			return ""
 		}
-		asked = u.EscapedPath()
+		asked = sentPath(u)
 	}
-	seen := r.URL.EscapedPath()
+	seen := sentPath(r.URL)
 	if !strings.HasPrefix(seen, "/") {
 		seen = "/" + seen
 	}

@@ -208,3 +208,30 @@ func TestRewrittenPath(t *testing.T) {
 		require.Equal(t, "/products/"+url.PathEscape("x"+uri), w.Header().Get("Location"))
 	}
 }
+
+// contract 2: an ID is one escaped path segment, whatever else of the path the
+// client did not escape, though it should have.
+func TestUnescapedBytesBesideAnEscapedSlash(t *testing.T) {
+	e := newEnv(t, setup{})
+	ask := func(method, target string) int {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest(method, "/", nil)
+		var err error
+		r.URL, err = url.ParseRequestURI(target) // as the server does
+		require.NoError(t, err)
+		r.RequestURI = target
+		r.Header.Set("X-API-Key", "key-a")
+		e.handler.ServeHTTP(w, r)
+		return w.Code
+	}
+	for _, raw := range []string{"\u00e9", "|", "\"", "^", "{}", "<>", "`", "\\"} {
+		e.create(raw)
+		require.Equal(t, 405, ask(http.MethodPost, "/products/"+raw+"%2Fuse"), "it is the product %s/use", raw)
+		require.Equal(t, 404, ask(http.MethodDelete, "/products%2F"+raw))
+		e.get(path(raw)).ok(200)
+		e.create(raw + "/b")
+		require.Equal(t, 200, ask(http.MethodGet, "/products/"+raw+"%2Fb"))
+		require.Equal(t, 200, ask(http.MethodPost, "/products/"+raw+"%2Fb/use"))
+		require.Equal(t, 204, ask(http.MethodDelete, "/products/"+raw+"%2Fb"))
+	}
+}

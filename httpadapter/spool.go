@@ -2,7 +2,9 @@ package httpadapter
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 )
@@ -59,8 +61,23 @@ func (s *spool) add(r io.Reader, limit int64) (section, error) {
 	if size > limit {
 		return section{}, errFileTooLarge
 	}
-	return section{io.NewSectionReader(s.file, start, size), size}, nil
+	return section{io.NewSectionReader(spoolFile{s.file}, start, size), size}, nil
 }
+
+// spoolFile is the temporary file for those who read from it.
+type spoolFile struct{ *os.File }
+
+// ReadAt tells whoever comes too late that the request has ended: that is
+// nobody's failure.
+func (f spoolFile) ReadAt(b []byte, off int64) (int, error) {
+	n, err := f.File.ReadAt(b, off)
+	if errors.Is(err, os.ErrClosed) {
+		err = errRequestEnded
+	}
+	return n, err
+}
+
+var errRequestEnded = fmt.Errorf("httpadapter: the request of the file has ended: %w", context.Canceled)
 
 var errFileTooLarge = tooLarge("a file is too large")
 

@@ -49,8 +49,9 @@ func (t systemTimer) C() <-chan time.Time { return t.t.C }
 func (t systemTimer) Stop() bool          { return t.t.Stop() }
 
 // Monotone is a [Clock] cut to milliseconds that never runs backward: while
-// the wall clock is behind what was returned before, it stands still. It is
-// safe for concurrent use.
+// the wall clock is behind what was returned before, it stands still. It begins
+// with the first millisecond of 1970: a time is a positive number. It is safe for
+// concurrent use.
 type Monotone struct {
 	clock Clock
 	last  atomic.Int64
@@ -59,7 +60,7 @@ type Monotone struct {
 // NewMonotone returns a Monotone that reads c.
 func NewMonotone(c Clock) *Monotone {
 	m := &Monotone{clock: c}
-	m.last.Store(c.Now().UnixMilli())
+	m.last.Store(max(c.Now().UnixMilli(), 1))
 	return m
 }
 

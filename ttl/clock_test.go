@@ -83,6 +83,16 @@ func TestMonotone(t *testing.T) {
 	require.Equal(t, start+1, m.Now())
 }
 
+func TestMonotoneBefore1970(t *testing.T) {
+	c := NewManualClock(time.UnixMilli(-5))
+	m := NewMonotone(c)
+	require.EqualValues(t, 1, m.Now())
+	c.Leap(6 * time.Millisecond)
+	require.EqualValues(t, 1, m.Now())
+	c.Leap(time.Millisecond)
+	require.EqualValues(t, 2, m.Now())
+}
+
 func TestMonotoneConcurrent(t *testing.T) {
 	c := NewManualClock(epoch)
 	m := NewMonotone(c)

@@ -44,7 +44,7 @@ type Source interface {
 	Entries(ctx context.Context, from, to int64) iter.Seq2[Entry, error]
 }
 
-// IndexOptions bound an [Index]. The zero value takes the defaults.
+// IndexOptions bound an [Index]. What is zero or negative takes its default.
 type IndexOptions struct {
 	// Span is how far ahead of the present a refill looks. Default 1 hour.
 	// It does not bound how long deadlines may be.

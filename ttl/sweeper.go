@@ -62,7 +62,8 @@ type Progress struct {
 type SweeperOptions struct {
 	// Grace is how long after its deadline an entry is handled. Default 5 s.
 	Grace time.Duration
-	// BatchSize is how many entries Expire gets at most. Default 64.
+	// BatchSize is how many entries Expire gets at most. Default 64, also where
+	// it is negative.
 	BatchSize int
 	// Pause is the rest between two batches. Default 2 ms. Sweep takes none.
 	Pause time.Duration

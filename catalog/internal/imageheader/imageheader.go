@@ -67,9 +67,8 @@ var (
 // before the meta box of a HEIF file). Its memory is bounded whatever r holds:
 // by some KiB, and by a few MiB for an AVIF or HEIC file made to that end.
 //
-// A bad image gives an [*Error]. io.EOF and io.ErrUnexpectedEOF from r are the
-// end of the image; any other error of r is returned as it is, even if r gave
-// it beyond the header.
+// A bad image gives an [*Error]. io.EOF from r is the end of the image; any other
+// error of r is returned as it is, even if r gave it beyond the header.
 func Read(r io.Reader, maxPixels int64) (Info, error) {
 	src := newSource(r)
 	found, err := readKind(src)

@@ -36,7 +36,9 @@ type watched struct {
 
 func (w *watched) Read(p []byte) (int, error) {
 	n, err := w.r.Read(p)
-	w.src.noteFailure(err)
+	if err != nil && err != io.EOF && w.src.failed == nil {
+		w.src.failed = err // io.ErrUnexpectedEOF too: it is the stream's, not a decoder's
+	}
 	return n, err
 }
 
