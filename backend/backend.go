@@ -42,6 +42,7 @@ package backend
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 )
 
@@ -52,6 +53,10 @@ var (
 	// stopped by a failed write, it is out of disk, or it does not answer.
 	// The call changed nothing.
 	ErrUnavailable = errors.New("backend: unavailable")
+	// ErrStopped is the ErrUnavailable of an engine that was stopped by a failed
+	// write: nothing is written any more before it is opened again, not even what
+	// is on its way. Other engines that are unavailable may resume.
+	ErrStopped = fmt.Errorf("%w: stopped until it is opened again", ErrUnavailable)
 	// ErrUnknownOutcome says that the call may or may not have taken effect,
 	// and that nobody can tell which. It is never followed by a retry inside
 	// the engine.
@@ -169,6 +174,10 @@ type UpdateOptions struct {
 	// acknowledged before: an engine short of disk still admits it when it
 	// refuses others. Default: false.
 	Reclaim bool
+	// Patient has Update wait for as long as it takes where the engine does not
+	// answer, rather than fail with ErrUnavailable or ErrUnknownOutcome for that.
+	// It is for work in the background. Default: false.
+	Patient bool
 }
 
 // Snapshot reads one state of the store for as long as it is open.

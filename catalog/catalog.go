@@ -102,6 +102,7 @@ func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) 
 		hooks:        newExpireHooks(opts.OnExpire),
 		swept:        &sweptAccounts{accounts: make(map[string]struct{})},
 	}
+	c.hooks.durable = c.durablePatiently
 	if c.exclusive && opts.CacheBytes > 0 {
 		c.cache = newRecordCache(opts.CacheBytes)
 	}

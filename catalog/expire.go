@@ -249,8 +249,10 @@ func (x expirer) SaveProgress(ctx context.Context, p ttl.Progress) error {
 	scopes := []backend.Scope{{Group: group, Item: item}}
 	o := backend.UpdateOptions{Buffered: true, Reclaim: true}
 	return x.c.backend.Update(ctx, scopes, o, func(_ context.Context, txn backend.Txn) error {
-		value := binary.BigEndian.AppendUint64(nil, uint64(p.SweptTo))
-		value = binary.BigEndian.AppendUint64(value, uint64(p.Seen))
+		var value []byte
+		for _, n := range []int64{p.SweptTo, p.Seen, p.DoubtSince, p.DoubtSeen} {
+			value = binary.BigEndian.AppendUint64(value, uint64(n))
+		}
 		return txn.Put(encoding.AppendMetaKey(nil, metaSweep), value)
 	})
 }
@@ -259,9 +261,11 @@ func (x expirer) SaveProgress(ctx context.Context, p ttl.Progress) error {
 // clock that went back between two openings writes deadlines behind it.
 func (c *Catalog) loadProgress(ctx context.Context) (p ttl.Progress, err error) {
 	_, err = c.backend.Get(ctx, encoding.AppendMetaKey(nil, metaSweep), func(value []byte) error {
-		if len(value) == 16 {
-			p.SweptTo = int64(binary.BigEndian.Uint64(value))
-			p.Seen = int64(binary.BigEndian.Uint64(value[8:]))
+		for _, n := range []*int64{&p.SweptTo, &p.Seen, &p.DoubtSince, &p.DoubtSeen} {
+			if len(value) < 8 { // an earlier version wrote less
+				break
+			}
+			*n, value = int64(binary.BigEndian.Uint64(value)), value[8:]
 		}
 		return nil
 	})

@@ -209,7 +209,7 @@ func (f *useFolder) foldPart(ctx context.Context) bool {
 		if f.unfinished.CompareAndSwap(idle, int64(f.c.opts.Clock.Elapsed())) {
 			defer f.unfinished.Store(idle)
 		}
-		if err := f.c.foldUses(ctx, part); err != nil {
+		if err := f.c.foldUses(ctx, part, false); err != nil {
 			f.warn("shelflife: uses could not be written to their products, will try again", err)
 			return false
 		}
@@ -218,7 +218,7 @@ func (f *useFolder) foldPart(ctx context.Context) bool {
 			return true
 		}
 	}
-	if err := f.journal.remove(ctx, f.journaled); err != nil {
+	if err := f.journal.remove(ctx, f.journaled, false); err != nil {
 		f.warn("shelflife: the use journal could not be shortened, will try again", err)
 		return false
 	}
@@ -227,11 +227,11 @@ func (f *useFolder) foldPart(ctx context.Context) bool {
 	return true
 }
 
-// finish folds everything at once. Where that fails, uses become durable in the
-// journal at least.
+// finish folds everything at once, however long the engine takes. Where that
+// fails, uses become durable in the journal at least.
 func (f *useFolder) finish(ctx context.Context) error {
 	for part := range slices.Chunk(f.c.uses.begin(), foldPart) {
-		if err := f.c.foldUses(ctx, part); err != nil {
+		if err := f.c.foldUses(ctx, part, true); err != nil {
 			if fresh := f.c.uses.takeFresh(); len(fresh) > 0 {
 				err = errors.Join(err, f.journal.write(ctx, fresh))
 			}
@@ -239,7 +239,7 @@ func (f *useFolder) finish(ctx context.Context) error {
 		}
 		f.c.uses.folded(part)
 	}
-	return f.journal.remove(ctx, f.journal.end())
+	return f.journal.remove(ctx, f.journal.end(), true)
 }
 
 func (f *useFolder) warn(message string, err error) {
@@ -259,8 +259,8 @@ func (f *useFolder) isStuck() bool {
 }
 
 // foldUses writes uses into their records, durably.
-func (c *Catalog) foldUses(ctx context.Context, due []dueUse) error {
-	o := backend.UpdateOptions{Buffered: true, Reclaim: true}
+func (c *Catalog) foldUses(ctx context.Context, due []dueUse, patient bool) error {
+	o := backend.UpdateOptions{Buffered: true, Reclaim: true, Patient: patient}
 	scopes := make([]backend.Scope, 0, len(due))
 	for batch := range slices.Chunk(due, foldBatch) {
 		first := len(scopes)
@@ -271,7 +271,20 @@ func (c *Catalog) foldUses(ctx context.Context, due []dueUse) error {
 			return err
 		}
 	}
-	return c.backend.Durable(ctx, scopes)
+	if !patient {
+		return c.backend.Durable(ctx, scopes)
+	}
+	return c.durablePatiently(ctx, scopes)
+}
+
+// durablePatiently is Durable of the backend, however long that takes.
+func (c *Catalog) durablePatiently(ctx context.Context, scopes []backend.Scope) error {
+	err := c.backend.Durable(ctx, scopes)
+	if !errors.Is(err, backend.ErrUnavailable) || errors.Is(err, backend.ErrStopped) {
+		return err
+	}
+	o := backend.UpdateOptions{Reclaim: true, Patient: true}
+	return c.backend.Update(ctx, scopes, o, func(context.Context, backend.Txn) error { return nil })
 }
 
 func (t *tx) foldUses(due []dueUse) error {

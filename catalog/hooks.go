@@ -3,19 +3,32 @@ package catalog
 import (
 	"context"
 	"sync"
+
+	"github.com/shelflife-db/shelflife/backend"
 )
 
 // expireHooks calls Options.OnExpire in one goroutine, off everybody's path.
 type expireHooks struct {
 	fn func(Expired)
+	// durable returns when what is visible under the scopes is durable.
+	durable func(context.Context, []backend.Scope) error
 
 	// mu guards the fields below. It is not held while fn runs.
 	mu      sync.Mutex
 	changed sync.Cond
-	queue   []Expired
+	queue   []expiredTogether
+	queued  int // products in queue
 	stopped bool
 	// room is nil while the queue is not full, and closed when it has room again.
 	room chan struct{}
+}
+
+// expiredTogether are products whose expiry one Update committed. Unless scopes
+// is nil they are reported once what is visible there is durable: what a crash
+// brings back expires again, and must not be reported twice.
+type expiredTogether struct {
+	products []Expired
+	scopes   []backend.Scope
 }
 
 // maxHookQueue is how many expiries may wait before the sweeper waits too.
@@ -27,15 +40,13 @@ func newExpireHooks(fn func(Expired)) *expireHooks {
 	return h
 }
 
-// add queues what a commit expired.
-func (h *expireHooks) add(expired []Expired) {
-	if len(expired) == 0 {
-		return
-	}
+// add queues what a commit expired; see expiredTogether.
+func (h *expireHooks) add(products []Expired, scopes []backend.Scope) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.queue = append(h.queue, expired...)
-	if len(h.queue) >= maxHookQueue && h.room == nil {
+	h.queue = append(h.queue, expiredTogether{products, scopes})
+	h.queued += len(products)
+	if h.queued >= maxHookQueue && h.room == nil {
 		h.room = make(chan struct{})
 	}
 	h.changed.Signal()
@@ -66,7 +77,7 @@ func (h *expireHooks) run() {
 			h.changed.Wait()
 		}
 		queue := h.queue
-		h.queue = nil
+		h.queue, h.queued = nil, 0
 		if h.room != nil {
 			close(h.room)
 			h.room = nil
@@ -75,9 +86,20 @@ func (h *expireHooks) run() {
 		if len(queue) == 0 {
 			return
 		}
-		for len(queue) > 0 {
-			queue = queue[h.call(queue):]
+		for _, q := range queue {
+			h.report(q)
 		}
+	}
+}
+
+// report calls fn for each of q, for none where it can't be known that they stay
+// expired.
+func (h *expireHooks) report(q expiredTogether) {
+	if q.scopes != nil && h.durable(context.Background(), q.scopes) != nil {
+		return
+	}
+	for products := q.products; len(products) > 0; {
+		products = products[h.call(products):]
 	}
 }
 

@@ -114,7 +114,7 @@ func (j *useJournal) write(ctx context.Context, due []dueUse) error {
 func (j *useJournal) end() int { return len(j.parts) }
 
 // remove removes the first n parts.
-func (j *useJournal) remove(ctx context.Context, n int) error {
+func (j *useJournal) remove(ctx context.Context, n int, patient bool) error {
 	if n == 0 {
 		return nil
 	}
@@ -127,7 +127,7 @@ func (j *useJournal) remove(ctx context.Context, n int) error {
 	scopes = append(scopes, backend.Scope{Group: group, Item: item})
 	startKey := encoding.AppendMetaKey(nil, encoding.UseJournalStart)
 	start := encoding.AppendUseJournalStart(nil, j.parts[n-1].number+1)
-	o := backend.UpdateOptions{Buffered: true, Reclaim: true}
+	o := backend.UpdateOptions{Buffered: true, Reclaim: true, Patient: patient}
 	err := j.c.backend.Update(ctx, scopes, o, func(_ context.Context, txn backend.Txn) error {
 		for i, key := range keys {
 			if err := txn.Delete(key, j.parts[i].bytes); err != nil {

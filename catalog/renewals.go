@@ -96,8 +96,8 @@ func (c *Catalog) readBehindUpdates(ctx context.Context, k productKey, s *stored
 		return err
 	})
 	switch {
-	case errors.Is(err, backend.ErrUnavailable):
-		return false, nil // this catalog writes nothing any more
+	case errors.Is(err, backend.ErrStopped):
+		return false, nil // what is at work will never be visible
 	case err != nil || data == nil:
 		return false, err
 	}

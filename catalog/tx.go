@@ -27,6 +27,7 @@ type tx struct {
 	counted     []*renewalStripe
 	begun       int64     // the first time that was read of those that are counted
 	expired     []Expired // products whose expiry this commits
+	visible     bool      // it has committed, where there are some
 	key         []byte    // reused
 	value       []byte    // reused
 	// fetched are the encodings of records that were read ahead, nil where there
@@ -81,7 +82,7 @@ func (c *Catalog) update(ctx context.Context, scopes []backend.Scope, o backend.
 	for {
 		err := c.backend.Update(ctx, t.scopes, o, func(ctx context.Context, txn backend.Txn) error {
 			t.ctx, t.txn, t.now = ctx, txn, c.now.Now()
-			t.missing, t.expired, t.hasFirst, t.fetched = t.missing[:0], t.expired[:0], false, nil
+			t.missing, t.expired, t.visible, t.hasFirst, t.fetched = t.missing[:0], nil, false, false, nil
 			err := fn(t)
 			if err == nil && len(t.missing) > 0 {
 				err = errMoreScopes
@@ -89,8 +90,8 @@ func (c *Catalog) update(ctx context.Context, scopes []backend.Scope, o backend.
 			return err
 		})
 		t.unmark()
-		if err == nil && len(t.expired) > 0 {
-			err = t.reportExpired(ctx, o)
+		if len(t.expired) > 0 {
+			t.reportExpired(o, err)
 		}
 		if !errors.Is(err, errMoreScopes) {
 			return err
@@ -104,7 +105,7 @@ const maxReused = 64 << 10
 
 // recycle leaves the memory of t to the next Update.
 func (t *tx) recycle() {
-	if cap(t.value) > maxReused || cap(t.missing) > 0 || cap(t.expired) > 0 || cap(t.marked) > manyBatch || cap(t.counted) > manyBatch {
+	if cap(t.value) > maxReused || cap(t.missing) > 0 || cap(t.marked) > manyBatch || cap(t.counted) > manyBatch {
 		return
 	}
 	clear(t.marked[:cap(t.marked)])
@@ -112,16 +113,15 @@ func (t *tx) recycle() {
 	t.c.txs.Put(t)
 }
 
-// reportExpired hands what the Update expired to Options.OnExpire, when a crash
-// can't bring it back any more: it must not be reported twice.
-func (t *tx) reportExpired(ctx context.Context, o backend.UpdateOptions) error {
-	if o.Buffered {
-		if err := t.c.backend.Durable(context.WithoutCancel(ctx), t.scopes); err != nil {
-			return errors.Join(backend.ErrUnknownOutcome, err)
-		}
+// reportExpired hands what an Update with the result err expired to
+// Options.OnExpire.
+func (t *tx) reportExpired(o backend.UpdateOptions, err error) {
+	switch {
+	case err == nil && !o.Buffered:
+		t.c.hooks.add(t.expired, nil)
+	case err == nil, t.visible && errors.Is(err, backend.ErrUnknownOutcome):
+		t.c.hooks.add(t.expired, t.scopes)
 	}
-	t.c.hooks.add(t.expired)
-	return nil
 }
 
 // uncount says that the Update can renew nothing any more: it is visible, or has

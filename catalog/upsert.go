@@ -189,6 +189,9 @@ func (t *tx) refuse(bad error, f *found, next *encoding.Record, in *intake) erro
 // if f had expired.
 func (t *tx) expire(f *found) {
 	if f.stored != nil && f.live == nil && t.c.opts.OnExpire != nil {
+		if len(t.expired) == 0 {
+			t.txn.OnVisible(func() { t.visible = true })
+		}
 		t.expired = append(t.expired, Expired{f.account, newProduct(t.c.uses.fold(f.stored))})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -86,7 +87,11 @@ func TestGapPausesRemovals(t *testing.T) {
 				r.advance(15*time.Minute-time.Millisecond, time.Minute)
 				r.Save(t.Context())
 				require.Empty(t, r.store.handled)
-				require.Empty(t, r.store.saved, "the time is not accepted yet")
+				for _, p := range r.store.saved {
+					require.Equal(t, start.Seen, p.Seen, "the time is not accepted yet")
+					require.Equal(t, epoch.UnixMilli(), p.DoubtSince)
+				}
+				r.store.saved = nil
 				require.EqualValues(t, 1, r.Stats().Leaps)
 				r.advance(time.Minute, time.Millisecond)
 				require.Len(t, r.store.handled, 1)
@@ -98,6 +103,64 @@ func TestGapPausesRemovals(t *testing.T) {
 				require.Equal(t, c.o.GapTolerance < 0, r.Stats().Paused, "not again")
 			})
 		})
+	}
+}
+
+// A pause goes on over openings, so that a store which is opened often and briefly
+// is swept in the end; not where the clock has leapt again in between, or gone
+// back.
+func TestGapPauseOverOpenings(t *testing.T) {
+	const day = 24 * time.Hour
+	for name, c := range map[string]struct {
+		apart    time.Duration
+		openings int // up to the one that sweeps; 0: none of ten
+	}{
+		"every hour":         {apart: time.Hour, openings: 2},
+		"every five minutes": {apart: 5 * time.Minute, openings: 4},
+		"every day":          {apart: day - time.Minute, openings: 2},
+		"every other day":    {apart: 2 * day},
+		"back":               {apart: -time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			progress := Progress{Seen: epoch.Add(-60 * time.Hour).UnixMilli()}
+			clock := NewManualClock(epoch)
+			swept := 0
+			for n := 1; n <= 10 && swept == 0; n++ {
+				index := NewIndex(IndexOptions{})
+				store := newTestStore(index)
+				store.write(at(-time.Hour*1000, "a"))
+				s := NewSweeper(store, index, clock, NewMonotone(clock), progress, SweeperOptions{})
+				clock.Advance(time.Minute)
+				result, err := s.Sweep(t.Context())
+				require.NoError(t, err)
+				if !result.Paused {
+					swept = n
+				}
+				s.Save(t.Context())
+				progress = store.saved[len(store.saved)-1]
+				clock.Leap(c.apart)
+			}
+			require.Equal(t, c.openings, swept)
+			if swept > 0 {
+				require.Zero(t, progress.DoubtSince)
+			}
+		})
+	}
+}
+
+// Damage to the progress pauses or does not, but works.
+func TestDamagedProgress(t *testing.T) {
+	for _, n := range []int64{math.MinInt64, -1, 1, math.MaxInt64} {
+		for _, p := range []Progress{{SweptTo: n}, {Seen: n}, {Seen: 1, DoubtSince: n}, {Seen: 1, DoubtSince: n, DoubtSeen: n}, {n, n, n, n}} {
+			r := newRigFrom(t, IndexOptions{}, p, SweeperOptions{})
+			for range 3 {
+				st, err := r.step(t.Context(), false)
+				require.NoError(t, err)
+				require.Positive(t, st.wait, "%+v", p)
+				r.clock.Advance(20 * time.Minute)
+			}
+			require.False(t, r.sweep().Paused, "%+v", p)
+		}
 	}
 }
 

@@ -33,8 +33,12 @@ func (s *Sweeper) step(ctx context.Context, forced bool) (stepResult, error) {
 
 	now, elapsed := s.observe()
 	if elapsed < r.pauseUntil {
+		if !r.doubtSaved {
+			s.saveDoubt(ctx, now)
+		}
 		return stepResult{paused: true, wait: r.pauseUntil - elapsed}, nil
 	}
+	r.doubtSince = 0
 	s.count(func(st *SweeperStats) { st.Paused = false })
 	if elapsed < r.retryAt && !forced {
 		return stepResult{wait: r.retryAt - elapsed}, nil
@@ -56,20 +60,34 @@ func (s *Sweeper) observe() (now int64, elapsed time.Duration) {
 	wall, elapsed, leap := r.leaps.observe()
 	now = min(wall, s.now.Now())
 	if leap > 0 {
-		s.pause("the wall clock leapt forward; removals pause", leap, elapsed)
+		s.pause("the wall clock leapt forward; removals pause", leap, elapsed, s.o.LeapPause)
 	}
 	s.horizon.Store(now - s.o.Grace.Milliseconds())
 	return now, elapsed
 }
 
 // pause holds removals back because of a leap.
-func (s *Sweeper) pause(text string, leap, elapsed time.Duration) {
-	s.round.pauseUntil = elapsed + s.o.LeapPause
+func (s *Sweeper) pause(text string, leap, elapsed, pause time.Duration) {
+	s.round.pauseUntil = elapsed + pause
 	s.count(func(st *SweeperStats) {
 		st.Leaps++
-		st.Paused = s.o.LeapPause > 0
+		st.Paused = pause > 0
 	})
-	s.o.Logger.Warn(text, slog.Duration("leap", leap), slog.Duration("pause", s.o.LeapPause))
+	s.o.Logger.Warn(text, slog.Duration("leap", leap), slog.Duration("pause", pause))
+}
+
+// saveDoubt saves, while the pause of a leap before the opening lasts, since when
+// the clock has shown the new time.
+func (s *Sweeper) saveDoubt(ctx context.Context, now int64) {
+	r := &s.round
+	if r.doubtSince == 0 || now < r.doubtSince {
+		return
+	}
+	r.doubtSaved = true
+	p := Progress{SweptTo: r.sweptTo, Seen: r.seen, DoubtSince: r.doubtSince, DoubtSeen: now}
+	if err := s.store.SaveProgress(ctx, p); err != nil {
+		s.report(ctx, "saving the sweeper's progress failed", err)
+	}
 }
 
 // work does what is to be done now, at most one batch of it.

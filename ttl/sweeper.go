@@ -54,6 +54,10 @@ type Progress struct {
 	// Seen is the time, in Unix milliseconds, by which entries were last judged.
 	// 0: never, or not known.
 	Seen int64
+	// DoubtSince and DoubtSeen are the first and the last time, in Unix
+	// milliseconds, that the clock showed since a leap before an opening whose
+	// pause has not ended. 0: there is none.
+	DoubtSince, DoubtSeen int64
 }
 
 // SweeperOptions tune a [Sweeper]. The zero value takes the defaults. A
@@ -78,11 +82,12 @@ type SweeperOptions struct {
 	// GapTolerance is how far the wall clock may be ahead of the time at which
 	// the store was last in use, when it is opened, before that counts as a
 	// leap. Nobody can tell whether the clock is wrong or the store was closed
-	// for so long; both pause removals. Default 24 h.
+	// for so long; both pause removals. The pause goes on over further openings
+	// that are no further apart. Default 24 h.
 	GapTolerance time.Duration
 	// LeapPause is how long, in monotonic time, nothing is handed to Expire
 	// after a leap. Default 15 minutes. Then the new time is accepted. A store
-	// that is opened less than once in GapTolerance, and each time for less
+	// that is always closed for longer than GapTolerance, and opened for less
 	// than LeapPause, is never swept: negative, for no pause, may suit it.
 	LeapPause time.Duration
 	// FullPassEvery is how often the Source is read from its beginning, for
@@ -198,7 +203,11 @@ type round struct {
 	sweptTo int64
 	unsaved bool  // entries were handled since sweptTo was saved
 	seen    int64 // the Progress.Seen that was saved last
-	saveAt  time.Duration
+	// doubtSince is Progress.DoubtSince while the pause of a leap before the
+	// opening lasts, else 0, and doubtSaved tells that it was saved.
+	doubtSince int64
+	doubtSaved bool
+	saveAt     time.Duration
 }
 
 // NewSweeper returns a Sweeper over the index, which it alone refills. start
@@ -207,7 +216,7 @@ type round struct {
 // the owner of the store uses. Nothing runs before Run or Sweep is called.
 func NewSweeper(store Store, index *Index, clock Clock, now *Monotone, start Progress, o SweeperOptions) *Sweeper {
 	o = o.withDefaults()
-	start.SweptTo = max(start.SweptTo, 0)
+	start.SweptTo, start.Seen = max(start.SweptTo, 0), max(start.Seen, 0)
 	index.skipTo(start.SweptTo)
 	elapsed := clock.Elapsed()
 	s := &Sweeper{
@@ -226,11 +235,27 @@ func NewSweeper(store Store, index *Index, clock Clock, now *Monotone, start Pro
 		stats: SweeperStats{SweptTo: start.SweptTo},
 	}
 	s.horizon.Store(math.MinInt64)
-	if gap := fromMillis(s.round.leaps.wall - start.Seen); start.Seen > 0 && gap > o.GapTolerance {
-		s.pause("the wall clock is far ahead of when the store was last in use; removals pause", gap, elapsed)
-	}
+	s.doubt(start, elapsed)
 	s.turn <- struct{}{}
 	return s
+}
+
+// doubt pauses removals where the clock is far ahead of the start.
+func (s *Sweeper) doubt(start Progress, elapsed time.Duration) {
+	wall := s.round.leaps.wall
+	gap := fromMillis(wall - start.Seen)
+	if start.Seen == 0 || gap <= s.o.GapTolerance {
+		return
+	}
+	since := wall
+	if start.DoubtSince > 0 && start.DoubtSince <= start.DoubtSeen && start.DoubtSeen <= wall &&
+		fromMillis(wall-start.DoubtSeen) <= s.o.GapTolerance {
+		since = start.DoubtSince
+	}
+	if rest := s.o.LeapPause - fromMillis(wall-since); rest > 0 {
+		s.round.doubtSince = since
+		s.pause("the wall clock is far ahead of when the store was last in use; removals pause", gap, elapsed, rest)
+	}
 }
 
 // Run sweeps until ctx is done. The caller gives it a goroutine, and cancels
@@ -300,7 +325,11 @@ func (s *Sweeper) Save(ctx context.Context) {
 	case <-ctx.Done():
 		return
 	}
-	if now, elapsed := s.observe(); elapsed >= s.round.pauseUntil && s.saveIsDue(now) {
+	r := &s.round
+	switch now, elapsed := s.observe(); {
+	case elapsed < r.pauseUntil:
+		s.saveDoubt(ctx, now)
+	case s.saveIsDue(now):
 		s.save(ctx, now, elapsed)
 	}
 }

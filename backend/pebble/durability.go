@@ -123,14 +123,24 @@ func (d *durability) apply(b *crdb.Batch, o *crdb.WriteOptions) (err error) {
 	return nil
 }
 
-// settle waits until s is durable, or the disk hangs.
-func (d *durability) settle(s pendingSync) error {
+// settle waits until s is durable, or the disk hangs and the caller is not
+// patient.
+func (d *durability) settle(s pendingSync, patient bool) error {
+	if patient {
+		return d.settlePatiently(s)
+	}
 	settled := make(chan error, 1)
-	d.syncs.Go(func() { settled <- d.settleHanging(s) })
+	d.syncs.Go(func() { settled <- d.settlePatiently(s) })
+	hung := d.hang.begun()
+	if isDone(hung) {
+		// Pebble let go of this commit just now: the disk may answer again.
+		hung = nil
+	}
 	select {
 	case err := <-settled:
 		return err
-	case <-d.hang.begun():
+	case <-hung:
+	case <-d.hang.soon(hung == nil):
 	}
 	select {
 	case err := <-settled:
@@ -140,8 +150,8 @@ func (d *durability) settle(s pendingSync) error {
 	}
 }
 
-// settleHanging waits until s is durable, however long that takes.
-func (d *durability) settleHanging(s pendingSync) error {
+// settlePatiently waits until s is durable, however long that takes.
+func (d *durability) settlePatiently(s pendingSync) error {
 	d.hang.syncs.begin()
 	defer d.hang.syncs.end()
 	for _, b := range [...]*crdb.Batch{s.batch, s.marker} {
@@ -169,12 +179,16 @@ func (d *durability) settleHanging(s pendingSync) error {
 
 // wait returns when everything up to pos is durable. If nobody is about to
 // sync it, it does.
-func (d *durability) wait(ctx context.Context, pos uint64) error {
+func (d *durability) wait(ctx context.Context, pos uint64, patient bool) error {
 	if d.upTo.Load() >= pos {
 		return nil
 	}
 	if d.syncing.Load() < pos {
-		return d.syncWithin(ctx)
+		return d.syncWithin(ctx, patient)
+	}
+	hung := d.hang.begun()
+	if patient {
+		hung = nil
 	}
 	d.waiting.Add(1)
 	defer d.waiting.Add(-1)
@@ -189,7 +203,7 @@ func (d *durability) wait(ctx context.Context, pos uint64) error {
 		case <-advanced:
 		case <-d.fail.set:
 			return d.fail.unavailable()
-		case <-d.hang.begun():
+		case <-hung:
 			return errHanging
 		case <-ctx.Done():
 			return ctx.Err()
@@ -197,15 +211,22 @@ func (d *durability) wait(ctx context.Context, pos uint64) error {
 	}
 }
 
-// syncWithin is sync, but leaves it alone when ctx is done or the disk hangs,
-// which must not hold up who does not want to wait for it.
-func (d *durability) syncWithin(ctx context.Context) error {
+// syncWithin is sync, but leaves it alone when ctx is done, or the disk hangs and
+// the caller is not patient: that must not hold up who does not want to wait.
+func (d *durability) syncWithin(ctx context.Context, patient bool) error {
+	hung := d.hang.begun()
+	switch {
+	case patient:
+		hung = nil
+	case isDone(hung):
+		return errHanging
+	}
 	result := make(chan error, 1)
 	d.syncs.Go(func() { result <- d.sync() })
 	select {
 	case err := <-result:
 		return err
-	case <-d.hang.begun():
+	case <-hung:
 		return errHanging
 	case <-ctx.Done():
 		return ctx.Err()
@@ -220,7 +241,7 @@ func (d *durability) sync() error {
 	s, err := d.mark(true)
 	if err == nil {
 		storeMax(&d.syncing, s.pos)
-		err = d.settleHanging(s)
+		err = d.settlePatiently(s)
 	}
 	if err != nil {
 		// Nothing was to be written but the mark.

@@ -30,13 +30,13 @@ func TestPositions(t *testing.T) {
 			p := commit(size, n, false)
 			require.Greater(t, p.pos, last)
 			require.Less(t, d.upTo.Load(), p.pos, "nobody has synced it")
-			require.NoError(t, d.wait(t.Context(), p.pos))
+			require.NoError(t, d.wait(t.Context(), p.pos, false))
 			require.GreaterOrEqual(t, d.upTo.Load(), p.pos)
 
 			q := commit(size, n, true)
 			require.Greater(t, q.pos, d.upTo.Load())
 			require.Equal(t, q.pos, d.syncing.Load())
-			require.NoError(t, d.settle(q))
+			require.NoError(t, d.settle(q, false))
 			require.Equal(t, q.pos, d.upTo.Load())
 
 			require.NoError(t, d.sync())

@@ -28,7 +28,7 @@ func newFailure(log *slog.Logger) *failure {
 // fail stops the store for cause. Only the first call counts.
 func (f *failure) fail(cause error) {
 	f.once.Do(func() {
-		err := fmt.Errorf("%w: stopped until it is opened again: %w", backend.ErrUnavailable, cause)
+		err := fmt.Errorf("%w: %w", backend.ErrStopped, cause)
 		f.err.Store(&err)
 		close(f.set)
 		f.log.Error("backend/pebble: a write failed, the store is read-only until it is opened again", "error", cause)

@@ -180,10 +180,10 @@ func TestWaitersLearnOfFailure(t *testing.T) {
 	// Somebody is about to sync up to a position, and will fail.
 	s.durable.syncing.Store(1 << 40)
 	waiting := make(chan error, 1)
-	go func() { waiting <- s.durable.wait(t.Context(), 1<<40) }()
+	go func() { waiting <- s.durable.wait(t.Context(), 1<<40, false) }()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	require.ErrorIs(t, s.durable.wait(ctx, 1<<40), context.Canceled)
+	require.ErrorIs(t, s.durable.wait(ctx, 1<<40, false), context.Canceled)
 	s.fail.fail(syscall.EIO)
 	require.ErrorIs(t, <-waiting, backend.ErrUnavailable)
 	require.ErrorIs(t, s.Close(), backend.ErrUnavailable)

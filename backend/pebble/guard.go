@@ -77,6 +77,8 @@ type guardFS struct {
 	backoff atomic.Bool
 	// unreadable tells that a blob file could not be read.
 	unreadable atomic.Bool
+	// answered counts what was written to the disk.
+	answered atomic.Uint64
 	// rewrites counts the blob files that are being written anew.
 	rewrites atomic.Int32
 	parked   parking
@@ -328,6 +330,7 @@ func (f *guardFile) do(op string, write func() error) error {
 	}
 	err := write()
 	if err == nil {
+		f.g.answered.Add(1)
 		return nil
 	}
 	if f.kind == kindCompaction {

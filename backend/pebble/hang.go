@@ -22,6 +22,7 @@ var errHungUp = fmt.Errorf("%w: %v", backend.ErrUnknownOutcome, errHanging)
 // time in which the process did not run is none.
 type hangWatch struct {
 	log   *slog.Logger
+	guard *guardFS
 	looks int // that find no answer make a hang; negative: no number does
 
 	applies, syncs pendingCalls
@@ -30,8 +31,8 @@ type hangWatch struct {
 	hung atomic.Pointer[chan struct{}]
 }
 
-func newHangWatch(o Options) *hangWatch {
-	h := &hangWatch{log: o.Logger, looks: -1}
+func newHangWatch(o Options, g *guardFS) *hangWatch {
+	h := &hangWatch{log: o.Logger, guard: g, looks: -1}
 	if o.HangTimeout > 0 {
 		// The first look that finds a call may come at any time after its begin.
 		h.looks = 1 + int((o.HangTimeout+hangTick-1)/hangTick)
@@ -52,6 +53,15 @@ func (h *hangWatch) err() error {
 	return nil
 }
 
+// soon returns a channel on which a value comes when two looks have passed, nil
+// where it is not wanted.
+func (h *hangWatch) soon(wanted bool) <-chan time.Time {
+	if !wanted {
+		return nil
+	}
+	return time.After(2 * hangTick)
+}
+
 // watch looks until stop is closed. It touches neither Pebble nor the disk.
 func (h *hangWatch) watch(stop <-chan struct{}) {
 	if h.looks < 0 {
@@ -70,7 +80,9 @@ func (h *hangWatch) watch(stop <-chan struct{}) {
 }
 
 func (h *hangWatch) look() {
-	unanswered := max(h.applies.look(), h.syncs.look())
+	// Pebble holds up commits while it waits for its files: what is written to
+	// them is an answer to those.
+	unanswered := max(h.applies.look(h.guard.answered.Load()), h.syncs.look(0))
 	switch hanging := h.err() != nil; {
 	case unanswered >= h.looks && !hanging:
 		close(*h.hung.Load())
@@ -87,9 +99,9 @@ type pendingCalls struct {
 	pending  atomic.Int64
 	answered atomic.Uint64
 
-	// before is what answered was at the last look, and unanswered how many
-	// looks in a row have seen calls pending and none answered. Both belong to
-	// the watch.
+	// before is what was answered at the last look, and unanswered how many looks
+	// in a row have seen calls pending and none answered. Both belong to the
+	// watch.
 	before     uint64
 	unanswered int
 }
@@ -101,8 +113,9 @@ func (p *pendingCalls) end() {
 	p.pending.Add(-1)
 }
 
-func (p *pendingCalls) look() int {
-	if n := p.answered.Load(); n != p.before || p.pending.Load() == 0 {
+// look takes note of the answers, besides which there were others.
+func (p *pendingCalls) look(others uint64) int {
+	if n := p.answered.Load() + others; n != p.before || p.pending.Load() == 0 {
 		p.before, p.unanswered = n, 0
 	} else {
 		p.unanswered++

@@ -109,13 +109,19 @@ func TestHangReported(t *testing.T) {
 			time.Sleep(time.Minute)
 		}
 
+		patient := make(chan error, 1)
+		go func() { patient <- put(t.Context(), s, 4, 0, backend.UpdateOptions{Patient: true}) }()
+		time.Sleep(time.Hour)
+		require.Empty(t, patient)
 		disk.answer()
+		require.NoError(t, <-patient)
 		time.Sleep(2 * time.Second)
 		require.NoError(t, s.Ready())
 		require.NoError(t, put(t.Context(), s, 3, 0, backend.UpdateOptions{}))
 		require.NoError(t, s.Close())
 
 		s = open(t, mem)
+		require.True(t, has(t, s, 4, 0))
 		require.True(t, has(t, s, 1, 0))
 		for i := range n {
 			require.True(t, has(t, s, 2, i))
@@ -125,22 +131,39 @@ func TestHangReported(t *testing.T) {
 	})
 }
 
-// slowDisk takes its time for each sync of the log.
-type slowDisk struct{ takes time.Duration }
+// slowDisk takes its time for operations of these kinds on files of a kind.
+type slowDisk struct {
+	files string
+	kinds []errorfs.OpKind
+	takes time.Duration
+}
 
 func (d slowDisk) String() string { return "slow disk" }
 
 func (d slowDisk) MaybeError(op errorfs.Op) error {
-	if suffix(".log")(op.Path) && slices.Contains(syncs, op.Kind) {
+	if suffix(d.files)(op.Path) && slices.Contains(d.kinds, op.Kind) {
 		time.Sleep(d.takes)
 	}
 	return nil
 }
 
+// TestSlowFlushIsNoHang: a commit that waits for memtables to be written out does
+// so for as long as that goes on.
+func TestSlowFlushIsNoHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, errorfs.Wrap(vfs.NewMem(), slowDisk{".sst", []errorfs.OpKind{errorfs.OpFileWrite}, 5 * time.Second}))
+		begin := time.Now()
+		for n := 0; time.Since(begin) < 5*time.Minute; n++ {
+			require.NoError(t, put(t.Context(), s, 0, n, backend.UpdateOptions{Buffered: true}))
+		}
+		require.NoError(t, s.Close())
+	})
+}
+
 // TestSlowIsNoHang: as long as commits are answered, others may wait for long.
 func TestSlowIsNoHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := open(t, errorfs.Wrap(vfs.NewMem(), slowDisk{9 * time.Second}))
+		s := open(t, errorfs.Wrap(vfs.NewMem(), slowDisk{".log", syncs, 9 * time.Second}))
 		var writers sync.WaitGroup
 		for w := range 4 {
 			writers.Go(func() {

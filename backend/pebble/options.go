@@ -37,10 +37,12 @@ type Options struct {
 	// that does not tell its free space.
 	DiskReserve int64
 	// HangTimeout is how long the disk may leave all commits that wait for it
-	// without an answer. Then, within a second, Updates are refused with
+	// without an answer. Then, within two seconds, Updates are refused with
 	// backend.ErrUnavailable, and those that wait end: with
 	// backend.ErrUnknownOutcome where they have committed. Both resume by
-	// themselves when the disk answers. Whole seconds, rounded up; negative:
+	// themselves when the disk answers. A commit that Pebble holds up before it
+	// is visible, as it does when the log is full, waits for that, and so do
+	// Updates with backend.UpdateOptions.Patient. Whole seconds, rounded up; negative:
 	// commits wait for as long as it takes. Default: 10 s. It does not affect
 	// reads, which wait for the disk where they need it, nor Close.
 	HangTimeout time.Duration

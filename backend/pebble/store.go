@@ -76,11 +76,11 @@ func Open(ctx context.Context, dir string, o *Options) (*Store, error) {
 		reserve:   opts.DiskReserve,
 		guard:     newGuardFS(opts.FS, fail),
 		fail:      fail,
-		hang:      newHangWatch(opts),
 		stripes:   newStripes(),
 		stopWatch: make(chan struct{}),
 		snapshots: make(map[*snapshot]struct{}),
 	}
+	s.hang = newHangWatch(opts, s.guard)
 	s.closing = s.life.Closing()
 	if err := s.open(opts); err != nil {
 		return nil, fmt.Errorf("backend/pebble: open %s: %w", dir, err)
@@ -274,7 +274,10 @@ func (s *Store) Ready() error {
 	if s.life.Closed() {
 		return backend.ErrClosed
 	}
-	return s.ready(false)
+	if err := s.ready(false); err != nil {
+		return err
+	}
+	return s.hang.err()
 }
 
 // Size implements backend.Backend. It counts the tables and, by their average,

@@ -37,9 +37,9 @@ func (s *Store) Update(ctx context.Context, scopes []backend.Scope, o backend.Up
 	switch {
 	case o.Buffered:
 	case out.sync.batch != nil:
-		err = s.durable.settle(out.sync)
+		err = s.durable.settle(out.sync, o.Patient)
 	default:
-		err = s.durable.wait(ctx, out.read)
+		err = s.durable.wait(ctx, out.read, o.Patient)
 	}
 	if err != nil {
 		return err
@@ -53,7 +53,11 @@ func (s *Store) run(ctx context.Context, scopes []backend.Scope, o backend.Updat
 	fn func(context.Context, backend.Txn) error,
 ) (out outcome, err error) {
 	var space [6]hold // enough for three scopes
-	h, err := s.stripes.acquire(ctx, s.hang.begun(), space[:0], scopes)
+	hung := s.hang.begun()
+	if o.Patient {
+		hung = nil
+	}
+	h, err := s.stripes.acquire(ctx, hung, space[:0], scopes)
 	if err != nil {
 		return out, err
 	}
@@ -97,7 +101,7 @@ func (s *Store) announce(fns []func(), sync pendingSync) {
 	called := false
 	defer func() {
 		if !called && sync.batch != nil {
-			_ = s.durable.settle(sync)
+			_ = s.durable.settle(sync, true)
 		}
 	}()
 	for _, fn := range fns {
@@ -117,7 +121,7 @@ func (s *Store) Durable(ctx context.Context, scopes []backend.Scope) error {
 		pos = max(pos, s.stripes.visible(c))
 	}
 	if pos == applying {
-		return s.durable.syncWithin(ctx)
+		return s.durable.syncWithin(ctx, false)
 	}
-	return s.durable.wait(ctx, pos)
+	return s.durable.wait(ctx, pos, false)
 }

@@ -92,14 +92,21 @@ func (s *Store) admit(ctx context.Context, o backend.UpdateOptions) error {
 	if err := s.ready(o.Reclaim); err != nil {
 		return err
 	}
+	if err := s.hang.err(); err != nil && !o.Patient {
+		return err
+	}
 	if stall := s.stall.Load(); stall != nil {
+		hung := s.hang.begun()
+		if o.Patient {
+			hung = nil
+		}
 		select {
 		case <-*stall:
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-s.fail.set:
 			return s.fail.unavailable()
-		case <-s.hang.begun():
+		case <-hung:
 			return errHanging
 		case <-s.life.Closing():
 			return backend.ErrClosed
@@ -110,9 +117,6 @@ func (s *Store) admit(ctx context.Context, o backend.UpdateOptions) error {
 
 func (s *Store) ready(reclaim bool) error {
 	if err := s.fail.unavailable(); err != nil {
-		return err
-	}
-	if err := s.hang.err(); err != nil {
 		return err
 	}
 	switch spaceLevel(s.space.Load()) {
