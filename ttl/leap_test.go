@@ -148,6 +148,17 @@ func TestGapPauseOverOpenings(t *testing.T) {
 	}
 }
 
+// Where the clock is not to be judged, nothing is left for those who do.
+func TestGapThatIsNeverAccepted(t *testing.T) {
+	r := newRigFrom(t, IndexOptions{}, Progress{Seen: epoch.Add(-60 * time.Hour).UnixMilli()}, SweeperOptions{LeapPause: math.MaxInt64})
+	for range 3 {
+		require.True(t, r.sweep().Paused)
+		r.clock.Advance(24 * time.Hour)
+	}
+	r.Save(t.Context())
+	require.Empty(t, r.store.saved)
+}
+
 // Damage to the progress pauses or does not, but works.
 func TestDamagedProgress(t *testing.T) {
 	for _, n := range []int64{math.MinInt64, -1, 1, math.MaxInt64} {

@@ -80,8 +80,8 @@ func (s *Sweeper) pause(text string, leap, elapsed, pause time.Duration) {
 // the clock has shown the new time.
 func (s *Sweeper) saveDoubt(ctx context.Context, now int64) {
 	r := &s.round
-	if r.doubtSince == 0 || now < r.doubtSince {
-		return
+	if r.doubtSince == 0 || now < r.doubtSince || s.o.LeapPause == math.MaxInt64 {
+		return // there is none, or nobody is to believe the clock for it
 	}
 	r.doubtSaved = true
 	p := Progress{SweptTo: r.sweptTo, Seen: r.seen, DoubtSince: r.doubtSince, DoubtSeen: now}

@@ -86,7 +86,8 @@ type SweeperOptions struct {
 	// that are no further apart. Default 24 h.
 	GapTolerance time.Duration
 	// LeapPause is how long, in monotonic time, nothing is handed to Expire
-	// after a leap. Default 15 minutes. Then the new time is accepted. A store
+	// after a leap. Default 15 minutes. Then the new time is accepted; never, nor
+	// by later openings for that, where it is the greatest Duration. A store
 	// that is always closed for longer than GapTolerance, and opened for less
 	// than LeapPause, is never swept: negative, for no pause, may suit it.
 	LeapPause time.Duration
