@@ -68,7 +68,7 @@ func (s *Sweeper) observe() (now int64, elapsed time.Duration) {
 
 // pause holds removals back because of a leap.
 func (s *Sweeper) pause(text string, leap, elapsed, pause time.Duration) {
-	s.round.pauseUntil = elapsed + pause
+	s.round.pauseUntil = elapsed + min(pause, math.MaxInt64-elapsed)
 	s.count(func(st *SweeperStats) {
 		st.Leaps++
 		st.Paused = pause > 0
