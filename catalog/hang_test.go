@@ -105,7 +105,10 @@ func TestOnExpireAfterAHang(t *testing.T) {
 				var reported []string
 				o := &catalog.Options{
 					OnExpire: func(e catalog.Expired) { reported = append(reported, e.Product.ExternalID) },
-					Sweeper:  ttl.SweeperOptions{Grace: -1, LeapPause: -1, RetryMin: time.Hour, RetryMax: time.Hour},
+					Sweeper:  ttl.SweeperOptions{Grace: time.Hour, LeapPause: -1, RetryMin: time.Hour, RetryMax: time.Hour},
+				}
+				if name == "sweep" {
+					o.Sweeper.Grace = -1 // elsewhere it must not come first
 				}
 				c := openOnHanging(t, errorfs.Wrap(vfs.NewMem(), disk), o)
 				for _, id := range []string{"1", "2", "3"} {
