@@ -33,8 +33,8 @@ type Options struct {
 	// leaps of the clock. It is given no metadata, no image and no key.
 	// Default: none.
 	Logger *slog.Logger
-	// Durability of upserts, deletes and staged images. Uses are governed by UseWindow.
-	// Default: Synced.
+	// Durability of upserts, deletes and staged images. Uses are governed by
+	// UseWindow. Default: Synced.
 	Durability Durability
 	// UseWindow bounds how long after its acknowledgement a use becomes
 	// durable; a crash may take the uses of the last window. Uses near the

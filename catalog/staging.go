@@ -44,8 +44,8 @@ type StagedImage struct {
 // StageImage takes in the bytes of an image ahead of the upsert that claims
 // them, in bounded memory. When it returns they are durable (see
 // Options.Durability); unclaimed, they vanish by themselves after
-// Options.StageLifetime. Bytes that are no image,
-// or over a limit, are refused with a *ValidationError whose paths are "".
+// Options.StageLifetime. Bytes that are no image, or over a limit, are refused
+// with a *ValidationError whose paths are "".
 func (c *Catalog) StageImage(ctx context.Context, account string, r io.Reader) (StagedImage, error) {
 	img, err := c.stageImage(ctx, account, r)
 	return img, wrap("stage image", "", err)

@@ -134,13 +134,12 @@ func (d *durability) settle(s pendingSync, patient bool) error {
 	hung := d.hang.begun()
 	if isDone(hung) {
 		// Pebble let go of this commit just now: the disk may answer again.
-		hung = nil
+		hung = d.hang.soon()
 	}
 	select {
 	case err := <-settled:
 		return err
 	case <-hung:
-	case <-d.hang.soon(hung == nil):
 	}
 	select {
 	case err := <-settled:
@@ -186,10 +185,7 @@ func (d *durability) wait(ctx context.Context, pos uint64, patient bool) error {
 	if d.syncing.Load() < pos {
 		return d.syncWithin(ctx, patient)
 	}
-	hung := d.hang.begun()
-	if patient {
-		hung = nil
-	}
+	hung := d.hang.begunFor(patient)
 	d.waiting.Add(1)
 	defer d.waiting.Add(-1)
 	for {
@@ -214,11 +210,8 @@ func (d *durability) wait(ctx context.Context, pos uint64, patient bool) error {
 // syncWithin is sync, but leaves it alone when ctx is done, or the disk hangs and
 // the caller is not patient: that must not hold up who does not want to wait.
 func (d *durability) syncWithin(ctx context.Context, patient bool) error {
-	hung := d.hang.begun()
-	switch {
-	case patient:
-		hung = nil
-	case isDone(hung):
+	hung := d.hang.begunFor(patient)
+	if isDone(hung) {
 		return errHanging
 	}
 	result := make(chan error, 1)

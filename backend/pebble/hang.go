@@ -45,6 +45,14 @@ func newHangWatch(o Options, g *guardFS) *hangWatch {
 // begun is closed when the disk hangs: from now on, or already.
 func (h *hangWatch) begun() <-chan struct{} { return *h.hung.Load() }
 
+// begunFor is begun, nil for who is patient.
+func (h *hangWatch) begunFor(patient bool) <-chan struct{} {
+	if patient {
+		return nil
+	}
+	return h.begun()
+}
+
 // err returns errHanging while the disk hangs.
 func (h *hangWatch) err() error {
 	if isDone(h.begun()) {
@@ -53,13 +61,11 @@ func (h *hangWatch) err() error {
 	return nil
 }
 
-// soon returns a channel on which a value comes when two looks have passed, nil
-// where it is not wanted.
-func (h *hangWatch) soon(wanted bool) <-chan time.Time {
-	if !wanted {
-		return nil
-	}
-	return time.After(2 * hangTick)
+// soon returns a channel that is closed when two looks have passed.
+func (h *hangWatch) soon() <-chan struct{} {
+	c := make(chan struct{})
+	time.AfterFunc(2*hangTick, func() { close(c) })
+	return c
 }
 
 // watch looks until stop is closed. It touches neither Pebble nor the disk.

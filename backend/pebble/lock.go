@@ -15,8 +15,8 @@ const (
 
 // rwlock is a lock, shared or exclusive, whose waiters are served in the order
 // of their arrival, and give up when their context ends or hung is closed, which
-// may be nil. Free locks are taken and released with
-// one atomic operation. The zero value is free.
+// may be nil. Free locks are taken and released with one atomic operation. The
+// zero value is free.
 type rwlock struct {
 	state atomic.Int64
 	// mu guards queue and every change of state while lockWaiting is set,

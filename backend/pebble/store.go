@@ -322,8 +322,9 @@ func (s *Store) Metrics() *crdb.Metrics {
 }
 
 // Close implements backend.Backend. It writes the memtable out, so that the
-// next Open is quick, and waits for a disk that hangs. After a failed write it returns the cause, matching
-// backend.ErrUnavailable: commits with UpdateOptions.Buffered may be lost.
+// next Open is quick, and waits for a disk that hangs. After a failed write it
+// returns the cause, matching backend.ErrUnavailable: commits with
+// UpdateOptions.Buffered may be lost.
 func (s *Store) Close() error {
 	return s.life.Close(func() error {
 		s.closeSnapshots()

@@ -53,11 +53,7 @@ func (s *Store) run(ctx context.Context, scopes []backend.Scope, o backend.Updat
 	fn func(context.Context, backend.Txn) error,
 ) (out outcome, err error) {
 	var space [6]hold // enough for three scopes
-	hung := s.hang.begun()
-	if o.Patient {
-		hung = nil
-	}
-	h, err := s.stripes.acquire(ctx, hung, space[:0], scopes)
+	h, err := s.stripes.acquire(ctx, s.hang.begunFor(o.Patient), space[:0], scopes)
 	if err != nil {
 		return out, err
 	}

@@ -92,14 +92,11 @@ func (s *Store) admit(ctx context.Context, o backend.UpdateOptions) error {
 	if err := s.ready(o.Reclaim); err != nil {
 		return err
 	}
-	if err := s.hang.err(); err != nil && !o.Patient {
-		return err
+	hung := s.hang.begunFor(o.Patient)
+	if isDone(hung) {
+		return errHanging
 	}
 	if stall := s.stall.Load(); stall != nil {
-		hung := s.hang.begun()
-		if o.Patient {
-			hung = nil
-		}
 		select {
 		case <-*stall:
 		case <-ctx.Done():
