@@ -73,8 +73,9 @@ func (c *Catalog) list(ctx context.Context, account string, o ListOptions) (page
 	if o.Limit < 1 || o.Limit > maxLimit {
 		faults.add("limit", CodeValidationFailed, "must be 1 to %d, not %d", maxLimit, o.Limit)
 	}
-	after, ok := "", true
+	after := ""
 	if o.Cursor != "" {
+		var ok bool
 		if after, ok = c.decodeCursor(o.Cursor); !ok {
 			faults.add("cursor", CodeValidationFailed, "not a cursor of this catalog")
 		}

@@ -30,6 +30,12 @@ type Options struct {
 	// fault with catalog.CodeExternalIDRequired. Default: it may be absent; null
 	// and "" are faults with catalog.CodeValidationFailed.
 	RequireExternalID bool
+	// Strict makes names a fault that neither set something nor are read-only
+	// names of a product's JSON form: those of the upsert, of its images and of
+	// their sources, each at its path. What stands beside Member, and inside
+	// metadata and classifications, is not judged. Default: such names are
+	// ignored.
+	Strict bool
 	// Files returns the file that a file key names, nil if there is none. It
 	// is called once for each file key that is used unambiguously, in the
 	// order of their first use. A *catalog.ValidationError becomes a fault of
@@ -89,6 +95,22 @@ func (d *decoder) fault(path string, code catalog.Code, format string, args ...a
 func (d *decoder) wrongType(path, want string) {
 	d.fault(path, catalog.CodeValidationFailed, "must be %s", want)
 }
+
+// unknown deals with a member at path that sets nothing, inside depth levels.
+// readOnly are the names that are known nevertheless.
+func (d *decoder) unknown(path string, m *member, depth int, readOnly []string) {
+	if d.tooDeep(path, m.value, depth) || !d.options.Strict || slices.Contains(readOnly, m.name) {
+		return
+	}
+	d.fault(path, catalog.CodeValidationFailed, "is not a known name")
+}
+
+// The names that the JSON form of a product, and of an image in it, has beside
+// those that can be set.
+var (
+	readOnlyNames      = []string{"listed", "lastUsedAt", "expiresAt", "createdAt", "updatedAt", "version"}
+	readOnlyImageNames = []string{"order", "contentType", "size", "width", "height", "href"}
+)
 
 // tooDeep records a fault if value, inside depth levels, exceeds the limit.
 func (d *decoder) tooDeep(path string, value []byte, depth int) bool {
@@ -153,7 +175,7 @@ func (d *decoder) decode(spec []member) error {
 			d.validForDays(m)
 		default:
 			sets = false
-			d.tooDeep(m.name, m.value, d.depth)
+			d.unknown(m.name, m, d.depth, readOnlyNames)
 		}
 		if err != nil {
 			return err
@@ -308,24 +330,25 @@ func (d *decoder) image(path string, value jsontext.Value) (out catalog.NewImage
 	var s sources
 	for i := range members {
 		m := &members[i]
+		value := m.value
 		if m.isNull() {
-			continue
+			value = nil
 		}
 		switch m.name {
 		case "source":
-			s.source = m.value
+			s.source = value
 		case "sourceUrl":
-			s.returned = m.value
+			s.returned = value
 		case "url":
-			s.url = m.value
+			s.url = value
 		case "fileKey":
-			s.fileKey = m.value
+			s.fileKey = value
 		case "classifications":
-			if !d.tooDeep(path+".classifications", m.value, d.depth+2) {
+			if value != nil && !d.tooDeep(path+".classifications", m.value, d.depth+2) {
 				out.Classifications = json.RawMessage(m.value)
 			}
 		default:
-			d.tooDeep(path+"."+m.name, m.value, d.depth+2)
+			d.unknown(path+"."+m.name, m, d.depth+2, readOnlyImageNames)
 		}
 	}
 	flat := s.url != nil || s.fileKey != nil
@@ -362,14 +385,17 @@ func (d *decoder) source(path string, value jsontext.Value, out *catalog.NewImag
 	var url, fileKey jsontext.Value
 	for i := range members {
 		m := &members[i]
-		switch {
-		case m.isNull():
-		case m.name == "url":
-			url = m.value
-		case m.name == "fileKey":
-			fileKey = m.value
+		value := m.value
+		if m.isNull() {
+			value = nil
+		}
+		switch m.name {
+		case "url":
+			url = value
+		case "fileKey":
+			fileKey = value
 		default:
-			d.tooDeep(path+"."+m.name, m.value, d.depth+3)
+			d.unknown(path+"."+m.name, m, d.depth+3, nil)
 		}
 	}
 	return d.oneSource(path, url, fileKey, out)

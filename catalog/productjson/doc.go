@@ -16,10 +16,11 @@
 //
 // Names are case-sensitive. Duplicate names at any depth, lone surrogates,
 // invalid UTF-8, a byte order mark and anything after the value are refused.
-// Names that are not known are ignored, as are the names of a product's JSON
-// form that can't be set (listed, lastUsedAt and so on; of an image order,
-// contentType, size, width and height): what [catalog.Product.AppendJSON]
-// writes is read as the patch that changes nothing.
+// Names that are not known are ignored, or with Options.Strict a fault each.
+// The names of a product's JSON form that can't be set are ignored in any case
+// (listed, lastUsedAt, version and so on; of an image order, contentType, size,
+// width, height and href): what [catalog.Product.AppendJSON] writes is read as
+// the patch that changes nothing.
 //
 // # Faults
 //

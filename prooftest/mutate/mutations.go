@@ -56,6 +56,8 @@ var mutations = []mutation{
 	{"creating needs an image", merge, `if p.images == nil {
 		faults`, `if false {
 		faults`},
+	{"strict: an unknown name is a fault", "catalog/productjson/decode.go", `!d.options.Strict || slices.Contains(readOnly, m.name)`, `true`},
+	{"strict: read-only names are known", "catalog/productjson/decode.go", `!d.options.Strict || slices.Contains(readOnly, m.name)`, `!d.options.Strict`},
 	{"fileKey: names a part", "catalog/productjson/decode.go", `CodeFileNotFound`, `CodeValidationFailed`},
 
 	{"explicit lists what it creates", merge, `Listed:       w == explicit`, `Listed:       w == inline`},
