@@ -70,7 +70,10 @@ func FuzzValidate(f *testing.F) {
 			Title: catalog.Set(title), Description: catalog.Set(description), ValidForDays: catalog.Set(days),
 			Images: catalog.Set([]catalog.NewImage{{URL: url, Classifications: classifications}}),
 		}
-		faults := c.Validate(account, id, patch)
+		var faults *catalog.ValidationError
+		if err := c.Validate(account, id, patch); err != nil {
+			require.ErrorAs(t, err, &faults)
+		}
 		res, err := c.Upsert(t.Context(), account, id, patch)
 		if err != nil {
 			var bad *catalog.ValidationError

@@ -49,11 +49,3 @@ func TestPatchIsEmpty(t *testing.T) {
 		require.False(t, p.IsEmpty(), i)
 	}
 }
-
-func TestOutcomeString(t *testing.T) {
-	for o, want := range map[catalog.Outcome]string{
-		catalog.Created: "created", catalog.Edited: "edited", catalog.Unchanged: "unchanged", 7: "Outcome(7)",
-	} {
-		require.Equal(t, want, o.String())
-	}
-}

@@ -5,43 +5,13 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
-	"fmt"
 
 	"github.com/shelflife-db/shelflife/backend"
 	"github.com/shelflife-db/shelflife/encoding"
 )
 
-// Outcome is what an upsert did.
-type Outcome int
-
-const (
-	// Unchanged: the patch said nothing new. A use or a renewal of the
-	// lifetime may have been recorded.
-	Unchanged Outcome = iota
-	// Created: there was no live product.
-	Created
-	// Edited: the product has a new version.
-	Edited
-)
-
-// String returns "unchanged", "created" or "edited".
-func (o Outcome) String() string {
-	switch o {
-	case Unchanged:
-		return "unchanged"
-	case Created:
-		return "created"
-	case Edited:
-		return "edited"
-	default:
-		return fmt.Sprintf("Outcome(%d)", int(o))
-	}
-}
-
-// MarshalText returns what String does.
-func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
-
 // Result is what an upsert returns: the product as it left it, and what it did.
+// Of one that failed both are zero: no product, and no valid outcome.
 type Result struct {
 	Product *Product
 	Outcome Outcome
@@ -118,7 +88,7 @@ func (c *Catalog) upsert(ctx context.Context, w way, account, id string, p Patch
 		product, err := c.use(ctx, account, id, &plain.version)
 		switch {
 		case err == nil:
-			return Result{Product: product}, nil
+			return Result{product, Unchanged}, nil
 		case !errors.Is(err, ErrNotFound) && !errors.Is(err, errOtherVersion):
 			return Result{}, err
 		}

@@ -35,7 +35,7 @@ func TestUpsertFieldStates(t *testing.T) {
 		want    func(p *catalog.Product) *catalog.Product // of the product before
 		fault   string                                    // path
 	}{
-		{name: "nothing keeps everything", want: same},
+		{name: "nothing keeps everything", outcome: catalog.Unchanged, want: same},
 		{
 			name: "title", patch: catalog.Patch{Title: catalog.Set("Blue")}, outcome: catalog.Edited,
 			want: func(p *catalog.Product) *catalog.Product { p.Title = "Blue"; return p },

@@ -49,21 +49,18 @@ type preparedImage struct {
 	classifications []byte
 }
 
-// Validate returns every fault of an upsert's arguments that can be told
-// without the stored product and without reading uploads, nil if there is
-// none. The upserts themselves report the same faults. An empty externalID is
-// not reported: it is for callers that find or generate one later.
-func (c *Catalog) Validate(account, externalID string, p Patch) *ValidationError {
+// Validate returns a *ValidationError with every fault of an upsert's arguments
+// that can be found without the stored product and without reading uploads, nil
+// if there is none. The upserts themselves report the same faults. An empty
+// externalID is not reported: it is for callers that find or generate one later.
+func (c *Catalog) Validate(account, externalID string, p Patch) error {
 	faults := new(ValidationError)
 	checkAccount(faults, account)
 	if externalID != "" {
 		checkExternalID(faults, externalID)
 	}
 	c.prepare(faults, p)
-	if len(faults.Fields) == 0 {
-		return nil
-	}
-	return faults
+	return faults.err()
 }
 
 // InspectUpload reads the header of an image from r and returns a

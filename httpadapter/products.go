@@ -1,6 +1,7 @@
 package httpadapter
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/shelflife-db/shelflife/catalog"
@@ -118,8 +119,9 @@ func (h *Handler) fieldFaults(r *request, faults []catalog.FieldError) error {
 		return nil
 	}
 	var fields []catalog.FieldError
-	if v := h.catalog.Validate(r.account, r.id, catalog.Patch{}); v != nil {
-		fields = v.Fields
+	var invalid *catalog.ValidationError
+	if errors.As(h.catalog.Validate(r.account, r.id, catalog.Patch{}), &invalid) {
+		fields = invalid.Fields
 	}
 	return &catalog.ValidationError{Fields: append(fields, faults...)}
 }

@@ -13,21 +13,6 @@ import (
 // ProductMember is the member of a body that [Handler.ReadProduct] reads.
 const ProductMember = "product"
 
-// Outcome is what a product spec did.
-type Outcome string
-
-// The outcomes of a product spec.
-const (
-	// Used: the spec named a product and nothing else, and that was used.
-	Used Outcome = "used"
-	// Created: the product did not exist before.
-	Created Outcome = "created"
-	// Edited: the spec changed the product, and used it.
-	Edited Outcome = "edited"
-	// Unchanged: the spec set what the product has already, and used it.
-	Unchanged Outcome = "unchanged"
-)
-
 // ProductRequest is a request to a host's own endpoint, with the product that
 // it is about.
 type ProductRequest struct {
@@ -36,8 +21,9 @@ type ProductRequest struct {
 	// Product is the product as it is after what the spec did, which is
 	// durable.
 	Product *catalog.Product
-	// Outcome is what the spec did.
-	Outcome Outcome
+	// Outcome is what the spec did. Used: it named a product and nothing else.
+	// After Edited and Unchanged the product was used as well.
+	Outcome catalog.Outcome
 	// JSON is the whole JSON of the request: the body, or the data part.
 	JSON json.RawMessage
 	// Files are the file parts that the spec does not name, those without a
@@ -112,7 +98,7 @@ func (h *Handler) resolveUse(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	r.writeResult(w, resolved.Product, resolved.Outcome == Created)
+	r.writeResult(w, resolved.Product, resolved.Outcome == catalog.Created)
 	return nil
 }
 
@@ -134,7 +120,7 @@ func (h *Handler) resolve(w http.ResponseWriter, r *http.Request, account string
 		return nil, u.Validate(h.catalog, account, c.faults...)
 	}
 	id, _ := u.ExternalID.Get()
-	resolved := &ProductRequest{Account: account, JSON: b.json, Outcome: Used}
+	resolved := &ProductRequest{Account: account, JSON: b.json, Outcome: catalog.Used}
 	var result catalog.Result
 	switch {
 	case plain:
@@ -149,7 +135,7 @@ func (h *Handler) resolve(w http.ResponseWriter, r *http.Request, account string
 	}
 	if !plain {
 		resolved.Product = result.Product
-		resolved.Outcome = outcomeOf(result.Outcome)
+		resolved.Outcome = result.Outcome
 	}
 	taken := make(map[string]bool)
 	for _, key := range u.FileKeys() {
@@ -161,14 +147,4 @@ func (h *Handler) resolve(w http.ResponseWriter, r *http.Request, account string
 		}
 	}
 	return resolved, nil
-}
-
-func outcomeOf(o catalog.Outcome) Outcome {
-	switch o {
-	case catalog.Created:
-		return Created
-	case catalog.Edited:
-		return Edited
-	}
-	return Unchanged
 }

@@ -13,10 +13,10 @@ import (
 // Validator finds the faults of an upsert that can be told without the stored
 // product. It is implemented by *catalog.Catalog.
 type Validator interface {
-	// Validate returns every fault, with the paths of the canonical form, or
-	// nil. It does not read uploads and does not complain of an empty
-	// externalID.
-	Validate(account, externalID string, p catalog.Patch) *catalog.ValidationError
+	// Validate returns a *catalog.ValidationError with every fault, at the paths
+	// of the canonical form, or nil. It does not read uploads and does not
+	// complain of an empty externalID.
+	Validate(account, externalID string, p catalog.Patch) error
 }
 
 var _ Validator = (*catalog.Catalog)(nil)
@@ -68,13 +68,18 @@ func (u *Upsert) Faulty() bool { return len(u.faults)+len(u.outside) > 0 }
 func (u *Upsert) FileKeys() []string { return slices.Clone(u.fileKeys) }
 
 // Validate returns a *catalog.ValidationError with every fault of the text,
-// those that v finds and extra ones, or nil if there are none. Faults come in
+// those that v finds and extra ones, or nil if there are none. An error of v
+// that is no *catalog.ValidationError is returned as it is. Faults come in
 // the order of the text, those that have no place in it first; those outside
 // Options.Member and extra ones, which keep their paths, come last.
 func (u *Upsert) Validate(v Validator, account string, extra ...catalog.FieldError) error {
 	fields := slices.Clone(u.faults)
 	id, _ := u.ExternalID.Get()
-	if found := v.Validate(account, id, u.Patch); found != nil {
+	if err := v.Validate(account, id, u.Patch); err != nil {
+		var found *catalog.ValidationError
+		if !errors.As(err, &found) {
+			return err
+		}
 		fields = append(fields, found.Fields...)
 	}
 	fields = slices.Concat(u.inBodyTerms(fields), u.outside, extra)

@@ -92,9 +92,9 @@ func (c *importCmd) Run(p *process) (err error) {
 
 // checkAccount refuses at once what would refuse every line.
 func checkAccount(cat *catalog.Catalog, account string) error {
-	invalid := cat.Validate(account, "", catalog.Patch{})
-	if invalid == nil {
-		return nil
+	var invalid *catalog.ValidationError
+	if err := cat.Validate(account, "", catalog.Patch{}); !errors.As(err, &invalid) {
+		return err
 	}
 	for _, f := range invalid.Fields {
 		if f.Path == "account" {
@@ -113,7 +113,7 @@ type importer struct {
 
 	batch    []entry
 	bytes    int
-	outcomes [3]int // counts by catalog.Outcome
+	outcomes [catalog.Used + 1]int // counts by catalog.Outcome
 	refused  int
 	done     int // the last line that was dealt with
 }

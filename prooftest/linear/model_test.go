@@ -230,6 +230,8 @@ func (m spec) upsert(s state, in input, out output, within func(int64) bool) (bo
 			}
 			s.anchor = at
 		}
+	default:
+		return false, s
 	}
 	if in.inline {
 		s = s.used(at)
