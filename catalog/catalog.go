@@ -42,10 +42,10 @@ type Catalog struct {
 	swept   *sweptAccounts
 
 	// calls counts the operations that Close waits for. It ends closing first,
-	// for those that can take long and be repeated.
+	// for those that can take long and be repeated, and for Options.OnExpire.
 	calls   backend.Lifecycle
 	closing context.Context
-	close   context.CancelFunc
+	close   context.CancelCauseFunc
 	// stop ends the goroutines that running counts; those of the hooks end
 	// after them.
 	stop    context.CancelFunc
@@ -99,9 +99,10 @@ func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) 
 		uses:         newUseOverlay(opts.UseCapacity, now.Now),
 		renewals:     newRenewals(!props.Exclusive),
 		index:        ttl.NewIndex(opts.Index),
-		hooks:        newExpireHooks(opts.OnExpire),
 		swept:        &sweptAccounts{accounts: make(map[string]struct{})},
 	}
+	c.closing, c.close = context.WithCancelCause(context.Background())
+	c.hooks = newExpireHooks(func(e Expired) { opts.OnExpire(c.closing, c, e) })
 	c.hooks.durable = c.durablePatiently
 	if c.exclusive && opts.CacheBytes > 0 {
 		c.cache = newRecordCache(opts.CacheBytes)
@@ -130,7 +131,6 @@ func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) 
 
 // start begins the work in the background, which Close ends.
 func (c *Catalog) start() {
-	c.closing, c.close = context.WithCancel(context.Background())
 	ctx, stop := context.WithCancel(context.Background())
 	c.stop = stop
 	c.running.Go(func() { c.sweeper.Run(ctx) })
@@ -145,7 +145,7 @@ func (c *Catalog) start() {
 // a loop must not call it. So do Sweep, Check and DeleteAccount. Calling it
 // again returns the result of the first call.
 func (c *Catalog) Close() error {
-	c.close()
+	c.close(ErrClosed)
 	return wrap("close", "", c.calls.Close(func() error {
 		c.stop()
 		c.running.Wait()

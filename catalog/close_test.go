@@ -225,7 +225,7 @@ func TestCloseBesideEverything(t *testing.T) {
 func TestNoGoroutineOutlivesClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var calls atomic.Int64
-		c, err := catalog.Open(t.Context(), memory.New(nil), &catalog.Options{OnExpire: func(catalog.Expired) { calls.Add(1) }})
+		c, err := catalog.Open(t.Context(), memory.New(nil), &catalog.Options{OnExpire: func(context.Context, *catalog.Catalog, catalog.Expired) { calls.Add(1) }})
 		require.NoError(t, err)
 		ctx := t.Context()
 		for i := range 100 {

@@ -1,6 +1,7 @@
 package catalog_test
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -34,7 +35,7 @@ func TestSweeperWaitsForOnExpire(t *testing.T) {
 		const products, queue, batch = 4000, 1024, 64
 		release := make(chan struct{})
 		reported := map[string]int{}
-		w := behindGlass(t, catalog.Options{OnExpire: func(e catalog.Expired) {
+		w := behindGlass(t, catalog.Options{OnExpire: func(_ context.Context, _ *catalog.Catalog, e catalog.Expired) {
 			<-release
 			reported[e.Product.ExternalID]++
 		}})

@@ -104,8 +104,10 @@ func TestOnExpireAfterAHang(t *testing.T) {
 				disk := new(hangingLog)
 				var reported []string
 				o := &catalog.Options{
-					OnExpire: func(e catalog.Expired) { reported = append(reported, e.Product.ExternalID) },
-					Sweeper:  ttl.SweeperOptions{Grace: time.Hour, LeapPause: -1, RetryMin: time.Hour, RetryMax: time.Hour},
+					OnExpire: func(_ context.Context, _ *catalog.Catalog, e catalog.Expired) {
+						reported = append(reported, e.Product.ExternalID)
+					},
+					Sweeper: ttl.SweeperOptions{Grace: time.Hour, LeapPause: -1, RetryMin: time.Hour, RetryMax: time.Hour},
 				}
 				if name == "sweep" {
 					o.Sweeper.Grace = -1 // elsewhere it must not come first

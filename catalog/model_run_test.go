@@ -82,7 +82,7 @@ func (r *modelRun) start() error {
 		}
 		opts := r.cfg.opts
 		opts.Clock = r.clock
-		opts.OnExpire = func(e catalog.Expired) {
+		opts.OnExpire = func(_ context.Context, _ *catalog.Catalog, e catalog.Expired) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.expired = append(r.expired, expiredProduct{e.Product.Version(), e.Account + " " + string(e.Product.AppendJSON(nil))})

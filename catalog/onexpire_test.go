@@ -1,6 +1,7 @@
 package catalog_test
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"sync"
@@ -21,7 +22,7 @@ type hooked struct {
 }
 
 func (h *hooked) configure(o *catalog.Options) {
-	o.OnExpire = func(e catalog.Expired) {
+	o.OnExpire = func(_ context.Context, _ *catalog.Catalog, e catalog.Expired) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.calls = append(h.calls, e)
@@ -117,12 +118,11 @@ func onExpire(t *testing.T, w *world, h *hooked) {
 // contract 7: off the foreground path: a hook that blocks holds up nobody, and
 // Close drains what waits for it.
 func TestOnExpireBlocksNobody(t *testing.T) {
-	var w *glassWorld
 	release, done := make(chan struct{}), make(chan string, 100)
-	w = behindGlass(t, catalog.Options{OnExpire: func(e catalog.Expired) {
+	w := behindGlass(t, catalog.Options{OnExpire: func(ctx context.Context, c *catalog.Catalog, e catalog.Expired) {
 		<-release
 		// It may call the catalog, which shows that it has happened.
-		p, err := w.c().Get(t.Context(), e.Account, e.Product.ExternalID)
+		p, err := c.Get(ctx, e.Account, e.Product.ExternalID)
 		if err != nil || p.Version() == e.Product.Version() {
 			done <- fmt.Sprintf("%s: %v", e.Product.ExternalID, err)
 			return
@@ -151,7 +151,7 @@ func TestOnExpireBlocksNobody(t *testing.T) {
 func TestCloseDrainsOnExpire(t *testing.T) {
 	first, release := make(chan struct{}, 1), make(chan struct{})
 	calls := 0
-	w := behindGlass(t, catalog.Options{OnExpire: func(catalog.Expired) {
+	w := behindGlass(t, catalog.Options{OnExpire: func(context.Context, *catalog.Catalog, catalog.Expired) {
 		calls++
 		select {
 		case first <- struct{}{}:
@@ -183,11 +183,50 @@ func TestCloseDrainsOnExpire(t *testing.T) {
 	w.start()
 }
 
+// The hook gets the catalog, and a context that ends when Close is called: one
+// that waits for it does not keep Close from ending, and what is queued is
+// reported all the same.
+func TestOnExpireEndsWithTheCatalog(t *testing.T) {
+	const products = 10
+	var got []*catalog.Catalog
+	var causes, calls []error
+	first := make(chan struct{})
+	w := behindGlass(t, catalog.Options{OnExpire: func(ctx context.Context, c *catalog.Catalog, e catalog.Expired) {
+		if len(got) == 0 {
+			if ctx.Err() != nil {
+				t.Error("the context has ended before Close was called")
+			}
+			close(first)
+		}
+		got = append(got, c)
+		<-ctx.Done()
+		_, err := c.Get(context.WithoutCancel(ctx), e.Account, e.Product.ExternalID)
+		causes, calls = append(causes, context.Cause(ctx)), append(calls, err)
+	}})
+	for i := range products {
+		w.createFor(fmt.Sprint(i), 1)
+	}
+	w.clock.Advance(day)
+	for i := range products {
+		w.create(fmt.Sprint(i))
+	}
+	<-first
+	closing := w.c()
+	w.close()
+	require.Len(t, got, products)
+	for i := range got {
+		require.Same(t, closing, got[i])
+		require.ErrorIs(t, causes[i], catalog.ErrClosed)
+		require.ErrorIs(t, calls[i], catalog.ErrClosed)
+	}
+	w.start()
+}
+
 // A function that ends its goroutine, as a failing assertion in a test does,
 // keeps neither the sweeper nor the other expiries waiting.
 func TestOnExpireEndsItsGoroutine(t *testing.T) {
 	var calls atomic.Int64
-	w := behindGlass(t, catalog.Options{OnExpire: func(catalog.Expired) {
+	w := behindGlass(t, catalog.Options{OnExpire: func(context.Context, *catalog.Catalog, catalog.Expired) {
 		if calls.Add(1)%3 == 0 {
 			runtime.Goexit()
 		}

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"time"
@@ -70,11 +71,17 @@ type Options struct {
 	// call. The sweeper waits while about 1,024 expiries wait to be reported, so
 	// a slow function slows down removal, not readers or writers; upserts that
 	// replace expired products do not wait, and what they report takes memory
-	// until it is. It may call the catalog, but neither Sweep nor Close, which
-	// waits until everything is reported; Sweep does not wait for that. A panic
-	// of it ends the process.
+	// until it is. Sweep does not wait for the reports; Close does.
+	//
+	// It gets the catalog, which may not have been returned by Open yet, and may
+	// call it, but for Sweep and Close. Its context ends, with ErrClosed as the
+	// cause, when Close is called, from when on the catalog refuses its calls
+	// with ErrClosed too. What waits to be reported then is reported all the
+	// same, and Close returns after that: a report that leaves the process uses
+	// the context where it may be cut short, and context.WithoutCancel of it
+	// where it must not be lost. A panic of it ends the process.
 	// Default: none.
-	OnExpire func(Expired)
+	OnExpire func(ctx context.Context, c *Catalog, e Expired)
 	// Index is the window of deadlines kept in memory. It affects when the
 	// store is read, never what expires. Default: see ttl.IndexOptions.
 	Index ttl.IndexOptions
