@@ -174,8 +174,8 @@ func (p *modelProduct) json() string {
 	if p.used != 0 {
 		used = stamp(p.used)
 	}
-	fmt.Fprintf(&b, `],"metadata":%s,"validForDays":%s,"listed":%t,"lastUsedAt":%s,"expiresAt":%s,"createdAt":%s,"updatedAt":%s}`,
-		metadata, days, p.listed, used, expires, stamp(p.created), stamp(p.updated))
+	fmt.Fprintf(&b, `],"metadata":%s,"validForDays":%s,"listed":%t,"lastUsedAt":%s,"expiresAt":%s,"createdAt":%s,"updatedAt":%s,"version":"%v"}`,
+		metadata, days, p.listed, used, expires, stamp(p.created), stamp(p.updated), p.version)
 	return b.String()
 }
 

@@ -44,6 +44,9 @@ func (o Optional[T]) IsAbsent() bool { return o.state == absent }
 //	Images        refused            kept              refused
 //	Metadata      none               kept              cleared
 //	ValidForDays  see the methods    kept              kept forever
+//
+// [Product.Patch] gives the patch of a product that was read. A patch has the
+// JSON form that package productjson reads: see [Patch.AppendJSON].
 type Patch struct {
 	// Title is at most Limits.TitleLength code points.
 	Title Optional[string]
@@ -54,10 +57,12 @@ type Patch struct {
 	Images Optional[[]NewImage]
 	// Metadata is any JSON value of at most Limits.MetadataBytes compact, with
 	// no duplicate names and no lone surrogates. Null, the JSON value null and
-	// a nil RawMessage, which is what a Product without metadata has, clear it.
+	// a nil RawMessage, which is what a Product without metadata has, clear it. A
+	// RawMessage that is empty and not nil is no JSON, and refused.
 	Metadata Optional[json.RawMessage]
-	// ValidForDays is the lifetime between uses, 1 to 365 days of 24 hours.
-	// Carrying a number restarts the clock, even the number it has.
+	// ValidForDays is the lifetime between uses, 1 to 365 days of 24 hours, or
+	// null for a product that is kept forever, as which a Product has 0. Carrying
+	// a number restarts the clock, even the number it has.
 	ValidForDays Optional[int]
 }
 
@@ -80,11 +85,15 @@ type NewImage struct {
 	// position already keeps those, and does not count as changed.
 	Upload *Upload
 	// Staged is the reference of bytes that StageImage took in for the same
-	// account. It can be claimed by one product.
+	// account. One product can claim it, for as many of its images as refer to
+	// it in one patch; from then on they are kept by their SourceURL, and for
+	// that product the reference is still good while it has them. Bytes equal to
+	// those that the image at the position has already are left unclaimed, and
+	// vanish as if nothing had claimed them.
 	Staged StagedRef
 	// Classifications is a JSON object of at most Limits.ClassificationBytes
 	// compact; nil and null mean none, also for an image that is kept:
-	// Image.NewImage gives them again.
+	// Image.NewImage gives them again. Empty and not nil is no JSON, and refused.
 	Classifications json.RawMessage
 }
 

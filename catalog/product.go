@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -75,15 +76,18 @@ const (
 	versionLength = 22 // 16 bytes in base64
 	// etagFormat changes whenever the same product begins to be written as
 	// other JSON, so that a tag never names two representations.
-	etagFormat = "1"
+	etagFormat = "2"
 )
 
-// String returns a form of v that [ParseVersion] reads.
-func (v Version) String() string {
+// String returns a form of v that [ParseVersion] reads, and that the JSON form of
+// a product has as its version.
+func (v Version) String() string { return string(v.append(nil)) }
+
+func (v Version) append(dst []byte) []byte {
 	var raw [16]byte
 	binary.BigEndian.PutUint64(raw[:8], v.incarnation)
 	binary.BigEndian.PutUint64(raw[8:], v.edit)
-	return base64.RawURLEncoding.EncodeToString(raw[:])
+	return base64.RawURLEncoding.AppendEncode(dst, raw[:])
 }
 
 // ParseVersion reads what [Version.String] returned; ok is false for any other
@@ -100,6 +104,20 @@ func ParseVersion(s string) (v Version, ok bool) {
 	return Version{binary.BigEndian.Uint64(raw[:8]), binary.BigEndian.Uint64(raw[8:])}, true
 }
 
+// MarshalText returns what String does, so that a version kept as JSON is not
+// lost.
+func (v Version) MarshalText() ([]byte, error) { return v.append(nil), nil }
+
+// UnmarshalText reads what MarshalText returned.
+func (v *Version) UnmarshalText(text []byte) error {
+	parsed, ok := ParseVersion(string(text))
+	if !ok {
+		return fmt.Errorf("shelflife: %q is no version", text)
+	}
+	*v = parsed
+	return nil
+}
+
 // versionOf returns the version of a record.
 func versionOf(r *encoding.Record) Version { return Version{r.Incarnation, r.Edit} }
 
@@ -112,7 +130,7 @@ func (p *Product) Version() Version { return p.version }
 func (p *Product) ETag() string {
 	b := make([]byte, 0, 48)
 	b = append(b, '"')
-	b = append(b, p.version.String()...)
+	b = p.version.append(b)
 	b = append(b, '.')
 	b = append(b, etagFormat...)
 	b = append(b, '.')

@@ -1,12 +1,15 @@
 package catalog
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
+
+var _ json.Marshaler = Product{}
 
 // timeLayout is RFC 3339 with exactly three digits of a second.
 const timeLayout = "2006-01-02T15:04:05.000Z"
@@ -51,13 +54,16 @@ func (p *Product) AppendJSON(dst []byte) []byte {
 	dst = appendTime(dst, p.CreatedAt)
 	dst = append(dst, `,"updatedAt":`...)
 	dst = appendTime(dst, p.UpdatedAt)
-	return append(dst, '}')
+	dst = append(dst, `,"version":"`...)
+	dst = p.version.append(dst)
+	return append(dst, `"}`...)
 }
 
 // MarshalJSON returns the form of [Product.AppendJSON]. Encoders may change
 // what it returns: encoding/json escapes <, > and & unless told not to. Where
-// metadata must stay byte for byte, use AppendJSON.
-func (p *Product) MarshalJSON() ([]byte, error) {
+// metadata must stay byte for byte, use AppendJSON. It is a method of the value,
+// so that a Product has this form however it is held.
+func (p Product) MarshalJSON() ([]byte, error) {
 	for _, s := range []string{p.ExternalID, p.Title, p.Description} {
 		if _, err := jsontext.AppendQuote(nil, s); err != nil {
 			return nil, fmt.Errorf("shelflife: product %q: %w", p.ExternalID, err)

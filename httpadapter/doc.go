@@ -39,6 +39,11 @@
 // returns it, {"sourceUrl": "upload://…"}, keeps the bytes that the product
 // has. Names that are not known are ignored. Package productjson says it all.
 //
+// What a GET returned may be posted back and edits nothing; the version in it is
+// ignored. It carries validForDays, though: where that is a number the post
+// renews the product, whose expiresAt moves, as any upsert does that gives the
+// number it has. Leave the name out where a client only means to edit.
+//
 // Deprecated, accepted and answered with a Deprecation header: the flat image
 // entries {"url": …} and {"fileKey": …}, and "imageUrls" in place of "images".
 //

@@ -229,7 +229,7 @@ func (r *reply) product() map[string]any {
 	r.t.Helper()
 	var p map[string]any
 	require.NoError(r.t, json.Unmarshal(r.body, &p), "%s", r.body)
-	require.Len(r.t, p, 11, "all names are always present")
+	require.Len(r.t, p, 12, "all names are always present")
 	return p
 }
 

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/shelflife-db/shelflife/catalog"
 )
 
 func TestUpsertProduct(t *testing.T) {
@@ -19,8 +21,11 @@ func TestUpsertProduct(t *testing.T) {
 	require.Equal(t, "application/json; charset=utf-8", r.header.Get("Content-Type"))
 	require.Equal(t, `{"externalId":"shirt-42","title":"Red tee","description":"","images":[{"sourceUrl":"https://cdn.example/x.jpg","order":0}],`+
 		`"metadata":{"price":19.90},"validForDays":null,"listed":true,"lastUsedAt":null,"expiresAt":null,`+
-		`"createdAt":"2026-05-13T10:00:00.000Z","updatedAt":"2026-05-13T10:00:00.000Z"}`, string(r.body))
+		`"createdAt":"2026-05-13T10:00:00.000Z","updatedAt":"2026-05-13T10:00:00.000Z","version":"`+r.product()["version"].(string)+`"}`, string(r.body))
 	created := r.etag()
+	version, ok := catalog.ETagVersion(created)
+	require.True(t, ok)
+	require.Equal(t, version.String(), r.product()["version"])
 	require.Regexp(t, `^"[!-~]+"$`, created, "strong")
 
 	r = e.post("/products", `{"externalId":"shirt-42","description":"Soft"}`).ok(200)

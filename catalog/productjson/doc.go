@@ -20,7 +20,9 @@
 // The names of a product's JSON form that can't be set are ignored in any case
 // (listed, lastUsedAt, version and so on; of an image order, contentType, size,
 // width, height and href): what [catalog.Product.AppendJSON] writes is read as
-// the patch that changes nothing.
+// [catalog.Product.Patch], which changes no field. It carries the product's
+// number for validForDays, though, if it has one, and so restarts its lifetime:
+// take the name out of the text where that is not meant.
 //
 // # Faults
 //

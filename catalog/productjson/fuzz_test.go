@@ -43,6 +43,17 @@ func FuzzDecode(f *testing.F) {
 		if id == "" {
 			id = "id"
 		}
+		wire, err := u.Patch.AppendJSON(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same, err := productjson.Decode(wire, productjson.Options{Strict: true})
+		if err != nil || same.Validate(c, "acct") != nil {
+			t.Fatalf("the JSON form of a valid patch: %s: %v", wire, err)
+		}
+		if twice, err := same.Patch.AppendJSON(nil); err != nil || string(twice) != string(wire) {
+			t.Fatalf("%s, and read back %s: %v", wire, twice, err)
+		}
 		res, err := c.Upsert(t.Context(), "acct", id, u.Patch)
 		if err != nil {
 			list(t, u.Rewrite(err)) // needs the stored product
@@ -52,9 +63,11 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		res, err = c.Upsert(t.Context(), "acct", id, again.Patch)
-		if err != nil || res.Outcome != catalog.Unchanged {
-			t.Fatalf("posted back: %v, %v", res.Outcome, err)
+		for _, patch := range []catalog.Patch{again.Patch, same.Patch, res.Product.Patch()} {
+			back, err := c.Upsert(t.Context(), "acct", id, patch)
+			if err != nil || back.Outcome != catalog.Unchanged {
+				t.Fatalf("posted back: %v, %v", back.Outcome, err)
+			}
 		}
 	})
 }
