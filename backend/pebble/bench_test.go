@@ -49,17 +49,6 @@ type benchOrder struct{ started atomic.Int64 }
 
 func (o *benchOrder) start() int { return int(o.started.Add(1)) * 1543 }
 
-func BenchmarkScopeLock(b *testing.B) {
-	s := newStripes()
-	scopes := []backend.Scope{{Group: "account-17", Item: "product-4711"}}
-	for b.Loop() {
-		var space [6]hold
-		if h, err := s.acquire(context.Background(), nil, space[:0], scopes); err == nil {
-			s.release(h)
-		}
-	}
-}
-
 func BenchmarkGet(b *testing.B) {
 	s := benchStore(b)
 	var order benchOrder

@@ -143,9 +143,10 @@ func TestDamagedValuesInRewrite(t *testing.T) {
 	const rounds, kept = 4, 2
 	fillSeparated(t, s, rounds)
 	require.NoError(t, s.Close())
+	const footer = 38 // bytes at the end of a blob file
 	for _, path := range blobFiles(t, fs) {
 		rewrite(t, fs, path, func(data []byte) []byte {
-			for i := 50; i < len(data)-blobFooter; i += 50 {
+			for i := 50; i < len(data)-footer; i += 50 {
 				data[i] ^= 4
 			}
 			return data
@@ -156,7 +157,7 @@ func TestDamagedValuesInRewrite(t *testing.T) {
 	require.NoError(t, err)
 	deleteSeparated(t, s, kept, rounds)
 	compactSeparated(t, s)
-	<-s.guard.parked.set
+	<-s.guard.Parking()
 
 	require.NoError(t, s.Ready())
 	_, err = s.Get(t.Context(), separatedKey(0, 1), func([]byte) error { return nil })

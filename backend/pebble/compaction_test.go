@@ -3,7 +3,6 @@ package pebble
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"sync"
 	"testing"
 
@@ -55,7 +54,7 @@ func TestCloseFinishesCompactions(t *testing.T) {
 	<-fs.started
 	closed := make(chan error, 1)
 	go func() { closed <- s.Close() }()
-	<-s.guard.stopping
+	<-s.guard.Stopping()
 	close(fs.release)
 	require.NoError(t, <-closed)
 
@@ -76,22 +75,4 @@ func TestCloseFinishesCompactions(t *testing.T) {
 	}
 	require.Contains(t, tables, fs.first)
 	require.NoError(t, db.Close())
-}
-
-// TestRunningCompactionGoesOn: the store's closing ends no compaction that
-// could go on.
-func TestRunningCompactionGoesOn(t *testing.T) {
-	g := newGuardFS(vfs.NewMem(), newFailure(slog.New(slog.DiscardHandler)))
-	const category = "pebble-compaction"
-	first, err := g.Create("000001.sst", category)
-	require.NoError(t, err)
-	close(g.stopping)
-	second, err := g.Create("000002.sst", category)
-	require.NoError(t, err)
-	for _, f := range []vfs.File{first, second} {
-		_, err = f.Write([]byte("x"))
-		require.NoError(t, err)
-		require.NoError(t, f.Sync())
-		require.NoError(t, f.Close())
-	}
 }

@@ -86,6 +86,6 @@ func TestOutOfFiles(t *testing.T) {
 		}
 	}
 	require.LessOrEqual(t, failed, 1)
-	require.False(t, s.guard.unreadable.Load())
+	require.False(t, s.guard.Unreadable())
 	require.NoError(t, s.Close())
 }

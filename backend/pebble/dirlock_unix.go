@@ -14,7 +14,7 @@ import (
 // is open. Pebble's own lock belongs to the process and to the directory's name:
 // the process gets it a second time by another name, and loses it when it closes
 // any other descriptor of the file, as a backup does. This one belongs to the
-// open directory, whatever it was called. A file system that does not offer it
+// open directory, whatever it was called; EWOULDBLOCK says that another holds it. A file system that does not offer it
 // leaves it at Pebble's.
 func lockDir(dir string) (io.Closer, error) {
 	f, err := os.Open(dir)
@@ -28,7 +28,7 @@ func lockDir(dir string) (io.Closer, error) {
 		}
 	}
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		return nil, errors.Join(ErrLocked, f.Close())
+		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
 }

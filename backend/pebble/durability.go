@@ -1,36 +1,32 @@
 package pebble
 
 import (
-	"context"
 	"sync"
 	"sync/atomic"
 
 	crdb "github.com/cockroachdb/pebble/v2"
+
+	"github.com/shelflife-db/shelflife/backend/pebble/internal/diskguard"
+	"github.com/shelflife-db/shelflife/backend/pebble/internal/scopelock"
 )
 
 // durability knows how far the log is on the disk. A position is the sequence
 // number of the last operation of a commit; the log is in their order.
 type durability struct {
-	db   *crdb.DB
-	fail *failure
-	hang *hangWatch
+	*engine
 	// upTo is the position up to which everything is durable, syncing the
-	// highest one that somebody waits to be synced, and will report.
-	upTo    atomic.Uint64
-	syncing atomic.Uint64
-
-	// syncs counts the goroutines that wait for Pebble, for which Close waits.
-	syncs sync.WaitGroup
+	// highest one that a caller waits to be synced, and will report.
+	upTo, syncing scopelock.Position
 
 	waiting atomic.Int64
 	// mu guards advanced, which is closed and replaced when upTo has risen
-	// while somebody was waiting.
+	// while a call was waiting. No other lock is taken while it is held.
 	mu       sync.Mutex
 	advanced chan struct{}
 }
 
-func newDurability(db *crdb.DB, fail *failure, hang *hangWatch) *durability {
-	return &durability{db: db, fail: fail, hang: hang, advanced: make(chan struct{})}
+func newDurability(e *engine) *durability {
+	return &durability{engine: e, advanced: make(chan struct{})}
 }
 
 // A pendingSync is a commit on its way to the disk.
@@ -68,7 +64,7 @@ func (d *durability) commit(b *crdb.Batch, durable bool) (pendingSync, error) {
 		}
 		s.marker, s.pos = m.batch, m.pos
 	}
-	storeMax(&d.syncing, s.pos)
+	d.syncing.Raise(s.pos)
 	return s, nil
 }
 
@@ -106,67 +102,51 @@ func (d *durability) mark(durable bool) (pendingSync, error) {
 // apply hands b to Pebble, which reports a commit that it could not apply to
 // its logger alone.
 func (d *durability) apply(b *crdb.Batch, o *crdb.WriteOptions) (err error) {
-	d.hang.applies.begin()
-	defer d.hang.applies.end()
-	defer d.fail.onPanic(&err)
+	d.hang.Applies.Begin()
+	defer d.hang.Applies.End()
+	defer d.fail.OnPanic(&err)
 	if o.Sync {
 		err = d.db.ApplyNoSyncWait(b, o)
 	} else {
 		err = d.db.Apply(b, o)
 	}
 	if err != nil {
-		d.fail.fail(err)
+		d.fail.Fail(err)
 	}
-	if d.fail.failed() {
-		return d.fail.unknown()
+	if d.fail.Failed() {
+		return d.fail.Unknown()
 	}
 	return nil
 }
 
-// settle waits until s is durable, or the disk hangs and the caller is not
-// patient.
-func (d *durability) settle(s pendingSync, patient bool) error {
-	if patient {
+// settle waits until s is durable, or the call does not wait for it any more.
+func (d *durability) settle(w diskguard.Wait, s pendingSync) error {
+	if w.Patient() {
 		return d.settlePatiently(s)
 	}
 	settled := make(chan error, 1)
 	d.syncs.Go(func() { settled <- d.settlePatiently(s) })
-	hung := d.hang.begun()
-	if isDone(hung) {
-		// Pebble let go of this commit just now: the disk may answer again.
-		hung = d.hang.soon()
-	}
-	select {
-	case err := <-settled:
-		return err
-	case <-hung:
-	}
-	select {
-	case err := <-settled:
-		return err
-	default:
-		return errHungUp
-	}
+	return w.Outcome(settled)
 }
 
 // settlePatiently waits until s is durable, however long that takes.
 func (d *durability) settlePatiently(s pendingSync) error {
-	d.hang.syncs.begin()
-	defer d.hang.syncs.end()
+	d.hang.Syncs.Begin()
+	defer d.hang.Syncs.End()
 	for _, b := range [...]*crdb.Batch{s.batch, s.marker} {
 		if b == nil {
 			continue
 		}
 		if err := b.SyncWait(); err != nil {
-			d.fail.fail(err)
+			d.fail.Fail(err)
 		}
 		_ = b.Close()
 	}
-	// Pebble knows nothing of a failed disk, see guardFS.
-	if d.fail.failed() {
-		return d.fail.unknown()
+	// Pebble knows nothing of a failed disk, see diskguard.FS.
+	if d.fail.Failed() {
+		return d.fail.Unknown()
 	}
-	storeMax(&d.upTo, s.pos)
+	d.upTo.Raise(s.pos)
 	if d.waiting.Load() > 0 {
 		d.mu.Lock()
 		close(d.advanced)
@@ -178,14 +158,15 @@ func (d *durability) settlePatiently(s pendingSync) error {
 
 // wait returns when everything up to pos is durable. If nobody is about to
 // sync it, it does.
-func (d *durability) wait(ctx context.Context, pos uint64, patient bool) error {
+func (d *durability) wait(w diskguard.Wait, pos uint64) error {
 	if d.upTo.Load() >= pos {
 		return nil
 	}
 	if d.syncing.Load() < pos {
-		return d.syncWithin(ctx, patient)
+		return d.syncWithin(w)
 	}
-	hung := d.hang.begunFor(patient)
+	// In this order: a sync that ends now either finds this call waiting, and
+	// closes advanced, or has raised upTo before it is looked at.
 	d.waiting.Add(1)
 	defer d.waiting.Add(-1)
 	for {
@@ -195,50 +176,40 @@ func (d *durability) wait(ctx context.Context, pos uint64, patient bool) error {
 		if d.upTo.Load() >= pos {
 			return nil
 		}
-		select {
-		case <-advanced:
-		case <-d.fail.set:
-			return d.fail.unavailable()
-		case <-hung:
-			return errHanging
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := w.Until(advanced); err != nil {
+			return err
 		}
 	}
 }
 
-// syncWithin is sync, but leaves it alone when ctx is done, or the disk hangs and
-// the caller is not patient: that must not hold up who does not want to wait.
-func (d *durability) syncWithin(ctx context.Context, patient bool) error {
-	hung := d.hang.begunFor(patient)
-	if isDone(hung) {
-		return errHanging
+// syncWithin is sync, but leaves it alone when the call does not wait for it any
+// more.
+func (d *durability) syncWithin(w diskguard.Wait) error {
+	if err := w.Hanging(); err != nil {
+		return err
 	}
 	result := make(chan error, 1)
 	d.syncs.Go(func() { result <- d.sync() })
-	select {
-	case err := <-result:
-		return err
-	case <-hung:
-		return errHanging
-	case <-ctx.Done():
-		return ctx.Err()
+	err, ended := diskguard.For(w, result)
+	if ended != nil {
+		return ended
 	}
+	return err
 }
 
 // sync makes everything durable that is visible now.
 func (d *durability) sync() error {
-	if err := d.fail.unavailable(); err != nil {
+	if err := d.fail.Unavailable(); err != nil {
 		return err
 	}
 	s, err := d.mark(true)
 	if err == nil {
-		storeMax(&d.syncing, s.pos)
+		d.syncing.Raise(s.pos)
 		err = d.settlePatiently(s)
 	}
 	if err != nil {
 		// Nothing was to be written but the mark.
-		return d.fail.unavailable()
+		return d.fail.Unavailable()
 	}
 	return nil
 }

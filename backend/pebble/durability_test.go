@@ -30,13 +30,13 @@ func TestPositions(t *testing.T) {
 			p := commit(size, n, false)
 			require.Greater(t, p.pos, last)
 			require.Less(t, d.upTo.Load(), p.pos, "nobody has synced it")
-			require.NoError(t, d.wait(t.Context(), p.pos, false))
+			require.NoError(t, d.wait(s.hang.Wait(t.Context(), s.fail, false), p.pos))
 			require.GreaterOrEqual(t, d.upTo.Load(), p.pos)
 
 			q := commit(size, n, true)
 			require.Greater(t, q.pos, d.upTo.Load())
 			require.Equal(t, q.pos, d.syncing.Load())
-			require.NoError(t, d.settle(q, false))
+			require.NoError(t, d.settle(s.hang.Wait(t.Context(), s.fail, false), q))
 			require.Equal(t, q.pos, d.upTo.Load())
 
 			require.NoError(t, d.sync())
@@ -54,7 +54,7 @@ func TestCloseWaitsForSyncs(t *testing.T) {
 		require.NoError(t, err)
 		release := make(chan struct{})
 		synced := make(chan error, 1)
-		s.durable.syncs.Go(func() {
+		s.syncs.Go(func() {
 			<-release
 			synced <- s.durable.sync()
 		})

@@ -6,12 +6,14 @@ import (
 	"log/slog"
 
 	crdb "github.com/cockroachdb/pebble/v2"
+
+	"github.com/shelflife-db/shelflife/backend/pebble/internal/diskguard"
 )
 
 // engineLogger is Pebble's logger.
 type engineLogger struct {
 	log  *slog.Logger
-	fail *failure
+	fail *diskguard.Failure
 }
 
 var _ crdb.Logger = engineLogger{}
@@ -29,18 +31,18 @@ func (l engineLogger) Errorf(format string, args ...any) {
 // Fatalf stops the store. It returns, where Pebble's own logger exits the
 // process: the goroutine may be anybody's and hold any lock. Every caller in
 // Pebble goes on to return an error or to finish what it was doing, in memory,
-// since guardFS lets nothing reach the disk any more.
+// since diskguard.FS lets nothing reach the disk any more.
 func (l engineLogger) Fatalf(format string, args ...any) {
-	l.fail.fail(fmt.Errorf("engine: "+format, args...))
+	l.fail.Fail(fmt.Errorf("engine: "+format, args...))
 }
 
 // listener returns Pebble's event listener. Its functions are called with
-// Pebble's locks held and must be quick.
-func (s *Store) listener() *crdb.EventListener {
-	log, g := s.log, s.guard
+// Pebble's locks held and must be quick, changed too, which is called when there
+// is another table.
+func listener(log *slog.Logger, g *diskguard.FS, fail *diskguard.Failure, changed func()) *crdb.EventListener {
 	l := &crdb.EventListener{
 		BackgroundError: func(err error) {
-			if g.fail.failed() || g.isStopping() {
+			if fail.Failed() || isDone(g.Stopping()) {
 				return
 			}
 			log.Warn("backend/pebble: background work failed, it will be tried again", "error", err)
@@ -50,11 +52,11 @@ func (s *Store) listener() *crdb.EventListener {
 		DataCorruption: func(i crdb.DataCorruptionInfo) {
 			log.Error("backend/pebble: data corruption", "path", i.Path, "error", i.Details)
 		},
-		BlobFileRewriteBegin: func(crdb.BlobFileRewriteInfo) { g.rewrites.Add(1) },
-		BlobFileRewriteEnd:   func(crdb.BlobFileRewriteInfo) { g.rewrites.Add(-1) },
+		BlobFileRewriteBegin: func(crdb.BlobFileRewriteInfo) { g.RewriteBegins() },
+		BlobFileRewriteEnd:   func(crdb.BlobFileRewriteInfo) { g.RewriteEnds() },
 
-		FlushEnd:        func(crdb.FlushInfo) { s.levelsChanged.Store(true); g.poke() },
-		CompactionEnd:   func(crdb.CompactionInfo) { s.levelsChanged.Store(true); g.poke() },
+		FlushEnd:        func(crdb.FlushInfo) { changed(); g.Nudge() },
+		CompactionEnd:   func(crdb.CompactionInfo) { changed(); g.Nudge() },
 		WriteStallBegin: func(i crdb.WriteStallBeginInfo) { log.Warn("backend/pebble: writes stall", "reason", i.Reason) },
 	}
 	l.EnsureDefaults(nil)

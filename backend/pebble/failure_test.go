@@ -3,7 +3,6 @@ package pebble
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"syscall"
 	"testing"
 	"time"
@@ -64,7 +63,7 @@ func TestDiskIsLeftAloneAfterFailure(t *testing.T) {
 			return x.Put(fmt.Appendf(nil, "acked %d", n), []byte("v"))
 		}))
 	}
-	s.fail.fail(syscall.EIO)
+	s.fail.Fail(syscall.EIO)
 	before := listing(t, fs)
 	for n := range 10 {
 		require.NoError(t, s.db.Set(fmt.Appendf(nil, "later %d", n), []byte("v"), nil))
@@ -100,91 +99,19 @@ func listing(t *testing.T, fs vfs.FS) map[string]int64 {
 	return sizes
 }
 
-// TestGuardAfterFailure: every way to change the disk is closed.
-func TestGuardAfterFailure(t *testing.T) {
-	fs := vfs.NewMem()
-	require.NoError(t, fs.MkdirAll("d", 0o700))
-	fail := newFailure(slog.New(slog.DiscardHandler))
-	g := newGuardFS(fs, fail)
-	f, err := g.Create("d/000001.log", "pebble-wal")
-	require.NoError(t, err)
-	table, err := g.Create("d/000002.sst", "pebble-memtable-flush")
-	require.NoError(t, err)
-	for _, f := range []vfs.File{f, table} {
-		_, err = f.Write([]byte("before"))
-		require.NoError(t, err)
-	}
-	before := listing(t, fs)
-	fail.fail(syscall.EIO)
-
-	_, err = f.Write([]byte("after"))
-	require.NoError(t, err)
-	require.NoError(t, f.Sync())
-	require.NoError(t, f.Close())
-	_, err = table.Write([]byte("after"))
-	require.ErrorIs(t, err, syscall.EIO, "a table that is half on the disk")
-	require.ErrorIs(t, table.Sync(), syscall.EIO)
-	require.NoError(t, g.Remove("d/000001.log"))
-	require.NoError(t, g.RemoveAll("d"))
-	require.NoError(t, g.Rename("d/000001.log", "d/x"))
-	require.NoError(t, g.Link("d/000001.log", "d/x"))
-	require.NoError(t, g.MkdirAll("d/e", 0o700))
-	_, err = g.ReuseForWrite("d/000001.log", "d/000003.log", "pebble-wal")
-	require.NoError(t, err)
-	_, err = g.OpenReadWrite("d/000001.log", "pebble-wal")
-	require.NoError(t, err)
-	again, err := g.Create("d/000002.sst", "pebble-memtable-flush")
-	require.NoError(t, err)
-	_, err = again.Write([]byte("in memory"))
-	require.NoError(t, err)
-	i, err := g.Stat("d/000002.sst")
-	require.NoError(t, err)
-	require.Equal(t, int64(len("in memory")), i.Size())
-	require.Equal(t, before, listing(t, fs))
-}
-
-// TestCompactionsWaitAfterFailure: one that fails is not tried again at once,
-// and all end when the store closes.
-func TestCompactionsWaitAfterFailure(t *testing.T) {
-	const name, category = "d/000009.sst", "pebble-compaction"
-	create := func(g *guardFS) chan error {
-		done := make(chan error, 1)
-		go func() {
-			_, err := g.Create(name, category)
-			done <- err
-		}()
-		return done
-	}
-	fail := newFailure(slog.New(slog.DiscardHandler))
-	g := newGuardFS(vfs.NewMem(), fail)
-	require.Error(t, <-create(g), "there is no directory")
-	require.NoError(t, g.MkdirAll("d", 0o700))
-	waiting := create(g)
-	require.Empty(t, waiting)
-	g.resume()
-	require.NoError(t, <-waiting)
-
-	fail.fail(syscall.EIO)
-	waiting = create(g)
-	g.resume()
-	require.Empty(t, waiting)
-	close(g.stopping)
-	require.ErrorIs(t, <-waiting, errStopping)
-}
-
 // TestWaitersLearnOfFailure: who waits for another's sync is told that it
 // failed, and may give up before.
 func TestWaitersLearnOfFailure(t *testing.T) {
 	s, err := Open(t.Context(), "d", &Options{FS: vfs.NewMem(), tick: make(chan time.Time)})
 	require.NoError(t, err)
 	// Somebody is about to sync up to a position, and will fail.
-	s.durable.syncing.Store(1 << 40)
+	s.durable.syncing.Raise(1 << 40)
 	waiting := make(chan error, 1)
-	go func() { waiting <- s.durable.wait(t.Context(), 1<<40, false) }()
+	go func() { waiting <- s.durable.wait(s.hang.Wait(t.Context(), s.fail, false), 1<<40) }()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	require.ErrorIs(t, s.durable.wait(ctx, 1<<40, false), context.Canceled)
-	s.fail.fail(syscall.EIO)
+	require.ErrorIs(t, s.durable.wait(s.hang.Wait(ctx, s.fail, false), 1<<40), context.Canceled)
+	s.fail.Fail(syscall.EIO)
 	require.ErrorIs(t, <-waiting, backend.ErrUnavailable)
 	require.ErrorIs(t, s.Close(), backend.ErrUnavailable)
 }

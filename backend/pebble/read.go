@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"iter"
 
 	crdb "github.com/cockroachdb/pebble/v2"
 
@@ -19,44 +18,6 @@ type getter interface {
 
 type ranger interface {
 	NewIterWithContext(ctx context.Context, o *crdb.IterOptions) (*crdb.Iterator, error)
-}
-
-// Get implements backend.Reader.
-func (s *Store) Get(ctx context.Context, key []byte, fn func([]byte) error) (bool, error) {
-	if err := s.enter(ctx); err != nil {
-		return false, err
-	}
-	defer s.life.Exit()
-	return get(s.db, key, fn)
-}
-
-// GetMany implements backend.Reader.
-func (s *Store) GetMany(ctx context.Context, keys [][]byte, fn func(int, []byte) error) error {
-	if err := s.enter(ctx); err != nil {
-		return err
-	}
-	defer s.life.Exit()
-	if len(keys) < 2 {
-		return getMany(ctx, s.db, keys, fn)
-	}
-	if err := s.fail.engine(); err != nil {
-		return err
-	}
-	snap := s.db.NewSnapshot()
-	defer func() { _ = snap.Close() }()
-	return getMany(ctx, snap, keys, fn)
-}
-
-// Scan implements backend.Reader.
-func (s *Store) Scan(ctx context.Context, r backend.Range, o backend.ScanOptions) iter.Seq2[backend.Entry, error] {
-	return func(yield func(backend.Entry, error) bool) {
-		if err := s.enter(ctx); err != nil {
-			yield(backend.Entry{}, err)
-			return
-		}
-		defer s.life.Exit()
-		scan(ctx, s.db, r, o, s.closing, nil, yield)
-	}
 }
 
 func get(g getter, key []byte, fn func([]byte) error) (bool, error) {
@@ -167,7 +128,7 @@ func scan(ctx context.Context, from ranger, r backend.Range, o backend.ScanOptio
 	}
 }
 
-// isDone tells whether a channel, which may be nil, is closed. A select of one
+// isDone reports whether a channel, which may be nil, is closed. A select of one
 // channel takes no lock, other than one of several.
 func isDone(c <-chan struct{}) bool {
 	select {

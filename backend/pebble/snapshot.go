@@ -13,7 +13,7 @@ import (
 // snapshot is one state of a Store. It holds no reference to the Store, which
 // closes it when it is closed itself; its calls do.
 type snapshot struct {
-	store *Store
+	all *snapshots
 	// mu is held shared while db is used, and guards its being closed and set
 	// to nil. closed is closed with it.
 	mu     sync.RWMutex
@@ -23,41 +23,55 @@ type snapshot struct {
 
 var _ backend.Snapshot = (*snapshot)(nil)
 
-// Snapshot implements backend.Backend.
-func (s *Store) Snapshot(ctx context.Context) (backend.Snapshot, error) {
-	if err := s.enter(ctx); err != nil {
+// snapshots are those of a Store that are open.
+type snapshots struct {
+	*engine
+	// mu guards open. A snapshot's own lock is taken after it, Pebble's after
+	// both.
+	mu   sync.Mutex
+	open map[*snapshot]struct{}
+}
+
+func newSnapshots(e *engine) *snapshots {
+	return &snapshots{engine: e, open: make(map[*snapshot]struct{})}
+}
+
+// take returns the state that is visible now.
+func (a *snapshots) take() (*snapshot, error) {
+	if err := a.fail.Engine(); err != nil {
 		return nil, err
 	}
-	defer s.life.Exit()
-	if err := s.fail.engine(); err != nil {
-		return nil, err
-	}
-	n := &snapshot{store: s, db: s.db.NewSnapshot(), closed: make(chan struct{})}
-	s.mu.Lock()
-	s.snapshots[n] = struct{}{}
-	s.mu.Unlock()
+	n := &snapshot{all: a, db: a.db.NewSnapshot(), closed: make(chan struct{})}
+	a.mu.Lock()
+	a.open[n] = struct{}{}
+	a.mu.Unlock()
 	return n, nil
 }
 
-func (s *Store) closeSnapshots() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for n := range s.snapshots {
+func (a *snapshots) forget(n *snapshot) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.open, n)
+}
+
+// release ends all that are open.
+func (a *snapshots) release() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for n := range a.open {
 		n.release()
 	}
-	clear(s.snapshots)
+	clear(a.open)
 }
 
 // Close implements backend.Snapshot.
 func (n *snapshot) Close() error {
 	// A Store that closes does it itself.
-	if n.store.life.Enter() != nil {
+	if n.all.life.Enter() != nil {
 		return nil
 	}
-	defer n.store.life.Exit()
-	n.store.mu.Lock()
-	delete(n.store.snapshots, n)
-	n.store.mu.Unlock()
+	defer n.all.life.Exit()
+	n.all.forget(n)
 	n.release()
 	return nil
 }
@@ -66,7 +80,7 @@ func (n *snapshot) release() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.db != nil {
-		if n.store.fail.engine() == nil {
+		if n.all.fail.Engine() == nil {
 			_ = n.db.Close()
 		}
 		n.db = nil
@@ -76,7 +90,7 @@ func (n *snapshot) release() {
 
 // enter counts a call in; exit must follow a nil.
 func (n *snapshot) enter(ctx context.Context) error {
-	if err := n.store.enter(ctx); err != nil {
+	if err := n.all.enter(ctx); err != nil {
 		return err
 	}
 	n.mu.RLock()
@@ -89,7 +103,7 @@ func (n *snapshot) enter(ctx context.Context) error {
 
 func (n *snapshot) exit() {
 	n.mu.RUnlock()
-	n.store.life.Exit()
+	n.all.life.Exit()
 }
 
 // Get implements backend.Reader.
@@ -114,12 +128,12 @@ func (n *snapshot) GetMany(ctx context.Context, keys [][]byte, fn func(int, []by
 // the loop may close it.
 func (n *snapshot) Scan(ctx context.Context, r backend.Range, o backend.ScanOptions) iter.Seq2[backend.Entry, error] {
 	return func(yield func(backend.Entry, error) bool) {
-		if err := n.store.enter(ctx); err != nil {
+		if err := n.all.enter(ctx); err != nil {
 			yield(backend.Entry{}, err)
 			return
 		}
-		defer n.store.life.Exit()
-		scan(ctx, n, r, o, n.store.closing, n.closed, yield)
+		defer n.all.life.Exit()
+		scan(ctx, n, r, o, n.all.closing, n.closed, yield)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/backend/pebble/internal/diskguard"
+	"github.com/shelflife-db/shelflife/backend/pebble/internal/scopelock"
 )
 
 // outcome is what an Update has done under its locks, and waits for after them.
@@ -27,19 +29,20 @@ func (s *Store) Update(ctx context.Context, scopes []backend.Scope, o backend.Up
 		return err
 	}
 	defer s.life.Exit()
-	if err := s.admit(ctx, o); err != nil {
+	w := s.hang.Wait(ctx, s.fail, o.Patient)
+	if err := s.gate.admit(w, o.Reclaim); err != nil {
 		return err
 	}
-	out, err := s.run(ctx, scopes, o, fn)
+	out, err := s.run(ctx, w, scopes, o.Buffered, fn)
 	if err != nil {
 		return err
 	}
 	switch {
 	case o.Buffered:
 	case out.sync.batch != nil:
-		err = s.durable.settle(out.sync, o.Patient)
+		err = s.durable.settle(w, out.sync)
 	default:
-		err = s.durable.wait(ctx, out.read, o.Patient)
+		err = s.durable.wait(w, out.read)
 	}
 	if err != nil {
 		return err
@@ -49,40 +52,40 @@ func (s *Store) Update(ctx context.Context, scopes []backend.Scope, o backend.Up
 
 // run calls fn under the scopes' locks and applies what it wrote. An error
 // says that there is nothing to wait for.
-func (s *Store) run(ctx context.Context, scopes []backend.Scope, o backend.UpdateOptions,
+func (s *Store) run(ctx context.Context, w diskguard.Wait, scopes []backend.Scope, buffered bool,
 	fn func(context.Context, backend.Txn) error,
 ) (out outcome, err error) {
-	var space [6]hold // enough for three scopes
-	h, err := s.stripes.acquire(ctx, s.hang.begunFor(o.Patient), space[:0], scopes)
+	var space [6]scopelock.Hold // enough for three scopes
+	h, err := s.scopes.Acquire(w.Until, space[:0], scopes)
 	if err != nil {
 		return out, err
 	}
-	defer s.stripes.release(h)
+	defer s.scopes.Release(h)
 	// The store may have failed while this call waited.
-	if err := s.fail.unavailable(); err != nil {
+	if err := s.fail.Unavailable(); err != nil {
 		return out, err
 	}
-	t := &txn{db: s.db, whole: h.whole()}
+	t := &txn{db: s.db, whole: h.Whole()}
 	defer t.end()
 	if out.err = fn(backend.MarkUpdate(ctx, s), t); out.err != nil {
-		out.read = s.stripes.last(h)
+		out.read = s.scopes.Last(h)
 		return out, nil
 	}
 	if err := ctx.Err(); err != nil {
 		return out, err
 	}
 	if t.empty() {
-		out.read = s.stripes.last(h)
+		out.read = s.scopes.Last(h)
 	} else {
-		if err := s.fail.unavailable(); err != nil {
+		if err := s.fail.Unavailable(); err != nil {
 			return out, err
 		}
 		s.dirty.Store(true)
-		s.stripes.begin(h)
-		if out.sync, err = s.durable.commit(t.take(), !o.Buffered); err != nil {
+		s.scopes.Begin(h)
+		if out.sync, err = s.durable.commit(t.take(), !buffered); err != nil {
 			return out, err
 		}
-		s.stripes.applied(h, out.sync.pos)
+		s.scopes.Applied(h, out.sync.pos)
 	}
 	s.announce(t.visible, out.sync)
 	return out, nil
@@ -97,7 +100,7 @@ func (s *Store) announce(fns []func(), sync pendingSync) {
 	called := false
 	defer func() {
 		if !called && sync.batch != nil {
-			_ = s.durable.settle(sync, true)
+			_ = s.durable.settlePatiently(sync)
 		}
 	}()
 	for _, fn := range fns {
@@ -114,10 +117,11 @@ func (s *Store) Durable(ctx context.Context, scopes []backend.Scope) error {
 	defer s.life.Exit()
 	var pos uint64
 	for _, c := range scopes {
-		pos = max(pos, s.stripes.visible(c))
+		pos = max(pos, s.scopes.Visible(c))
 	}
-	if pos == applying {
-		return s.durable.syncWithin(ctx, false)
+	w := s.hang.Wait(ctx, s.fail, false)
+	if pos == scopelock.Applying {
+		return s.durable.syncWithin(w)
 	}
-	return s.durable.wait(ctx, pos, false)
+	return s.durable.wait(w, pos)
 }

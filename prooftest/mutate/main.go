@@ -121,9 +121,14 @@ func (m mutation) try(ctx context.Context, dir string) (caught string, err error
 	if err := os.WriteFile(overlayPath, overlay, 0o600); err != nil {
 		return "", err
 	}
-	// The tests of the package, then those of the layers above.
+	// The tests of the package, then those of the package that it is internal to,
+	// then those of the layers above.
 	pkg := "./" + filepath.ToSlash(filepath.Dir(m.file))
-	for _, pkgs := range [][]string{{pkg}, {"./catalog/...", "./httpadapter/..."}} {
+	users := [][]string{{pkg}, {"./catalog/...", "./httpadapter/..."}}
+	if above, _, ok := strings.Cut(pkg, "/internal/"); ok {
+		users = slices.Insert(users, 1, []string{above})
+	}
+	for _, pkgs := range users {
 		out, err := m.test(ctx, overlayPath, pkgs)
 		if ctx.Err() != nil {
 			return "", ctx.Err()

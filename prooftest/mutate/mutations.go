@@ -9,6 +9,7 @@ const (
 	tx       = "catalog/tx.go"
 	expire   = "catalog/expire.go"
 	remove   = "catalog/delete.go"
+	hang     = "backend/pebble/internal/diskguard/hang.go"
 )
 
 // mutations break every rule of validation, merging and lifetimes.
@@ -152,8 +153,8 @@ var mutations = []mutation{
 	{"an engine that may resume may renew", "catalog/renewals.go", `errors.Is(err, backend.ErrStopped)`, `errors.Is(err, backend.ErrUnavailable)`},
 	{"doubts of a clock end over openings", "ttl/sweeper.go", `since = start.DoubtSince`, ``},
 	{"but not where it leaps again", "ttl/sweeper.go", `fromMillis(wall-start.DoubtSeen) <= s.o.GapTolerance`, `true`},
-	{"a slow flush is no hang", "backend/pebble/hang.go", `h.guard.answered.Load()`, `0`},
-	{"a disk that hangs is told", "backend/pebble/hang.go", `unanswered >= h.looks && !hanging`, `false`},
-	{"not while it answers", "backend/pebble/hang.go", `n != p.before || p.pending.Load() == 0`, `p.pending.Load() == 0`},
-	{"and until it answers", "backend/pebble/hang.go", `unanswered == 0 && hanging`, `hanging`},
+	{"a slow flush is no hang", hang, `h.written()`, `0`},
+	{"a disk that hangs is told", hang, `unanswered >= h.looks && !hanging`, `false`},
+	{"not while it answers", hang, `n != p.before || p.pending.Load() == 0`, `p.pending.Load() == 0`},
+	{"and until it answers", hang, `unanswered == 0 && hanging`, `hanging`},
 }

@@ -1,7 +1,6 @@
-package pebble
+package scopelock
 
 import (
-	"context"
 	"sync"
 	"sync/atomic"
 )
@@ -13,10 +12,13 @@ const (
 	lockReader  = 1 << 2 // one shared holder
 )
 
+// A Waiter waits for a lock: it returns nil when granted is closed, or the error
+// with which the caller gives up. It is called only where a lock is not free.
+type Waiter func(granted <-chan struct{}) error
+
 // rwlock is a lock, shared or exclusive, whose waiters are served in the order
-// of their arrival, and give up when their context ends or hung is closed, which
-// may be nil. Free locks are taken and released with one atomic operation. The
-// zero value is free.
+// of their arrival, and may give up. Free locks are taken and released with one
+// atomic operation. The zero value is free.
 type rwlock struct {
 	state atomic.Int64
 	// mu guards queue and every change of state while lockWaiting is set,
@@ -30,7 +32,7 @@ type lockWaiter struct {
 	granted   chan struct{}
 }
 
-func (l *rwlock) lock(ctx context.Context, hung <-chan struct{}, exclusive bool) error {
+func (l *rwlock) lock(wait Waiter, exclusive bool) error {
 	if exclusive {
 		if l.state.CompareAndSwap(0, lockWriter) {
 			return nil
@@ -42,7 +44,7 @@ func (l *rwlock) lock(ctx context.Context, hung <-chan struct{}, exclusive bool)
 			}
 		}
 	}
-	return l.wait(ctx, hung, exclusive)
+	return l.queueUp(wait, exclusive)
 }
 
 func (l *rwlock) unlock(exclusive bool) {
@@ -57,7 +59,8 @@ func (l *rwlock) unlock(exclusive bool) {
 	}
 }
 
-func (l *rwlock) wait(ctx context.Context, hung <-chan struct{}, exclusive bool) (err error) {
+// queueUp waits behind those that came before.
+func (l *rwlock) queueUp(wait Waiter, exclusive bool) error {
 	w := &lockWaiter{exclusive: exclusive, granted: make(chan struct{})}
 	l.mu.Lock()
 	l.state.Or(lockWaiting)
@@ -65,13 +68,9 @@ func (l *rwlock) wait(ctx context.Context, hung <-chan struct{}, exclusive bool)
 	l.grant()
 	l.mu.Unlock()
 
-	select {
-	case <-w.granted:
+	err := wait(w.granted)
+	if err == nil {
 		return nil
-	case <-hung:
-		err = errHanging
-	case <-ctx.Done():
-		err = ctx.Err()
 	}
 	l.mu.Lock()
 	for i, q := range l.queue {
@@ -84,6 +83,7 @@ func (l *rwlock) wait(ctx context.Context, hung <-chan struct{}, exclusive bool)
 		}
 	}
 	l.mu.Unlock()
+	// It was granted while the caller gave up.
 	l.unlock(exclusive)
 	return err
 }

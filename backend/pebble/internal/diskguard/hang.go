@@ -1,4 +1,4 @@
-package pebble
+package diskguard
 
 import (
 	"fmt"
@@ -9,33 +9,36 @@ import (
 	"github.com/shelflife-db/shelflife/backend"
 )
 
-// hangTick is how often a hangWatch looks.
+// hangTick is how often a Hang looks.
 const hangTick = time.Second
 
 var errHanging = fmt.Errorf("%w: the disk does not answer", backend.ErrUnavailable)
 
-// errHungUp is for a commit that nobody waits for any more.
-var errHungUp = fmt.Errorf("%w: %v", backend.ErrUnknownOutcome, errHanging)
-
-// hangWatch notices that the disk does not answer: commits wait for it, and
+// Hang notices that the disk does not answer: commits wait for it, and
 // none of them has had an answer for long. It counts its own looks, so that
 // time in which the process did not run is none.
-type hangWatch struct {
-	log   *slog.Logger
-	guard *guardFS
-	looks int // that find no answer make a hang; negative: no number does
+type Hang struct {
+	log *slog.Logger
+	// written counts the writes that have reached the disk.
+	written func() uint64
+	looks   int // that find no answer make a hang; negative: no number does
 
-	applies, syncs pendingCalls
+	// Applies are the calls that wait for a commit to be applied, Syncs those
+	// that wait for one to be synced.
+	Applies, Syncs Calls
 	// hung is closed while the disk hangs. Afterwards another one takes its
 	// place.
 	hung atomic.Pointer[chan struct{}]
 }
 
-func newHangWatch(o Options, g *guardFS) *hangWatch {
-	h := &hangWatch{log: o.Logger, guard: g, looks: -1}
-	if o.HangTimeout > 0 {
+// NewHang returns one that knows of a hang when there has been no answer for
+// timeout; never, where that is not positive. written counts the writes that
+// have reached the disk.
+func NewHang(timeout time.Duration, log *slog.Logger, written func() uint64) *Hang {
+	h := &Hang{log: log, written: written, looks: -1}
+	if timeout > 0 {
 		// The first look that finds a call may come at any time after its begin.
-		h.looks = 1 + int((o.HangTimeout+hangTick-1)/hangTick)
+		h.looks = 1 + int((timeout+hangTick-1)/hangTick)
 	}
 	c := make(chan struct{})
 	h.hung.Store(&c)
@@ -43,33 +46,18 @@ func newHangWatch(o Options, g *guardFS) *hangWatch {
 }
 
 // begun is closed when the disk hangs: from now on, or already.
-func (h *hangWatch) begun() <-chan struct{} { return *h.hung.Load() }
+func (h *Hang) begun() <-chan struct{} { return *h.hung.Load() }
 
-// begunFor is begun, nil for who is patient.
-func (h *hangWatch) begunFor(patient bool) <-chan struct{} {
-	if patient {
-		return nil
-	}
-	return h.begun()
-}
-
-// err returns errHanging while the disk hangs.
-func (h *hangWatch) err() error {
+// Err returns an error that matches backend.ErrUnavailable while the disk hangs.
+func (h *Hang) Err() error {
 	if isDone(h.begun()) {
 		return errHanging
 	}
 	return nil
 }
 
-// soon returns a channel that is closed when two looks have passed.
-func (h *hangWatch) soon() <-chan struct{} {
-	c := make(chan struct{})
-	time.AfterFunc(2*hangTick, func() { close(c) })
-	return c
-}
-
-// watch looks until stop is closed. It touches neither Pebble nor the disk.
-func (h *hangWatch) watch(stop <-chan struct{}) {
+// Watch looks until stop is closed. It touches neither Pebble nor the disk.
+func (h *Hang) Watch(stop <-chan struct{}) {
 	if h.looks < 0 {
 		return
 	}
@@ -85,11 +73,11 @@ func (h *hangWatch) watch(stop <-chan struct{}) {
 	}
 }
 
-func (h *hangWatch) look() {
+func (h *Hang) look() {
 	// Pebble holds up commits while it waits for its files: what is written to
 	// them is an answer to those.
-	unanswered := max(h.applies.look(h.guard.answered.Load()), h.syncs.look(0))
-	switch hanging := h.err() != nil; {
+	unanswered := max(h.Applies.look(h.written()), h.Syncs.look(0))
+	switch hanging := h.Err() != nil; {
 	case unanswered >= h.looks && !hanging:
 		close(*h.hung.Load())
 		h.log.Error("backend/pebble: the disk does not answer, writes are refused until it does")
@@ -100,8 +88,8 @@ func (h *hangWatch) look() {
 	}
 }
 
-// pendingCalls counts calls of one kind that wait for the disk.
-type pendingCalls struct {
+// Calls counts calls of one kind that wait for the disk.
+type Calls struct {
 	pending  atomic.Int64
 	answered atomic.Uint64
 
@@ -112,15 +100,17 @@ type pendingCalls struct {
 	unanswered int
 }
 
-func (p *pendingCalls) begin() { p.pending.Add(1) }
+// Begin counts a call in.
+func (p *Calls) Begin() { p.pending.Add(1) }
 
-func (p *pendingCalls) end() {
+// End counts a call out: the disk has answered it.
+func (p *Calls) End() {
 	p.answered.Add(1)
 	p.pending.Add(-1)
 }
 
 // look takes note of the answers, besides which there were others.
-func (p *pendingCalls) look(others uint64) int {
+func (p *Calls) look(others uint64) int {
 	if n := p.answered.Load() + others; n != p.before || p.pending.Load() == 0 {
 		p.before, p.unanswered = n, 0
 	} else {

@@ -1,8 +1,7 @@
-package pebble
+package scopelock
 
 import (
 	"cmp"
-	"context"
 	"hash/maphash"
 	"slices"
 	"sync/atomic"
@@ -13,10 +12,6 @@ import (
 const (
 	groupStripes = 512
 	itemStripes  = 4096
-
-	// applying stands in a stripe for the position of a commit that is being
-	// applied.
-	applying = ^uint64(0)
 )
 
 // A groupStripe stands for the groups that hash to it. An Update of a whole
@@ -24,11 +19,11 @@ const (
 type groupStripe struct {
 	lock rwlock
 	// whole is the log position of the last commit under a whole-group scope,
-	// or applying.
-	whole atomic.Uint64
+	// or Applying.
+	whole Position
 	// items is the highest position of the commits under item scopes, and
 	// itemsApplying how many of them are being applied.
-	items         atomic.Uint64
+	items         Position
 	itemsApplying atomic.Int64
 }
 
@@ -36,20 +31,20 @@ type groupStripe struct {
 // after its group's stripe.
 type itemStripe struct {
 	lock rwlock
-	last atomic.Uint64
+	last Position
 	_    [16]byte // a cache line of its own
 }
 
-// stripes is the table of all stripes. Its locks are taken groups first, each
-// kind by rising index.
-type stripes struct {
+// A Table has all stripes. Its locks are taken groups first, each kind by rising
+// index.
+type Table struct {
 	seed   maphash.Seed
 	groups [groupStripes]groupStripe
 	items  [itemStripes]itemStripe
 }
 
-// A hold is one lock of an Update.
-type hold struct {
+// A Hold is one lock of an Update.
+type Hold struct {
 	kind  holdKind
 	group uint16
 	item  uint16
@@ -63,12 +58,13 @@ const (
 	holdItem
 )
 
-// holds are the locks of one Update, in the order in which they are taken.
-type holds []hold
+// Holds are the locks of one Update, in the order in which they are taken.
+type Holds []Hold
 
-func newStripes() *stripes { return &stripes{seed: maphash.MakeSeed()} }
+// New returns a table of free locks.
+func New() *Table { return &Table{seed: maphash.MakeSeed()} }
 
-func (s *stripes) index(c backend.Scope) (group, item uint16) {
+func (s *Table) index(c backend.Scope) (group, item uint16) {
 	g := maphash.String(s.seed, c.Group)
 	if c.Item != "" {
 		i := maphash.String(s.seed, c.Item)
@@ -77,16 +73,16 @@ func (s *stripes) index(c backend.Scope) (group, item uint16) {
 	return uint16(g % groupStripes), item
 }
 
-// acquire locks the scopes, and returns what it holds, appended to h, which is
-// empty. It gives up when ctx ends or hung, which may be nil, is closed. After
-// an error nothing is held.
-func (s *stripes) acquire(ctx context.Context, hung <-chan struct{}, h holds, scopes []backend.Scope) (holds, error) {
+// Acquire locks the scopes, and returns what it holds, appended to h, which is
+// empty. wait says how long it waits for each lock that is not free. After an
+// error, which is wait's, nothing is held.
+func (s *Table) Acquire(wait Waiter, h Holds, scopes []backend.Scope) (Holds, error) {
 	for _, c := range scopes {
 		g, i := s.index(c)
 		if c.Item == "" {
-			h = append(h, hold{holdWhole, g, 0})
+			h = append(h, Hold{holdWhole, g, 0})
 		} else {
-			h = append(h, hold{holdShared, g, 0}, hold{holdItem, g, i})
+			h = append(h, Hold{holdShared, g, 0}, Hold{holdItem, g, i})
 		}
 	}
 	if len(scopes) > 1 {
@@ -96,21 +92,22 @@ func (s *stripes) acquire(ctx context.Context, hung <-chan struct{}, h holds, sc
 		var err error
 		switch o.kind {
 		case holdWhole:
-			err = s.groups[o.group].lock.lock(ctx, hung, true)
+			err = s.groups[o.group].lock.lock(wait, true)
 		case holdShared:
-			err = s.groups[o.group].lock.lock(ctx, hung, false)
+			err = s.groups[o.group].lock.lock(wait, false)
 		case holdItem:
-			err = s.items[o.item].lock.lock(ctx, hung, true)
+			err = s.items[o.item].lock.lock(wait, true)
 		}
 		if err != nil {
-			s.release(h[:n])
+			s.Release(h[:n])
 			return nil, err
 		}
 	}
 	return h, nil
 }
 
-func (s *stripes) release(h holds) {
+// Release frees the locks.
+func (s *Table) Release(h Holds) {
 	for n := len(h) - 1; n >= 0; n-- {
 		switch o := h[n]; o.kind {
 		case holdWhole:
@@ -124,8 +121,8 @@ func (s *stripes) release(h holds) {
 }
 
 // order sorts the holds, in place, and drops those that another one includes.
-func (h holds) order() holds {
-	slices.SortFunc(h, func(a, b hold) int {
+func (h Holds) order() Holds {
+	slices.SortFunc(h, func(a, b Hold) int {
 		switch aItem, bItem := a.kind == holdItem, b.kind == holdItem; {
 		case aItem && bItem:
 			return cmp.Compare(a.item, b.item)
@@ -150,8 +147,8 @@ func (h holds) order() holds {
 	return keep
 }
 
-// whole tells whether a scope is that of a whole group.
-func (h holds) whole() bool {
+// Whole reports whether a scope is that of a whole group.
+func (h Holds) Whole() bool {
 	for _, o := range h {
 		if o.kind == holdWhole {
 			return true
@@ -160,38 +157,42 @@ func (h holds) whole() bool {
 	return false
 }
 
-// begin marks the stripes of h as being written to, for those who look without
-// a lock.
-func (s *stripes) begin(h holds) {
+// Begin marks the stripes of h as being written to, for calls of Visible, which
+// take no lock. It comes before the commit is applied: from then on it may be
+// visible.
+func (s *Table) Begin(h Holds) {
 	for _, o := range h {
 		switch o.kind {
 		case holdWhole:
-			s.groups[o.group].whole.Store(applying)
+			s.groups[o.group].whole.set(Applying)
 		case holdShared:
 			s.groups[o.group].itemsApplying.Add(1)
 		case holdItem:
-			s.items[o.item].last.Store(applying)
+			s.items[o.item].last.set(Applying)
 		}
 	}
 }
 
-// applied ends begin with the position of the commit.
-func (s *stripes) applied(h holds, pos uint64) {
+// Applied ends Begin with the position of the commit. It comes before the locks
+// are released: the next holder asks Last. It does not come where the outcome of
+// the commit is not known: the stripes then stay marked, and Visible goes on to
+// say that something may be there which is not durable.
+func (s *Table) Applied(h Holds, pos uint64) {
 	for _, o := range h {
 		switch o.kind {
 		case holdWhole:
-			s.groups[o.group].whole.Store(pos)
+			s.groups[o.group].whole.set(pos)
 		case holdShared:
-			storeMax(&s.groups[o.group].items, pos)
+			s.groups[o.group].items.Raise(pos)
 			s.groups[o.group].itemsApplying.Add(-1)
 		case holdItem:
-			s.items[o.item].last.Store(pos)
+			s.items[o.item].last.set(pos)
 		}
 	}
 }
 
-// last returns the position of the last commit that h's holder can have read.
-func (s *stripes) last(h holds) uint64 {
+// Last returns the position of the last commit that h's holder can have read.
+func (s *Table) Last(h Holds) uint64 {
 	var pos uint64
 	for _, o := range h {
 		g := &s.groups[o.group]
@@ -207,26 +208,17 @@ func (s *stripes) last(h holds) uint64 {
 	return pos
 }
 
-// visible returns the position of the last visible commit under c, or applying
+// Visible returns the position of the last visible commit under c, or Applying
 // where one is being applied: it may be visible already. It takes no lock.
-func (s *stripes) visible(c backend.Scope) uint64 {
+func (s *Table) Visible(c backend.Scope) uint64 {
 	g, i := s.index(c)
 	group := &s.groups[g]
 	if c.Item != "" {
 		return max(group.whole.Load(), s.items[i].last.Load())
 	}
-	// Looked at first: a commit that is counted no more has left its position.
+	// It is looked at first: a commit that is counted no more has left its position.
 	if group.itemsApplying.Load() > 0 {
-		return applying
+		return Applying
 	}
 	return max(group.whole.Load(), group.items.Load())
-}
-
-// storeMax raises a to v.
-func storeMax(a *atomic.Uint64, v uint64) {
-	for o := a.Load(); o < v; o = a.Load() {
-		if a.CompareAndSwap(o, v) {
-			return
-		}
-	}
 }

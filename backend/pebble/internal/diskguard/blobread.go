@@ -1,4 +1,4 @@
-package pebble
+package diskguard
 
 import (
 	"context"
@@ -17,11 +17,11 @@ import (
 // panics on one that has no sound footer, in a goroutine of its own too: it does
 // not know which file to report. So that is found here, and is to Pebble an
 // error like any other.
-func (g *guardFS) openBlob(name string, opts []vfs.OpenOption) (vfs.File, error) {
-	f, err := g.FS.Open(name, opts...)
+func openBlob(d *disk, name string, opts []vfs.OpenOption) (vfs.File, error) {
+	f, err := d.real.Open(name, opts...)
 	if err != nil {
 		if !isOutOfFiles(err) { // which passes
-			g.unreadable.Store(true)
+			d.unreadable.Store(true)
 		}
 		return nil, err
 	}
@@ -31,7 +31,7 @@ func (g *guardFS) openBlob(name string, opts []vfs.OpenOption) (vfs.File, error)
 		_, err = blob.NewFileReader(context.Background(), r, blob.FileReaderOptions{})
 	}
 	if err != nil {
-		g.unreadable.Store(true)
+		d.unreadable.Store(true)
 		_ = f.Close()
 		if crdb.IsCorruptionError(err) {
 			// Without what marks it as Pebble's own kind of error.
@@ -39,7 +39,7 @@ func (g *guardFS) openBlob(name string, opts []vfs.OpenOption) (vfs.File, error)
 		}
 		return nil, fmt.Errorf("blob file %s: %w", name, err)
 	}
-	return &blobFile{File: f, g: g, name: name, values: r.Size() - blobFooter}, nil
+	return &blobFile{File: f, disk: d, name: name, values: r.Size() - blobFooter}, nil
 }
 
 // blobFooter is the length of the footer of a blob file.
@@ -48,7 +48,7 @@ const blobFooter = 38
 // blobFile is a file of separated values that is read.
 type blobFile struct {
 	vfs.File
-	g      *guardFS
+	disk   *disk
 	name   string
 	values int64 // the size without the footer
 }
@@ -58,7 +58,7 @@ type blobFile struct {
 // goroutine then never comes back from here.
 func (f *blobFile) ReadAt(p []byte, off int64) (int, error) {
 	n, err := f.File.ReadAt(p, off)
-	if f.g.rewrites.Load() == 0 {
+	if f.disk.rewrites.Load() == 0 {
 		return n, err
 	}
 	cause := err
@@ -67,12 +67,12 @@ func (f *blobFile) ReadAt(p []byte, off int64) (int, error) {
 		cause = block.ValidateChecksum(block.ChecksumTypeCRC32c, p, handle)
 	}
 	if cause != nil && inRewrite() {
-		f.g.park(fmt.Errorf("blob file %s can't be written anew: %w", f.name, cause))
+		f.disk.park(fmt.Errorf("blob file %s can't be written anew: %w", f.name, cause))
 	}
 	return n, err
 }
 
-// inRewrite tells whether the caller is about to write a blob file anew.
+// inRewrite reports whether the caller is about to write a blob file anew.
 func inRewrite() bool {
 	var pcs [64]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
@@ -85,22 +85,4 @@ func inRewrite() bool {
 			return false
 		}
 	}
-}
-
-// park keeps its goroutine for good.
-func (g *guardFS) park(cause error) {
-	g.unreadable.Store(true)
-	if g.parked.cause.CompareAndSwap(nil, &cause) {
-		g.fail.log.Error("backend/pebble: a damaged file is left as it is until the store is opened again", "error", cause)
-		close(g.parked.set)
-	}
-	select {}
-}
-
-// err returns why a goroutine of Pebble is parked, nil if none is.
-func (p *parking) err() error {
-	if cause := p.cause.Load(); cause != nil {
-		return *cause
-	}
-	return nil
 }

@@ -124,7 +124,7 @@ func TestStall(t *testing.T) {
 		tick <- time.Time{}
 		tick <- time.Time{} // the watcher has looked at what opening did
 		c := make(chan struct{})
-		s.stall.Store(&c)
+		s.gate.stall.Store(&c)
 		return s, c
 	}
 	update := func(ctx context.Context, s *Store) chan error {
@@ -142,7 +142,7 @@ func TestStall(t *testing.T) {
 	require.ErrorIs(t, <-cancelled, context.Canceled)
 	require.Empty(t, waiting)
 	s.levelsChanged.Store(true)
-	s.guard.poke()
+	s.guard.Nudge()
 	require.NoError(t, <-waiting)
 	<-c
 	require.NoError(t, s.Close())
@@ -154,7 +154,7 @@ func TestStall(t *testing.T) {
 
 	s, _ = stalled()
 	waiting = update(t.Context(), s)
-	s.fail.fail(context.DeadlineExceeded)
+	s.fail.Fail(context.DeadlineExceeded)
 	require.ErrorIs(t, <-waiting, backend.ErrUnavailable)
 	require.ErrorIs(t, s.Close(), backend.ErrUnavailable)
 }

@@ -1,0 +1,178 @@
+package pebble
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	crdb "github.com/cockroachdb/pebble/v2"
+
+	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/backend/pebble/internal/diskguard"
+)
+
+// engine is Pebble, opened on a guarded disk, with what every call on it needs.
+type engine struct {
+	folder *folder
+	log    *slog.Logger
+	guard  *diskguard.FS
+	fail   *diskguard.Failure
+	hang   *diskguard.Hang
+	db     *crdb.DB
+
+	// life counts the calls; closing is closed when Close begins.
+	life    backend.Lifecycle
+	closing <-chan struct{}
+	// syncs counts the goroutines that wait in Pebble for the disk. Pebble must
+	// not be closed below them.
+	syncs sync.WaitGroup
+	// dirty says that something was committed since Open.
+	dirty atomic.Bool
+	// levelsChanged says that Pebble's levels are to be looked at.
+	levelsChanged atomic.Bool
+}
+
+// openEngine opens Pebble in a folder that is locked.
+func openEngine(f *folder, o Options) (*engine, error) {
+	// Before Pebble looks: it would take a store without its head for a new one.
+	if err := f.refuseHeadless(); err != nil {
+		return nil, err
+	}
+	before, err := crdb.Peek(f.dir, o.FS)
+	if err != nil {
+		return nil, err
+	}
+	e := newEngine(f, o)
+	if err := e.open(e.options(o)); err != nil {
+		return nil, err
+	}
+	if err := e.check(before.FormatMajorVersion); err != nil {
+		_ = e.close()
+		return nil, err
+	}
+	return e, nil
+}
+
+func newEngine(f *folder, o Options) *engine {
+	e := &engine{folder: f, log: o.Logger, fail: diskguard.NewFailure(o.Logger)}
+	e.guard = diskguard.New(o.FS, e.fail)
+	e.hang = diskguard.NewHang(o.HangTimeout, o.Logger, e.guard.Answered)
+	e.closing = e.life.Closing()
+	return e
+}
+
+// options are Pebble's for this engine.
+func (e *engine) options(o Options) *crdb.Options {
+	p := engineOptions(o)
+	p.FS = e.guard
+	p.Lock = e.folder.pebble
+	p.Logger = engineLogger{e.log, e.fail}
+	p.EventListener = listener(e.log, e.guard, e.fail, func() { e.levelsChanged.Store(true) })
+	p.Experimental.ValueSeparationPolicy = func() crdb.ValueSeparationPolicy {
+		policy := separation()
+		if o.rewriteAge > 0 {
+			policy.RewriteMinimumAge = o.rewriteAge
+		}
+		if e.guard.Unreadable() {
+			// Pebble would try to write it anew again and again.
+			policy.TargetGarbageRatio = 1
+		}
+		return policy
+	}
+	p.CompactionConcurrencyRange = func() (int, int) {
+		if e.guard.Parked() != nil {
+			return 2, 3 // one of them does nothing
+		}
+		return 1, 2
+	}
+	return p
+}
+
+// open opens Pebble, which may panic on what it finds.
+func (e *engine) open(p *crdb.Options) (err error) {
+	defer e.fail.OnPanic(&err)
+	e.db, err = crdb.Open(e.folder.dir, p)
+	return err
+}
+
+// check looks at what Pebble has opened, and at what it wrote meanwhile.
+func (e *engine) check(before crdb.FormatMajorVersion) error {
+	// Pebble reports success where writes failed, see diskguard.FS.
+	if err := e.fail.Unavailable(); err != nil {
+		return err
+	}
+	if err := e.folder.refuseIncomplete(e.db); err != nil {
+		return err
+	}
+	if before < formatMajorVersion {
+		// Pebble begins the log before it raises the format. In this one damage
+		// could not be told from the end that a crash leaves: begin another.
+		return e.flush()
+	}
+	return nil
+}
+
+// enter counts a call in whose context must be alive. life.Exit must follow a
+// nil.
+func (e *engine) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return e.life.Enter()
+}
+
+// flush writes the memtables out. It also puts the log on the disk: it is closed
+// with the memtable.
+func (e *engine) flush() (err error) {
+	if e.fail.Failed() {
+		return nil
+	}
+	defer e.fail.OnPanic(&err)
+	return e.db.Flush()
+}
+
+// close closes Pebble, or leaves it alone where it can't be closed. The folder
+// may be left then.
+func (e *engine) close() error {
+	e.syncs.Wait()
+	var err error
+	if e.dirty.Load() {
+		err = e.flush()
+	}
+	e.guard.Stop()
+	err = errors.Join(err, e.shutUnlessParked())
+	if failed := e.fail.Unavailable(); failed != nil {
+		return failed
+	}
+	if err != nil {
+		return fmt.Errorf("backend/pebble: close %s: %w", e.folder.dir, err)
+	}
+	return nil
+}
+
+// shutUnlessParked closes Pebble, which waits for its goroutines: not if one of
+// them is parked. Then nothing that it still does may reach the disk.
+func (e *engine) shutUnlessParked() error {
+	if e.fail.Engine() != nil {
+		return e.folder.giveBackShare()
+	}
+	shut := make(chan error, 1)
+	if e.guard.Parked() == nil {
+		go func() { shut <- e.shut() }()
+	}
+	select {
+	case err := <-shut:
+		return err
+	case <-e.guard.Parking():
+		e.fail.Fail(e.guard.Parked())
+		return e.folder.giveBackShare()
+	}
+}
+
+func (e *engine) shut() (err error) {
+	defer e.fail.OnPanic(&err)
+	return e.db.Close()
+}

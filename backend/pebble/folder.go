@@ -1,0 +1,138 @@
+package pebble
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+	"syscall"
+
+	crdb "github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// folder is a store's directory, locked until it is left.
+type folder struct {
+	dir    string
+	fs     vfs.FS
+	pebble *crdb.Lock // Pebble's own lock, of which Pebble has a share
+	system io.Closer  // nil on a file system that is not the operating system's
+}
+
+// takeFolder creates dir where it is missing, and locks it.
+func takeFolder(fsys vfs.FS, dir string) (f *folder, err error) {
+	if err := createDir(fsys, dir); err != nil {
+		return nil, err
+	}
+	f = &folder{dir: dir, fs: fsys}
+	if vfs.Root(fsys) == vfs.Default {
+		if f.system, err = lockDir(dir); errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("%w: %w", ErrLocked, err)
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	if f.pebble, err = crdb.LockDirectory(dir, fsys); err != nil {
+		// Only the call that takes the lock fails with anything else than a
+		// path's error. It does too where locks are not to be had.
+		if path := (*fs.PathError)(nil); !errors.As(err, &path) && !errors.Is(err, syscall.ENOLCK) {
+			err = fmt.Errorf("%w: %w", ErrLocked, err)
+		}
+		return nil, errors.Join(err, f.leave())
+	}
+	return f, nil
+}
+
+// giveBackShare gives back Pebble's share of the lock, where Pebble can't be
+// closed.
+func (f *folder) giveBackShare() error { return f.pebble.Close() }
+
+// leave gives the locks back. It is called once.
+func (f *folder) leave() (err error) {
+	if f.pebble != nil {
+		err = f.pebble.Close()
+	}
+	if f.system != nil {
+		err = errors.Join(err, f.system.Close())
+	}
+	return err
+}
+
+// createDir creates dir and what is missing above it, durably.
+func createDir(fsys vfs.FS, dir string) error {
+	var missing []string
+	for d := dir; ; d = fsys.PathDir(d) {
+		_, err := fsys.Stat(d)
+		if err == nil || d == fsys.PathDir(d) {
+			break
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		missing = append(missing, d)
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	if err := fsys.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for _, d := range missing {
+		parent, err := fsys.OpenDir(fsys.PathDir(d))
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(parent.Sync(), parent.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refuseHeadless returns an error where there are tables but nothing says which
+// of them make up the store: Pebble would begin a new one and remove them.
+func (f *folder) refuseHeadless() error {
+	names, err := f.fs.List(f.dir)
+	if err != nil {
+		return err
+	}
+	tables := 0
+	for _, name := range names {
+		switch {
+		case strings.HasPrefix(name, "marker.manifest."):
+			return nil
+		case strings.HasSuffix(name, ".sst"), strings.HasSuffix(name, ".blob"):
+			tables++
+		}
+	}
+	if tables > 0 {
+		return fmt.Errorf("damaged: %d tables, but the file marker.manifest.* is missing", tables)
+	}
+	return nil
+}
+
+// refuseIncomplete returns an error where there are fewer blob files than the
+// engine uses: Pebble looks for its tables when it opens a store, but ends the
+// process when it reads from a blob file that is missing. Blob files that are not
+// in use any more, as a crash may leave, can hide that.
+func (f *folder) refuseIncomplete(db *crdb.DB) error {
+	const looks = 3 // Pebble is at work already, and may replace a file between two counts
+	var used, present uint64
+	for range looks {
+		used, present = db.Metrics().BlobFiles.LiveCount, 0
+		names, err := f.fs.List(f.dir)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			if strings.HasSuffix(name, ".blob") {
+				present++
+			}
+		}
+		if present >= used {
+			return nil
+		}
+	}
+	return fmt.Errorf("damaged: %d blob files are in use, but there are only %d", used, present)
+}

@@ -1,0 +1,192 @@
+package diskguard
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// nudgeEvery is how many bytes may be written between two looks at the free
+// space.
+const nudgeEvery = 4 << 20
+
+var errStopping = errors.New("backend/pebble: closing")
+
+// disk is what an FS and the files that it has opened share: what they know of
+// the disk below, and what Pebble may do there.
+type disk struct {
+	real vfs.FS
+	fail *Failure
+	// overlay holds the files made after the failure, by their base names.
+	overlay *vfs.MemFS
+	// nudge asks the watcher for a look at the disk.
+	nudge   chan struct{}
+	written atomic.Int64
+	// stopping is closed before Pebble is: compactions that wait end. Those
+	// that run are finished: Pebble would begin them again, and wait for them,
+	// when the store is opened next.
+	stopping chan struct{}
+	// retry is closed and replaced when compactions that failed may try again.
+	retry atomic.Pointer[chan struct{}]
+	// backoff says that a compaction failed since.
+	backoff atomic.Bool
+	// unreadable says that a blob file could not be read.
+	unreadable atomic.Bool
+	// answered counts what was written to the disk.
+	answered atomic.Uint64
+	// rewrites counts the blob files that are being written anew.
+	rewrites atomic.Int32
+	parked   parking
+}
+
+// parking says that a goroutine of Pebble is kept for good, and why.
+type parking struct {
+	cause atomic.Pointer[error]
+	set   chan struct{}
+}
+
+func newDisk(real vfs.FS, fail *Failure) *disk {
+	d := &disk{
+		real:     real,
+		fail:     fail,
+		overlay:  vfs.NewMem(),
+		nudge:    make(chan struct{}, 1),
+		stopping: make(chan struct{}),
+		parked:   parking{set: make(chan struct{})},
+	}
+	c := make(chan struct{})
+	d.retry.Store(&c)
+	return d
+}
+
+// Nudged receives when much was written, or something else calls for a look at
+// the disk.
+func (d *disk) Nudged() <-chan struct{} { return d.nudge }
+
+// Nudge asks for a look at the disk.
+func (d *disk) Nudge() {
+	select {
+	case d.nudge <- struct{}{}:
+	default:
+	}
+}
+
+// count notes n written bytes.
+func (d *disk) count(n int) {
+	if d.written.Add(int64(n)) >= nudgeEvery {
+		d.written.Store(0)
+		d.Nudge()
+	}
+}
+
+// Answered counts the writes that have reached the disk.
+func (d *disk) Answered() uint64 { return d.answered.Load() }
+
+// Stop ends compactions that wait. It is called once, before Pebble is closed.
+func (d *disk) Stop() { close(d.stopping) }
+
+// Stopping is closed by Stop.
+func (d *disk) Stopping() <-chan struct{} { return d.stopping }
+
+// Resume lets compactions that failed try again.
+func (d *disk) Resume() {
+	if d.backoff.CompareAndSwap(true, false) {
+		c := make(chan struct{})
+		close(*d.retry.Swap(&c))
+	}
+}
+
+// waitCompaction holds back a compaction that would fail, so that Pebble does
+// not try again and again.
+func (d *disk) waitCompaction() error {
+	for {
+		retry, set, failed := *d.retry.Load(), d.fail.Happened(), d.fail.Failed()
+		switch {
+		case !failed && !d.backoff.Load():
+			return nil
+		case isDone(d.stopping):
+			return errStopping
+		case failed:
+			retry, set = nil, nil
+		}
+		select {
+		case <-d.stopping:
+		case <-set:
+		case <-retry:
+		}
+	}
+}
+
+// Unreadable reports whether a blob file could not be read.
+func (d *disk) Unreadable() bool { return d.unreadable.Load() }
+
+// RewriteBegins and RewriteEnds say that Pebble writes a blob file anew.
+func (d *disk) RewriteBegins() { d.rewrites.Add(1) }
+
+// RewriteEnds ends RewriteBegins.
+func (d *disk) RewriteEnds() { d.rewrites.Add(-1) }
+
+// Parked returns why a goroutine of Pebble is kept for good, nil if none is.
+func (d *disk) Parked() error {
+	if cause := d.parked.cause.Load(); cause != nil {
+		return *cause
+	}
+	return nil
+}
+
+// Parking is closed when a goroutine of Pebble is kept for good.
+func (d *disk) Parking() <-chan struct{} { return d.parked.set }
+
+// park keeps its goroutine for good.
+func (d *disk) park(cause error) {
+	d.unreadable.Store(true)
+	if d.parked.cause.CompareAndSwap(nil, &cause) {
+		d.fail.log.Error("backend/pebble: a damaged file is left as it is until the store is opened again", "error", cause)
+		close(d.parked.set)
+	}
+	select {}
+}
+
+func (d *disk) failOn(op, name string, err error) {
+	d.fail.Fail(fmt.Errorf("%s %s: %w", op, name, err))
+}
+
+// The longest that the guard waits for a free file descriptor: nothing is lost
+// so far, while the failure that would follow is for good.
+const (
+	outOfFilesPause = 50 * time.Millisecond
+	outOfFilesTries = 200
+)
+
+// patiently opens a file, again and again while the process or the system has
+// too many open.
+func (d *disk) patiently(open func() (vfs.File, error)) (f vfs.File, err error) {
+	for range outOfFilesTries {
+		if f, err = open(); !isOutOfFiles(err) || isDone(d.stopping) {
+			break
+		}
+		select {
+		case <-time.After(outOfFilesPause):
+		case <-d.stopping:
+		}
+	}
+	return f, err
+}
+
+func isOutOfFiles(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
+
+// isDone reports whether c, which may be nil, is closed.
+func isDone(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}

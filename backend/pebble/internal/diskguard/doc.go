@@ -1,0 +1,27 @@
+// Package diskguard keeps a failing, a full or a hanging disk from Pebble, which
+// would end the process, and from callers, which would be told of a success that
+// is none or wait for good.
+//
+// # A write fails
+//
+// [FS] stands between Pebble and the file system. It sees the first failed write
+// before Pebble does and records it in a [Failure], which is for good. From then
+// on Pebble writes to memory. Whoever waits for a commit asks the Failure after
+// Pebble has reported success.
+//
+// # A disk hangs
+//
+// [Hang] notices that calls which wait for the disk get no answer. It is not for
+// good. [Wait] is how long one call waits: for its context, and unless it is
+// patient for a hang.
+//
+// # A file is damaged
+//
+// Pebble panics on some damage, in goroutines of its own too. FS finds it where
+// the file is opened or read, and returns an error, or keeps the goroutine.
+//
+// # Locks
+//
+// None but the once of [Failure]: the parts are atomics and channels that are
+// closed, so that Pebble may call them with any lock of its own held.
+package diskguard

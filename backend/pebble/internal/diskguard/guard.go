@@ -1,0 +1,161 @@
+package diskguard
+
+import (
+	"io"
+	"os"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// FS stands between Pebble and the file system. It sees the first failed write
+// before Pebble does, records it, and keeps it from Pebble, for which such an
+// error ends the process. From then on nothing on the disk is written, renamed
+// or removed: what Pebble writes goes to a file system in memory, from which it
+// is read back, and compactions wait. Whoever waits for a commit looks at the
+// failure after Pebble has reported success.
+type FS struct {
+	vfs.FS // reads, names, locks and listings pass through
+	*disk
+}
+
+var _ vfs.FS = (*FS)(nil)
+
+// New returns a guard of the disk below, which records in fail what ends its
+// use.
+func New(below vfs.FS, fail *Failure) *FS {
+	return &FS{FS: below, disk: newDisk(below, fail)}
+}
+
+// Unwrap implements vfs.FS.
+func (g *FS) Unwrap() vfs.FS { return g.FS }
+
+func (g *FS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	if strings.HasPrefix(g.PathBase(name), "marker.") {
+		// A crash must not leave the marker and take the file that it names,
+		// which has just been made beside it.
+		g.syncDir(g.PathDir(name))
+	}
+	return g.create(name, kindOf(name, category), func() (vfs.File, error) { return g.FS.Create(name, category) })
+}
+
+// syncDir makes the names in dir durable. A failure is recorded.
+func (g *FS) syncDir(dir string) {
+	if d, err := g.OpenDir(dir); err != nil {
+		g.failOn("open", dir, err)
+	} else {
+		_ = d.Sync() // recorded by the guard
+		_ = d.Close()
+	}
+}
+
+func (g *FS) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	return g.create(newname, kindOf(newname, category), func() (vfs.File, error) {
+		return g.FS.ReuseForWrite(oldname, newname, category)
+	})
+}
+
+func (g *FS) OpenReadWrite(name string, category vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
+	return g.create(name, kindOf(name, category), func() (vfs.File, error) {
+		return g.FS.OpenReadWrite(name, category, opts...)
+	})
+}
+
+func (g *FS) create(name string, kind fileKind, real func() (vfs.File, error)) (vfs.File, error) {
+	if kind == kindCompaction {
+		if err := g.waitCompaction(); err != nil {
+			return nil, err
+		}
+	}
+	if !g.fail.Failed() {
+		f, err := g.patiently(real)
+		switch {
+		case err == nil:
+			return &guardedFile{File: f, disk: g.disk, name: name, kind: kind}, nil
+		case kind == kindCompaction:
+			g.backoff.Store(true)
+			return nil, err
+		}
+		g.failOn("create", name, err)
+	}
+	return g.overlay.Create(g.PathBase(name), vfs.WriteCategoryUnspecified)
+}
+
+// inOverlay reports whether name was made after the failure.
+func (g *FS) inOverlay(name string) bool {
+	if !g.fail.Failed() {
+		return false
+	}
+	_, err := g.overlay.Stat(g.PathBase(name))
+	return err == nil
+}
+
+func (g *FS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
+	if g.inOverlay(name) {
+		return g.overlay.Open(g.PathBase(name), opts...)
+	}
+	if strings.HasSuffix(name, ".blob") {
+		return openBlob(g.disk, name, opts)
+	}
+	return g.FS.Open(name, opts...)
+}
+
+func (g *FS) Stat(name string) (vfs.FileInfo, error) {
+	if g.inOverlay(name) {
+		return g.overlay.Stat(g.PathBase(name))
+	}
+	return g.FS.Stat(name)
+}
+
+func (g *FS) OpenDir(name string) (vfs.File, error) {
+	f, err := g.patiently(func() (vfs.File, error) { return g.FS.OpenDir(name) })
+	if err != nil {
+		return nil, err
+	}
+	return &guardedFile{File: f, disk: g.disk, name: name, kind: kindLog}, nil
+}
+
+func (g *FS) Link(oldname, newname string) error {
+	return g.change("link", newname, func() error { return g.FS.Link(oldname, newname) })
+}
+
+func (g *FS) Rename(oldname, newname string) error {
+	return g.change("rename", newname, func() error { return g.FS.Rename(oldname, newname) })
+}
+
+func (g *FS) change(op, name string, real func() error) error {
+	if g.fail.Failed() {
+		return nil
+	}
+	if err := real(); err != nil {
+		g.failOn(op, name, err)
+	}
+	return nil
+}
+
+// Remove fails without consequence: Pebble leaves the file for later.
+func (g *FS) Remove(name string) error {
+	if g.inOverlay(name) {
+		return g.overlay.Remove(g.PathBase(name))
+	}
+	if g.fail.Failed() {
+		return nil
+	}
+	return g.FS.Remove(name)
+}
+
+func (g *FS) RemoveAll(name string) error {
+	if g.fail.Failed() {
+		return nil
+	}
+	return g.FS.RemoveAll(name)
+}
+
+func (g *FS) MkdirAll(dir string, perm os.FileMode) error {
+	if g.fail.Failed() {
+		return nil
+	}
+	return g.FS.MkdirAll(dir, perm)
+}
+
+func (g *FS) Lock(name string) (io.Closer, error) { return g.FS.Lock(name) }

@@ -1,0 +1,101 @@
+package diskguard
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/shelflife-db/shelflife/backend"
+)
+
+// errHungUp is for a commit that nobody waits for any more.
+var errHungUp = fmt.Errorf("%w: %v", backend.ErrUnknownOutcome, errHanging)
+
+// A Wait is how long one call waits: until its context ends, the store fails or,
+// unless the caller is patient, the disk hangs. It is made once, where the call
+// begins, and handed on. Every place where a call may be held up asks it.
+type Wait struct {
+	ctx  context.Context
+	fail *Failure
+	hang *Hang // nil: the caller is patient
+}
+
+// Wait returns how long a call with ctx waits.
+func (h *Hang) Wait(ctx context.Context, fail *Failure, patient bool) Wait {
+	w := Wait{ctx: ctx, fail: fail}
+	if !patient {
+		w.hang = h
+	}
+	return w
+}
+
+// hung is closed when the disk hangs: from now on, or already.
+func (w Wait) hung() <-chan struct{} {
+	if w.hang == nil {
+		return nil
+	}
+	return w.hang.begun()
+}
+
+// Hanging returns an error where the caller would not wait at all, since the
+// disk hangs already.
+func (w Wait) Hanging() error {
+	if w.hang == nil {
+		return nil
+	}
+	return w.hang.Err()
+}
+
+// For waits until c receives or is closed, and returns an error where it does
+// not wait for that any more: nothing came of the wait.
+func For[T any](w Wait, c <-chan T) (v T, err error) {
+	select {
+	case v = <-c:
+		return v, nil
+	case <-w.fail.Happened():
+		return v, w.fail.Unavailable()
+	case <-w.hung():
+		return v, errHanging
+	case <-w.ctx.Done():
+		return v, w.ctx.Err()
+	}
+}
+
+// Until is For where c is only closed.
+func (w Wait) Until(c <-chan struct{}) error {
+	_, err := For(w, c)
+	return err
+}
+
+// Patient reports whether a hang is no reason to give up.
+func (w Wait) Patient() bool { return w.hang == nil }
+
+// Outcome returns what settled receives, the outcome of a commit that is applied.
+// Neither the context nor a failure ends that: the caller must be told what
+// became of the commit. A hang does, unless the caller is patient, with an error
+// that matches backend.ErrUnknownOutcome.
+func (w Wait) Outcome(settled <-chan error) error {
+	hung := w.hung()
+	if isDone(hung) {
+		// Pebble let go of this commit just now: the disk may answer again.
+		hung = soon()
+	}
+	select {
+	case err := <-settled:
+		return err
+	case <-hung:
+	}
+	select {
+	case err := <-settled:
+		return err
+	default:
+		return errHungUp
+	}
+}
+
+// soon returns a channel that is closed when two looks have passed.
+func soon() <-chan struct{} {
+	c := make(chan struct{})
+	time.AfterFunc(2*hangTick, func() { close(c) })
+	return c
+}
