@@ -16,13 +16,39 @@
 // notice access outside the declared scopes: that is a race, which [Checked]
 // finds in tests.
 //
+// An engine that detects conflicts may read optimistically: from the store as
+// it goes along, from a cache of the process, or from what earlier Updates are
+// still committing. A run that turns out to have read what no longer holds is
+// doomed: it may have seen a mix of several states, and it does not count. The
+// engine validates everything that a run read (keys, their absence and ranges)
+// before it lets the run count, whether that wrote, wrote nothing or returned
+// an error: Update never returns the nil or the error of a doomed run. The
+// callback therefore ends on any input, however inconsistent, and keeps what it
+// concludes (a log line, a counter, a skipped entry) to itself until Update has
+// returned.
+//
+// A run may also be repeated because the engine lost its connection to the
+// store, as long as nothing was sent that could have committed.
+//
 // # Durability
 //
 // Durability is a prefix: after a crash the store holds the effect of the
 // first n commits in their order, whole, for some n that is not smaller than
 // what was promised. Update promises durability before it returns, of what it
 // wrote and of everything that its callback could have read; see
-// [UpdateOptions] for the exception.
+// [UpdateOptions] for the exception. An engine whose commits are always durable
+// ignores UpdateOptions.Buffered; [Backend.Durable] then has nothing to wait for
+// and costs no access to the store.
+//
+// # Time
+//
+// A call that waits for a store which does not answer ends in a time that the
+// engine states, unless it is an Update with UpdateOptions.Patient: with
+// [ErrUnavailable] while nothing was sent that could have taken effect, with
+// [ErrUnknownOutcome] when a commit was.
+//
+// Where several processes share the store their clocks may disagree. An engine
+// that has a clock of its own stamps reads with it; see [ReadTime].
 //
 // # Byte ownership
 //
@@ -33,10 +59,21 @@
 //
 // # Lifecycle
 //
-// Every call holds a reference to the engine while it runs, a [Snapshot] until
-// it is closed. Close refuses new calls with [ErrClosed], ends running scans
-// and open snapshots with the same error, waits for running Updates, and only
-// then releases the engine's resources.
+// Close refuses new calls with [ErrClosed], ends running scans and open
+// snapshots with the same error, waits for running Updates and for the calls
+// that read, and only then releases the engine's resources. It does not wait for
+// a loop over a [Reader.Scan] to take its next step, nor for a [Snapshot] to be
+// closed: both find out when they next call the engine. An Update whose run
+// turned out to be doomed after Close had begun may end with ErrClosed.
+//
+// # Resources
+//
+// A running Scan and an open Snapshot may hold something of which the engine has
+// few, such as a connection. No other call ever waits for what they hold: loops
+// and snapshots, however many are open and however long they take, never stop
+// reads and Updates, also those that the loops themselves make. Where the engine
+// has no more of it, a further Scan or Snapshot waits, and fails with
+// [ErrUnavailable] in a time that the engine states.
 package backend
 
 import (
@@ -82,7 +119,7 @@ type Scope struct {
 	Item  string
 }
 
-// Overlaps tells whether Updates that declare s and t must be serialized.
+// Overlaps reports whether Updates that declare s and t must be serialized.
 func (s Scope) Overlaps(t Scope) bool {
 	return s.Group == t.Group && (s.Item == t.Item || s.Item == "" || t.Item == "")
 }
@@ -101,6 +138,12 @@ type ScanOptions struct {
 	// KeysOnly leaves Entry.Value nil, and lets the engine skip reading the
 	// values. Default: values are read.
 	KeysOnly bool
+	// Limit, if it is positive, is a hint that the loop will stop after so many
+	// entries: the engine may fetch exactly those, in one request. A loop that
+	// goes on gets the entries that follow all the same, but those after the
+	// first Limit may come from a later state of the store. It does not change
+	// which keys are in the range. Default: 0, no hint; negative is the same.
+	Limit int
 }
 
 // An Entry is one key with its value.
@@ -158,7 +201,9 @@ type Txn interface {
 	// any overlapping Update starts its callback. fn must be quick and must
 	// not call the engine. The functions run in the order in which they were
 	// registered, and all have run when Update returns. Durability may still be
-	// outstanding.
+	// outstanding. When Update returns ErrUnknownOutcome they have run only if the
+	// engine knows that the commit is visible and is in doubt about its
+	// durability alone; that they did not run says nothing.
 	OnVisible(fn func())
 }
 
@@ -168,7 +213,7 @@ type UpdateOptions struct {
 	// durable. A crash may then take it, with all commits that came after it;
 	// never an older one while this one survives. A later Update that is not
 	// Buffered, or Durable, makes it durable too where their scopes overlap.
-	// Default: false.
+	// An engine may ignore this and commit durably. Default: false.
 	Buffered bool
 	// Reclaim marks an Update that frees space, or that makes durable what was
 	// acknowledged before: an engine short of disk still admits it when it
@@ -204,6 +249,9 @@ type Properties struct {
 	// only busy one. 0 means 1. It is read when a store is created; at most
 	// 256.
 	Shards int
+	// Clock says that the engine stamps reads with the store's own clock; see
+	// [ReadTime].
+	Clock bool
 	// MaxKeySize and MaxValueSize are the largest key and value in bytes.
 	// 0 means no limit of its own. Shelflife needs keys of 2 KiB and values of
 	// 2 MiB.
@@ -227,7 +275,9 @@ type Backend interface {
 	// nothing.
 	//
 	// fn may run more than once, never concurrently with itself; every run
-	// starts from nothing written. It does nothing but read and write through
+	// starts from nothing written. It ends whatever it reads, as a run that will
+	// not count may see a mixed state (see Isolation in the package
+	// documentation). It does nothing but read and write through
 	// its Txn and set variables that a rerun sets again, and it passes its own
 	// ctx on, never the outer one. It must not call Update (ErrNested) nor
 	// wait for something that does.

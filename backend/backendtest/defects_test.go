@@ -151,9 +151,14 @@ var defects = map[string]struct {
 				return nil
 			})
 		}}},
-	"lost deletes":     {"Model/Random", &defective{txn: func(t backend.Txn) backend.Txn { return forgetfulTxn{t} }}},
-	"early OnVisible":  {"Visible/OnlyOnCommit", &defective{txn: func(t backend.Txn) backend.Txn { return eagerTxn{t} }}},
-	"ranges unchecked": {"Scope/RangeWithoutGroup", &defective{txn: func(t backend.Txn) backend.Txn { return looseTxn{t} }}},
+	"remote":               {"", &remote{}},
+	"locks of one process": {"SharedIsolation/CountersOfItems", &remote{localLocks: true}},
+	"no stalled answers":   {"Stall/Commits", &remote{boldCommits: true}},
+	"impatient":            {"Stall/Patient", &remote{impatient: true}},
+	"loops starve calls":   {"Loops/StarveNobody", &remote{sharedPool: true}},
+	"lost deletes":         {"Model/Random", &defective{txn: func(t backend.Txn) backend.Txn { return forgetfulTxn{t} }}},
+	"early OnVisible":      {"Visible/OnlyOnCommit", &defective{txn: func(t backend.Txn) backend.Txn { return eagerTxn{t} }}},
+	"ranges unchecked":     {"Scope/RangeWithoutGroup", &defective{txn: func(t backend.Txn) backend.Txn { return looseTxn{t} }}},
 	"inclusive end": {"Range/Bounds", &defective{
 		scan: func(d *defective, ctx context.Context, r backend.Range, o backend.ScanOptions) iter.Seq2[backend.Entry, error] {
 			if r.End != nil {
@@ -196,12 +201,14 @@ func TestDefects(t *testing.T) {
 		switch engine := defects[name].engine.(type) {
 		case *lossy:
 			backendtest.Run(t, lossyHarness(engine))
+		case *remote:
+			backendtest.Run(t, remoteHarness(engine))
 		case *defective:
 			backendtest.Run(t, backendtest.Harness{
 				Open: func(*testing.T) backend.Backend {
 					return &defective{Store: memory.New(nil), update: engine.update, txn: engine.txn, scan: engine.scan}
 				},
-				Exceptions: []backendtest.Exception{backendtest.NotPersistent, backendtest.NoCrash, backendtest.SingleHandle},
+				Exceptions: []backendtest.Exception{backendtest.NotPersistent, backendtest.NoCrash, backendtest.SingleHandle, backendtest.NoStall},
 			})
 		}
 		return

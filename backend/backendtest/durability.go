@@ -52,7 +52,7 @@ func testPrefix(s *store) {
 	r := s.rand(0)
 	first := 0 // commits that have survived
 	name := func(i int) string { return fmt.Sprintf("%06d", i) }
-	for range rounds(24) {
+	for range s.restarts(24) {
 		acknowledged := first
 		last := first + 1 + r.IntN(30)
 		for i := first; i < last; i++ {
@@ -95,7 +95,7 @@ func testPrefix(s *store) {
 // testPrefixOfMany has several goroutines commit, each to an item of its own
 // and all to one counter, which tells the order of their commits.
 func testPrefixOfMany(s *store) {
-	for round := range rounds(8) {
+	for round := range s.restarts(8) {
 		commits := make([][]uint64, workers) // numbers, by worker
 		acknowledged := make([]uint64, workers)
 		group := fmt.Sprint("round", round)

@@ -42,6 +42,17 @@ type Harness struct {
 	// with a Close of its own. The suite closes it. Nil needs SingleHandle.
 	Second func(t *testing.T, b backend.Backend) backend.Backend
 
+	// Stall has the store of b stop answering, without an error, until resume is
+	// called: calls on their way hang, and what was sent may or may not take
+	// effect later. The engine is opened so that its calls give up within half a
+	// minute. The suite calls resume. Nil needs NoStall.
+	Stall func(t *testing.T, b backend.Backend) (resume func())
+
+	// SlowRestarts has tests that reopen or crash the store over and over do so
+	// an eighth as often: for stores whose restart takes a second. It changes no
+	// other test. Default: false.
+	SlowRestarts bool
+
 	// Exceptions are what the engine does not offer. One that does not apply
 	// fails the test. Default: none.
 	Exceptions []Exception
@@ -66,6 +77,11 @@ const (
 	SingleHandle Exception = "single handle"
 	// NoSize says that Size always returns 0.
 	NoSize Exception = "no size"
+	// LaggingSize says that Size rests on statistics that may lag far behind
+	// what was written: its figures are not compared with what is stored.
+	LaggingSize Exception = "lagging size"
+	// NoStall says that the store can't be made to stop answering.
+	NoStall Exception = "no stall"
 )
 
 // Run tests the backend that h opens, in subtests named by subject.
@@ -80,6 +96,7 @@ func Run(t *testing.T, h Harness) {
 		tests []test
 	}{
 		{"Isolation", isolationTests},
+		{"SharedIsolation", sharedIsolationTests},
 		{"Atomicity", atomicityTests},
 		{"Read", readTests},
 		{"Range", rangeTests},
@@ -94,6 +111,8 @@ func Run(t *testing.T, h Harness) {
 		{"Scope", scopeTests},
 		{"Limits", limitTests},
 		{"Properties", propertyTests},
+		{"Stall", stallTests},
+		{"Loops", loopTests},
 		{"Close", closeTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
@@ -129,6 +148,7 @@ func (h Harness) validate(t *testing.T) {
 		{NotPersistent, h.Reopen != nil},
 		{NoCrash, h.Crash != nil},
 		{SingleHandle, h.Second != nil},
+		{NoStall, h.Stall != nil},
 	} {
 		if declared := slices.Contains(h.Exceptions, c.exception); declared == c.given {
 			t.Fatalf("backendtest: the exception %q is declared: %t, but its function is given: %t", c.exception, declared, c.given)
@@ -156,7 +176,16 @@ type store struct {
 	h               Harness
 	ctx             context.Context
 	raw             backend.Backend
-	backend.Backend // raw, checked
+	backend.Backend        // raw, checked
+	other           *store // a second handle for every other worker, or nil
+}
+
+// of returns the handle that a worker uses.
+func (s *store) of(worker int) *store {
+	if s.other != nil && worker%2 == 1 {
+		return s.other
+	}
+	return s
 }
 
 // newStore opens a store, which is closed with the test.
@@ -220,4 +249,12 @@ func rounds(n int) int {
 		return max(1, n/8)
 	}
 	return n
+}
+
+// restarts is rounds(n), or less of it where restarts are slow.
+func (s *store) restarts(n int) int {
+	if s.h.SlowRestarts {
+		n = max(1, n/8)
+	}
+	return rounds(n)
 }

@@ -21,7 +21,7 @@ var propertyTests = []test{
 	{"Properties", nil, testProperties},
 	{"Ready", nil, testReady},
 	{"Size", nil, testSize},
-	{"SizeGrows", []Exception{NoSize}, testSizeGrows},
+	{"SizeGrows", []Exception{NoSize, LaggingSize}, testSizeGrows},
 }
 
 // What every engine must take.

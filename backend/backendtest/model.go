@@ -29,6 +29,10 @@ func testModel(s *store, stream uint64, reopen bool) {
 		m model
 	}
 	var snaps []frozen
+	restartOneIn := 20
+	if s.h.SlowRestarts {
+		restartOneIn = 160
+	}
 	for i := range rounds(300) {
 		next := maps.Clone(m)
 		fail := r.IntN(5) == 0
@@ -77,7 +81,7 @@ func testModel(s *store, stream uint64, reopen bool) {
 				snaps = slices.Delete(snaps, n, n+1)
 			}
 		}
-		if reopen && r.IntN(20) == 0 {
+		if reopen && r.IntN(restartOneIn) == 0 {
 			for _, snap := range snaps {
 				if err := snap.Close(); err != nil {
 					s.Fatal(err)

@@ -38,7 +38,7 @@ func TestBackend(t *testing.T) {
 			require.NoError(t, b.Close())
 			return on(t, after)
 		},
-		Exceptions: []backendtest.Exception{backendtest.SingleHandle},
+		Exceptions: []backendtest.Exception{backendtest.SingleHandle, backendtest.NoStall},
 		Seed:       *seedFlag,
 	})
 }
