@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/catalog/internal/expiryhooks"
+	"github.com/shelflife-db/shelflife/catalog/internal/recordcache"
+	"github.com/shelflife-db/shelflife/catalog/internal/uses"
 	"github.com/shelflife-db/shelflife/encoding"
 	"github.com/shelflife-db/shelflife/ttl"
 )
@@ -26,10 +29,10 @@ type Catalog struct {
 	shards    int    // of the expiry space, fixed when the store was created
 	cursorKey []byte // authenticates cursors: the store's ID
 
-	uses     *useOverlay
-	renewals *renewals
-	folder   *useFolder
-	cache    *recordCache // nil where there is none
+	uses     *uses.Overlay
+	renewals *uses.Renewals
+	folder   *uses.Folder
+	cache    *recordcache.Cache // nil where there is none
 	// maxValueSize is that of the backend, 0 where there is none.
 	maxValueSize int
 	// queries holds *query that nobody uses.
@@ -38,7 +41,7 @@ type Catalog struct {
 	txs     sync.Pool
 	index   *ttl.Index
 	sweeper *ttl.Sweeper
-	hooks   *expireHooks
+	hooks   *expiryhooks.Hooks[Expired]
 	swept   *sweptAccounts
 
 	// calls counts the operations that Close waits for. It ends closing first,
@@ -96,16 +99,15 @@ func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) 
 		random:       randomID,
 		exclusive:    props.Exclusive,
 		maxValueSize: props.MaxValueSize,
-		uses:         newUseOverlay(opts.UseCapacity, now.Now),
-		renewals:     newRenewals(!props.Exclusive),
+		uses:         uses.NewOverlay(opts.UseCapacity, now.Now),
+		renewals:     uses.NewRenewals(!props.Exclusive),
 		index:        ttl.NewIndex(opts.Index),
 		swept:        &sweptAccounts{accounts: make(map[string]struct{})},
 	}
 	c.closing, c.close = context.WithCancelCause(context.Background())
-	c.hooks = newExpireHooks(func(e Expired) { opts.OnExpire(c.closing, c, e) })
-	c.hooks.durable = c.durablePatiently
+	c.hooks = expiryhooks.New(func(e Expired) { opts.OnExpire(c.closing, c, e) }, c.durablePatiently)
 	if c.exclusive && opts.CacheBytes > 0 {
-		c.cache = newRecordCache(opts.CacheBytes)
+		c.cache = recordcache.New(opts.CacheBytes)
 	}
 	meta, err := c.loadMeta(ctx, max(props.Shards, 1))
 	if err != nil {
@@ -121,8 +123,11 @@ func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) 
 		sweep.Rescan = sharedRescan
 	}
 	c.sweeper = ttl.NewSweeper(expirer{c}, c.index, opts.Clock, c.now, progress, sweep)
-	c.folder = newUseFolder(c)
-	if err := c.folder.open(ctx); err != nil {
+	c.folder = uses.NewFolder(c.uses, uses.Config{
+		Backend: b, Fold: c.foldUses, Clock: opts.Clock, Logger: opts.Logger,
+		Window: opts.UseWindow, Hold: c.buffersUses(),
+	})
+	if err := c.folder.Open(ctx); err != nil {
 		return nil, err
 	}
 	c.start()
@@ -134,8 +139,8 @@ func (c *Catalog) start() {
 	ctx, stop := context.WithCancel(context.Background())
 	c.stop = stop
 	c.running.Go(func() { c.sweeper.Run(ctx) })
-	c.running.Go(func() { c.folder.run(ctx) })
-	c.hooking.Go(c.hooks.run)
+	c.running.Go(func() { c.folder.Run(ctx) })
+	c.hooking.Go(c.hooks.Run)
 }
 
 // Close ends the catalog and closes its backend: it refuses new calls with
@@ -150,8 +155,8 @@ func (c *Catalog) Close() error {
 		c.stop()
 		c.running.Wait()
 		c.sweeper.Save(context.Background())
-		folded := c.folder.finish(context.Background())
-		c.hooks.stop()
+		folded := c.folder.Finish(context.Background())
+		c.hooks.Stop()
 		c.hooking.Wait()
 		return errors.Join(folded, c.backend.Close())
 	}))

@@ -159,7 +159,7 @@ func (x expirer) merge(ctx context.Context, from, to int64) iter.Seq2[ttl.Entry,
 // Expire removes what the entries stand for, or moves them, in one Update.
 func (x expirer) Expire(ctx context.Context, due []ttl.Entry) (done int, err error) {
 	c := x.c
-	if err := c.hooks.awaitRoom(ctx); err != nil {
+	if err := c.hooks.AwaitRoom(ctx); err != nil {
 		return 0, err
 	}
 	entries := make([]encoding.Expiry, 0, len(due))
@@ -181,7 +181,7 @@ func (x expirer) Expire(ctx context.Context, due []ttl.Entry) (done int, err err
 	err = c.update(ctx, scopes, o, func(t *tx) error {
 		for _, e := range entries {
 			err := t.expireEntry(e, horizon)
-			if isUnreadable(err) {
+			if encoding.IsUnreadable(err) {
 				c.opts.Logger.Error("shelflife: could not read what has expired", "error", err)
 				continue
 			}
@@ -212,7 +212,7 @@ func (t *tx) expireEntry(e encoding.Expiry, horizon int64) error {
 	if f.stored == nil || f.stored.IndexedAt != e.Deadline {
 		return t.deleteExpiry(e) // not the current entry of anything
 	}
-	used := t.c.uses.fold(f.stored)
+	used := t.c.uses.On(f.stored)
 	deadline := used.ExpiresAt()
 	if deadline == encoding.None || deadline > horizon {
 		next := *used // its entry was early: it was used since
@@ -235,12 +235,6 @@ func (t *tx) expireBlob(e encoding.Expiry, blob encoding.BlobID) error {
 		return t.deleteExpiry(e)
 	}
 	return t.removeBlob(e.Account, blob, h)
-}
-
-// isUnreadable tells whether err concerns one damaged or too new record, which
-// must not hold up others.
-func isUnreadable(err error) bool {
-	return errors.Is(err, encoding.ErrCorrupt) || errors.Is(err, encoding.ErrNewerSchema)
 }
 
 // SaveProgress writes the sweeper's progress.

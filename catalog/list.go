@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/catalog/internal/productkey"
+	"github.com/shelflife-db/shelflife/catalog/internal/uses"
 	"github.com/shelflife-db/shelflife/encoding"
 )
 
@@ -88,7 +90,7 @@ func (c *Catalog) list(ctx context.Context, account string, o ListOptions) (page
 	}
 	defer c.calls.Exit()
 
-	defer c.uses.pin()()
+	defer c.uses.Pin()()
 	memory := pageMemory{left: o.Limit}
 	l := lister{
 		c: c, reader: c.backend, account: account, prefix: o.Prefix, unlisted: o.Unlisted,
@@ -154,7 +156,7 @@ func (c *Catalog) all(ctx context.Context, account string, o AllOptions, instant
 			yield(nil, err)
 			return
 		}
-		defer c.uses.pin()()
+		defer c.uses.Pin()()
 		l := lister{c: c, account: account, prefix: o.Prefix, unlisted: o.Unlisted, began: c.now.Now(), instant: instant}
 		snapshot, err := c.backend.Snapshot(ctx)
 		if err != nil {
@@ -297,14 +299,14 @@ func (l *lister) see(ctx context.Context, data []byte, s *stored) (live bool, er
 	r := &s.Record
 	now := l.began + l.patience
 	if !l.instant && (l.patience == 0 || !isLive(r, now)) {
-		now = l.c.now.Now() // before the overlay is looked at: see useOverlay.add
+		now = l.c.now.Now() // before the overlay is looked at: see uses.Overlay.Add
 	}
-	k := productKey{r.Account, r.ID}
-	l.c.uses.get(k).see(r)
+	k := productkey.Of(r.Account, r.ID)
+	l.c.uses.Get(k).See(r)
 	switch {
 	case isLive(r, now):
 		return true, nil
-	case !isLive(r, l.began-longUpdate) && !l.c.renewals.possibleSince(k, l.began):
+	case !isLive(r, l.began-uses.LongUpdate) && !l.c.renewals.PossibleSince(k, l.began):
 		return false, nil // most of what waits to be swept
 	}
 	// It may have been renewed since by a use that went past the overlay, or by
@@ -314,7 +316,7 @@ func (l *lister) see(ctx context.Context, data []byte, s *stored) (live bool, er
 	if err != nil || !found || current.Incarnation != r.Incarnation {
 		return false, err
 	}
-	touch(r, current.LastUsedAt)
+	uses.Touch(r, current.LastUsedAt)
 	if !isLive(r, now) {
 		*s = current // no use renewed it
 	}

@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/catalog/internal/productkey"
+	"github.com/shelflife-db/shelflife/encoding"
 )
 
 // manyBatch and manyBatchBytes bound what UpsertMany commits in one Update.
@@ -118,9 +120,9 @@ func (m *manyUpserts) commit(b *upsertBatch) {
 		scopes = append(scopes, productScope(m.account, m.items[i].ExternalID))
 		scopes = append(scopes, b.intakes[j].scopes()...)
 	}
-	products := make([]productKey, len(b.items))
+	products := make([]productkey.Key, len(b.items))
 	for j, i := range b.items {
-		products[j] = productKey{m.account, m.items[i].ExternalID}
+		products[j] = productkey.Of(m.account, m.items[i].ExternalID)
 	}
 	err := m.c.update(m.ctx, scopes, backend.UpdateOptions{Buffered: true}, func(t *tx) error {
 		if err := t.fetch(products); err != nil {
@@ -167,7 +169,7 @@ func (m *manyUpserts) await() {
 // anything.
 func isRefusal(err error) bool {
 	var bad *ValidationError
-	return errors.As(err, &bad) || errors.Is(err, ErrPreconditionFailed) || isUnreadable(err)
+	return errors.As(err, &bad) || errors.Is(err, ErrPreconditionFailed) || encoding.IsUnreadable(err)
 }
 
 // size estimates what the upsert will write, in bytes.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/shelflife-db/shelflife/catalog/internal/uses"
 	"github.com/shelflife-db/shelflife/encoding"
 )
 
@@ -119,15 +120,9 @@ func (w way) edit(old *encoding.Record, p *preparedPatch, now int64, random iden
 		r.Anchor = max(now, r.Anchor)
 	}
 	if w.isUse() {
-		touch(&r, now)
+		uses.Touch(&r, now)
 	}
 	return &r, changed, renewed, nil
-}
-
-// touch records a use of r at the time at.
-func touch(r *encoding.Record, at int64) {
-	r.LastUsedAt = max(at, r.LastUsedAt)
-	r.Anchor = max(at, r.Anchor)
 }
 
 // isLive tells whether the product has not expired at now.

@@ -2,7 +2,11 @@ package catalog
 
 import (
 	"context"
+	"errors"
 
+	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/catalog/internal/productkey"
+	"github.com/shelflife-db/shelflife/catalog/internal/recordcache"
 	"github.com/shelflife-db/shelflife/encoding"
 )
 
@@ -38,9 +42,9 @@ func (c *Catalog) readLive(ctx context.Context, account, id string, s *stored) e
 		return err
 	}
 	defer c.calls.Exit()
-	k := productKey{account, id}
+	k := productkey.Of(account, id)
 	now := c.now.Now()
-	pending := c.uses.get(k)
+	pending := c.uses.Get(k)
 	found, err := c.read(ctx, k, s)
 	if err != nil {
 		return err
@@ -48,7 +52,7 @@ func (c *Catalog) readLive(ctx context.Context, account, id string, s *stored) e
 	if !found {
 		return ErrNotFound
 	}
-	if pending.see(&s.Record); isLive(&s.Record, now) {
+	if pending.See(&s.Record); isLive(&s.Record, now) {
 		return nil
 	}
 	if found, err = c.readExpired(ctx, k, s); err == nil && !found {
@@ -58,7 +62,7 @@ func (c *Catalog) readLive(ctx context.Context, account, id string, s *stored) e
 }
 
 // read reads a record as it is stored; found is false if there is none.
-func (c *Catalog) read(ctx context.Context, k productKey, s *stored) (found bool, err error) {
+func (c *Catalog) read(ctx context.Context, k productkey.Key, s *stored) (found bool, err error) {
 	data, shared, err := c.readEncoded(ctx, k)
 	if err != nil || data == nil {
 		return false, err
@@ -84,30 +88,27 @@ func (s *stored) productIn(m *productMemory) (*Product, error) {
 
 // readEncoded returns the encoding of a record as it is stored, nil if there is
 // none.
-func (c *Catalog) readEncoded(ctx context.Context, k productKey) (data []byte, shared bool, err error) {
-	var token fillToken
+func (c *Catalog) readEncoded(ctx context.Context, k productkey.Key) (data []byte, shared bool, err error) {
+	var token recordcache.Token
 	if c.cache != nil {
-		if data, ok := c.cache.get(k); ok {
+		if data, ok := c.cache.Get(k); ok {
 			return data, true, nil
 		}
-		token = c.cache.beforeRead(k)
+		token = c.cache.BeforeRead(k)
 	}
 	q, ok := c.queries.Get().(*query)
 	if !ok {
 		q = new(query)
 		q.keep = q.keepValue
 	}
-	q.key = encoding.AppendProductKey(q.key[:0], k.account, k.id)
+	q.key = encoding.AppendProductKey(q.key[:0], k.Account, k.ID)
 	found, err := c.backend.Get(ctx, q.key, q.keep)
 	data, q.data = q.data, nil
 	c.queries.Put(q)
 	if err != nil || !found {
 		return nil, false, err
 	}
-	if token.ok {
-		c.cache.fill(k, token, data)
-	}
-	return data, token.ok, nil
+	return data, c.cache != nil && c.cache.Fill(k, token, data), nil
 }
 
 // query is what a read of the backend needs, reused.
@@ -122,4 +123,43 @@ type query struct {
 func (q *query) keepValue(value []byte) error {
 	q.data = append([]byte(nil), value...)
 	return nil
+}
+
+// readExpired reads a product again that has expired; found is false if that is
+// so for good.
+func (c *Catalog) readExpired(ctx context.Context, k productkey.Key, s *stored) (found bool, err error) {
+	now := c.now.Now()
+	pending := c.uses.Get(k)
+	if c.renewals.Possible(k) {
+		return c.readBehindUpdates(ctx, k, s)
+	}
+	if found, err = c.read(ctx, k, s); err != nil || !found {
+		return false, err
+	}
+	pending.See(&s.Record)
+	return isLive(&s.Record, now), nil
+}
+
+// readBehindUpdates reads a record that has expired, as it is when no Update is
+// at work on it; found is false if there is none, or it has expired then.
+func (c *Catalog) readBehindUpdates(ctx context.Context, k productkey.Key, s *stored) (found bool, err error) {
+	var data []byte
+	o := backend.UpdateOptions{Buffered: true, Reclaim: true}
+	err = c.update(ctx, []backend.Scope{productScope(k.Account, k.ID)}, o, func(t *tx) error {
+		data = nil
+		f, err := t.load(k.Account, k.ID)
+		if err == nil && f.live != nil {
+			data = encoding.AppendRecord(nil, f.live)
+		}
+		return err
+	})
+	switch {
+	case errors.Is(err, backend.ErrStopped):
+		return false, nil // what is at work will never be visible
+	case err != nil || data == nil:
+		return false, err
+	}
+	s.shared = false
+	s.images, err = encoding.BeginRecord(data, &s.Record)
+	return err == nil, err
 }

@@ -86,9 +86,9 @@ func (c *Catalog) storeStats(ctx context.Context) (s StoreStats, err error) {
 	if s.ImageBytes, err = c.sizeOf(ctx, encoding.SpaceBlob); err != nil {
 		return s, err
 	}
-	s.PendingUses = int(c.uses.count.Load())
+	s.PendingUses = c.uses.Len()
 	if c.cache != nil {
-		s.CacheBytes = int64(c.cache.entries.WeightedSize())
+		s.CacheBytes = c.cache.Bytes()
 	}
 	s.IndexEntries = c.index.Len()
 	s.Sweeper = c.sweeper.Stats()

@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/catalog/internal/productkey"
+	"github.com/shelflife-db/shelflife/catalog/internal/uses"
 	"github.com/shelflife-db/shelflife/encoding"
 	"github.com/shelflife-db/shelflife/ttl"
 )
@@ -24,7 +26,7 @@ type tx struct {
 	declaredSet map[backend.Scope]struct{}
 	missing     []backend.Scope // found to be needed
 	marked      []marked        // in the record cache: what was written
-	counted     []*renewalStripe
+	counted     []uses.Renewal
 	begun       int64     // the first time that was read of those that are counted
 	expired     []Expired // products whose expiry this commits
 	visible     bool      // it has committed, where there are some
@@ -32,7 +34,7 @@ type tx struct {
 	value       []byte    // reused
 	// fetched are the encodings of records that were read ahead, nil where there
 	// is none, until they are loaded.
-	fetched map[productKey][]byte
+	fetched map[productkey.Key][]byte
 
 	ctx context.Context // that of the callback
 	txn backend.Txn
@@ -54,8 +56,8 @@ type firstRecord struct {
 
 // marked is a product that an Update has marked in the record cache.
 type marked struct {
-	productKey
-	wanted bool // see recordCache.mark
+	key    productkey.Key
+	wanted bool // see recordcache.Cache.Mark
 }
 
 // found is a product as an Update found it.
@@ -118,9 +120,9 @@ func (t *tx) recycle() {
 func (t *tx) reportExpired(o backend.UpdateOptions, err error) {
 	switch {
 	case err == nil && !o.Buffered:
-		t.c.hooks.add(t.expired, nil)
+		t.c.hooks.Add(t.expired, nil)
 	case err == nil, t.visible && errors.Is(err, backend.ErrUnknownOutcome):
-		t.c.hooks.add(t.expired, t.scopes)
+		t.c.hooks.Add(t.expired, t.scopes)
 	}
 }
 
@@ -131,11 +133,8 @@ func (t *tx) uncount() {
 		return
 	}
 	now := t.c.now.Now()
-	for _, s := range t.counted {
-		if now-t.begun > longUpdate {
-			s.late.Store(now)
-		}
-		s.count.Add(-1)
+	for _, r := range t.counted {
+		r.End(t.begun, now)
 	}
 	t.counted = t.counted[:0]
 }
@@ -144,7 +143,7 @@ func (t *tx) uncount() {
 func (t *tx) unmark() {
 	t.uncount()
 	for _, m := range t.marked {
-		t.c.cache.unmark(m.productKey)
+		t.c.cache.Unmark(m.key)
 	}
 	t.marked = t.marked[:0]
 }
@@ -155,20 +154,18 @@ func (t *tx) load(account, id string) (f *found, err error) {
 	if first {
 		t.txn.OnVisible(t.uncount)
 	}
-	stripe := t.c.renewals.stripe(productKey{account, id})
-	stripe.count.Add(1)
-	t.counted = append(t.counted, stripe)
+	t.counted = append(t.counted, t.c.renewals.Begin(productkey.Of(account, id)))
 	t.now = t.c.now.Now()
 	if first {
 		t.begun = t.now
 	}
 	f, stored := t.space()
 	*f = found{account: account, id: id}
-	if f.size, err = t.stored(productKey{account, id}, stored); err != nil || f.size == 0 {
+	if f.size, err = t.stored(productkey.Of(account, id), stored); err != nil || f.size == 0 {
 		return f, err
 	}
 	f.stored = stored
-	if live := t.c.uses.fold(stored); isLive(live, t.now) {
+	if live := t.c.uses.On(stored); isLive(live, t.now) {
 		f.live = live
 	}
 	return f, nil
@@ -187,10 +184,10 @@ func (t *tx) space() (*found, *encoding.Record) {
 // fetch reads ahead the records of products that will be loaded once each, whose
 // scopes are declared: together they cost less, above all those of products
 // that do not exist.
-func (t *tx) fetch(products []productKey) error {
-	t.fetched = make(map[productKey][]byte, len(products))
+func (t *tx) fetch(products []productkey.Key) error {
+	t.fetched = make(map[productkey.Key][]byte, len(products))
 	keys := make([][]byte, 0, len(products))
-	fetched := make([]productKey, 0, len(products))
+	fetched := make([]productkey.Key, 0, len(products))
 	var space []byte // of the keys
 	for _, k := range products {
 		if _, twice := t.fetched[k]; twice {
@@ -200,7 +197,7 @@ func (t *tx) fetch(products []productKey) error {
 		t.fetched[k] = data
 		if !ok {
 			begin := len(space)
-			space = encoding.AppendProductKey(space, k.account, k.id)
+			space = encoding.AppendProductKey(space, k.Account, k.ID)
 			keys = append(keys, space[begin:])
 			fetched = append(fetched, k)
 		}
@@ -213,16 +210,16 @@ func (t *tx) fetch(products []productKey) error {
 
 // cached returns what the cache has of a product. It may stand in for the store:
 // whoever changes a product holds its scope and takes it out of the cache first.
-func (t *tx) cached(k productKey) ([]byte, bool) {
+func (t *tx) cached(k productkey.Key) ([]byte, bool) {
 	if t.c.cache == nil || t.marking(k) != nil {
 		return nil, false
 	}
-	return t.c.cache.get(k)
+	return t.c.cache.Get(k)
 }
 
 // stored reads a record and returns the length of its encoding, 0 if there is
 // none.
-func (t *tx) stored(k productKey, r *encoding.Record) (size int, err error) {
+func (t *tx) stored(k productkey.Key, r *encoding.Record) (size int, err error) {
 	data, ok := t.fetched[k]
 	if ok {
 		delete(t.fetched, k)
@@ -235,7 +232,7 @@ func (t *tx) stored(k productKey, r *encoding.Record) (size int, err error) {
 	if ok {
 		return len(data), encoding.DecodeRecordAliasing(data, r)
 	}
-	t.key = encoding.AppendProductKey(t.key[:0], k.account, k.id)
+	t.key = encoding.AppendProductKey(t.key[:0], k.Account, k.ID)
 	_, err = t.txn.Get(t.ctx, t.key, func(value []byte) error {
 		size = len(value)
 		return encoding.DecodeRecordAliasing(bytes.Clone(value), r)
@@ -265,7 +262,7 @@ func (t *tx) write(f *found, next *encoding.Record, incoming []*incomingBlob) er
 	if err != nil {
 		return err
 	}
-	wanted := t.markCache(productKey{f.account, f.id})
+	wanted := t.markCache(productkey.Of(f.account, f.id))
 	if err := t.writeExpiry(f, next); err != nil {
 		return err
 	}
@@ -284,22 +281,22 @@ func (t *tx) write(f *found, next *encoding.Record, incoming []*incomingBlob) er
 
 // markCache marks k in the record cache, once per Update, and tells whether its
 // new record should be put there.
-func (t *tx) markCache(k productKey) (wanted bool) {
+func (t *tx) markCache(k productkey.Key) (wanted bool) {
 	if t.c.cache == nil {
 		return false
 	}
 	if m := t.marking(k); m != nil {
 		return m.wanted
 	}
-	wanted = t.c.cache.mark(k)
+	wanted = t.c.cache.Mark(k)
 	t.marked = append(t.marked, marked{k, wanted})
 	return wanted
 }
 
 // marking returns the mark of k, nil if there is none.
-func (t *tx) marking(k productKey) *marked {
+func (t *tx) marking(k productkey.Key) *marked {
 	for i := range t.marked {
-		if t.marked[i].productKey == k {
+		if t.marked[i].key == k {
 			return &t.marked[i]
 		}
 	}
@@ -328,8 +325,8 @@ func (t *tx) writeRecord(f *found, next *encoding.Record, wanted bool) error {
 	}
 	t.value = encoding.AppendRecord(t.value[:0], next)
 	if wanted {
-		k, record := productKey{f.account, f.id}, slices.Clone(t.value)
-		t.txn.OnVisible(func() { t.c.cache.put(k, record) })
+		k, record := productkey.Of(f.account, f.id), slices.Clone(t.value)
+		t.txn.OnVisible(func() { t.c.cache.Put(k, record) })
 	}
 	return t.txn.Put(t.key, t.value)
 }

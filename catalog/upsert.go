@@ -162,7 +162,7 @@ func (t *tx) expire(f *found) {
 		if len(t.expired) == 0 {
 			t.txn.OnVisible(func() { t.visible = true })
 		}
-		t.expired = append(t.expired, Expired{f.account, newProduct(t.c.uses.fold(f.stored))})
+		t.expired = append(t.expired, Expired{f.account, newProduct(t.c.uses.On(f.stored))})
 	}
 }
 

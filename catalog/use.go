@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/catalog/internal/productkey"
+	"github.com/shelflife-db/shelflife/catalog/internal/uses"
 	"github.com/shelflife-db/shelflife/encoding"
 )
 
@@ -43,24 +45,24 @@ var errOtherVersion = errors.New("the product has another version")
 // part of a call that is counted.
 func (c *Catalog) use(ctx context.Context, account, id string, want *Version) (*Product, error) {
 	// A store that takes no writes could not keep the use either.
-	if !c.buffersUses() || c.folder.isStuck() || c.backend.Ready() != nil {
+	if !c.buffersUses() || c.folder.Stuck() || c.backend.Ready() != nil {
 		return c.useDurably(ctx, account, id, want)
 	}
-	k := productKey{account, id}
+	k := productkey.Of(account, id)
 	now := c.now.Now()
 	// An edit that read an earlier time may be about to give the product another
 	// deadline, which this use would not know of.
-	if c.renewals.possible(k) {
+	if c.renewals.Possible(k) {
 		return c.useDurably(ctx, account, id, want)
 	}
-	pending := c.uses.get(k)
+	pending := c.uses.Get(k)
 	var record stored
 	found, err := c.read(ctx, k, &record)
 	if err != nil {
 		return nil, err
 	}
 	deadline := record.ExpiresAt() // as it is stored
-	pending.see(&record.Record)
+	pending.See(&record.Record)
 	// No answer must rest on what a crash takes back; and a use that ctx ends
 	// must not have happened, so this comes before it is noted.
 	if err := c.awaitDurable(ctx, k); err != nil {
@@ -76,15 +78,15 @@ func (c *Catalog) use(ctx context.Context, account, id string, want *Version) (*
 	if deadline != encoding.None && deadline-c.now.Now() <= c.useMargin() {
 		return c.useDurably(ctx, account, id, want)
 	}
-	touch(&record.Record, now)
+	uses.Touch(&record.Record, now)
 	product, err := record.product()
 	if err != nil {
 		return nil, err
 	}
-	if !c.uses.add(dueUse{k, record.Incarnation, now}, deadline) {
+	if !c.uses.Add(encoding.Use{Account: account, ID: id, Incarnation: record.Incarnation, At: now}, deadline) {
 		return c.useDurably(ctx, account, id, want)
 	}
-	c.folder.wake()
+	c.folder.Wake()
 	return product, nil
 }
 
@@ -103,7 +105,7 @@ func (c *Catalog) useDurably(ctx context.Context, account, id string, want *Vers
 			return errOtherVersion
 		}
 		used := *f.live
-		touch(&used, t.now)
+		uses.Touch(&used, t.now)
 		product = newProduct(&used)
 		if used.LastUsedAt == f.stored.LastUsedAt && used.Anchor == f.stored.Anchor {
 			return nil
@@ -129,9 +131,9 @@ func (c *Catalog) useMargin() int64 {
 }
 
 // awaitDurable returns when what was read of a product before is durable.
-func (c *Catalog) awaitDurable(ctx context.Context, k productKey) error {
+func (c *Catalog) awaitDurable(ctx context.Context, k productkey.Key) error {
 	if c.opts.Durability == Buffered {
 		return nil
 	}
-	return c.backend.Durable(ctx, []backend.Scope{productScope(k.account, k.id)})
+	return c.backend.Durable(ctx, []backend.Scope{productScope(k.Account, k.ID)})
 }

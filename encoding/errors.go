@@ -30,3 +30,9 @@ func (e *SchemaError) Is(target error) bool { return target == ErrNewerSchema }
 func corrupt(kind, what string) error {
 	return fmt.Errorf("%w %s: %s", ErrCorrupt, kind, what)
 }
+
+// IsUnreadable reports whether err is about one value that can't be decoded,
+// because it is damaged or newer than this version: others are not concerned.
+func IsUnreadable(err error) bool {
+	return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrNewerSchema)
+}

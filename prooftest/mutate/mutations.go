@@ -10,6 +10,11 @@ const (
 	expire   = "catalog/expire.go"
 	remove   = "catalog/delete.go"
 	hang     = "backend/pebble/internal/diskguard/hang.go"
+	read     = "catalog/read.go"
+	cache    = "catalog/internal/recordcache/recordcache.go"
+	overlay  = "catalog/internal/uses/overlay.go"
+	folder   = "catalog/internal/uses/folder.go"
+	renewals = "catalog/internal/uses/renewals.go"
 )
 
 // mutations break every rule of validation, merging and lifetimes.
@@ -115,24 +120,24 @@ var mutations = []mutation{
 	{"null does not restart the clock", merge, `renewed = p.days != 0`, `renewed = true`},
 	{"a renewal counts from now", merge, `r.Anchor = max(now, r.Anchor)`, `r.Anchor = max(r.CreatedAt, r.Anchor)`},
 	{"the anchor never goes back by a renewal", merge, `r.Anchor = max(now, r.Anchor)`, `r.Anchor = now`},
-	{"a use moves the deadline", merge, `r.Anchor = max(at, r.Anchor)`, ``},
-	{"the anchor never goes back by a use", merge, `r.Anchor = max(at, r.Anchor)`, `r.Anchor = at`},
-	{"a use sets lastUsedAt", merge, `r.LastUsedAt = max(at, r.LastUsedAt)`, ``},
-	{"lastUsedAt never goes back", merge, `r.LastUsedAt = max(at, r.LastUsedAt)`, `r.LastUsedAt = at`},
+	{"a use moves the deadline", overlay, `r.Anchor = max(at, r.Anchor)`, ``},
+	{"the anchor never goes back by a use", overlay, `r.Anchor = max(at, r.Anchor)`, `r.Anchor = at`},
+	{"a use sets lastUsedAt", overlay, `r.LastUsedAt = max(at, r.LastUsedAt)`, ``},
+	{"lastUsedAt never goes back", overlay, `r.LastUsedAt = max(at, r.LastUsedAt)`, `r.LastUsedAt = at`},
 	{"creation is the first anchor", merge, `Anchor:       now,`, `Anchor:       0,`},
 	{"a day has 24 hours", record, `lifetime := int64(days) * dayMillis`, `lifetime := int64(days)*dayMillis + 1`},
 	{"a use near the deadline is durable first", use, `deadline-c.now.Now() <= c.useMargin()`, `false`},
 	{"the margin is ten seconds at least", use, `minUseMargin  = 10 * time.Second`, `minUseMargin  = 9 * time.Second`},
 	{"the margin is five windows at least", use, `marginWindows = 5`, `marginWindows = 4`},
-	{"a use that comes late is none", "catalog/overlay.go", `deadline == encoding.None || o.now() < deadline`, `true`},
-	{"what has expired can't be read", "catalog/read.go", `isLive(&s.Record, now)`, `isLive(&s.Record, now) || true`},
-	{"an edit at work may renew what has expired", "catalog/renewals.go", `r.others || r.stripe(k).count.Load() > 0`, `r.others`},
-	{"so may one of another catalog", "catalog/renewals.go", `r.others || r.stripe(k).count.Load() > 0`, `r.stripe(k).count.Load() > 0`},
-	{"what has expired stays gone", "catalog/renewals.go", `isLive(&s.Record, now), nil`, `isLive(&s.Record, now) || true, nil`},
+	{"a use that comes late is none", overlay, `deadline == encoding.None || o.now() < deadline`, `true`},
+	{"what has expired can't be read", read, `if pending.See(&s.Record); isLive(&s.Record, now) {`, `if pending.See(&s.Record); true {`},
+	{"an edit at work may renew what has expired", renewals, `r.others || r.stripe(k).count.Load() > 0`, `r.others`},
+	{"so may one of another catalog", renewals, `r.others || r.stripe(k).count.Load() > 0`, `r.stripe(k).count.Load() > 0`},
+	{"what has expired stays gone", read, `isLive(&s.Record, now), nil`, `isLive(&s.Record, now) || true, nil`},
 	{"what has expired can't be used durably", use, `if f.live == nil {
 			return ErrNotFound`, `if f.stored == nil {
 			return ErrNotFound`},
-	{"a use is seen by its incarnation alone", "catalog/overlay.go", `u.incarnation == r.Incarnation && u.at > r.LastUsedAt`, `u.at > r.LastUsedAt`},
+	{"a use is seen by its incarnation alone", overlay, `u.incarnation == r.Incarnation && u.at > r.LastUsedAt`, `u.at > r.LastUsedAt`},
 	{"an upsert of what has expired creates", tx, `isLive(live, t.now)`, `true`},
 	{"an earlier deadline is indexed at once", tx, `t.now < was && was <= is`, `t.now < was`},
 	{"the sweep spares what was used since", expire, `deadline == encoding.None || deadline > horizon`, `deadline == encoding.None`},
@@ -146,11 +151,14 @@ var mutations = []mutation{
 	{"a leap is not remembered as the time", "ttl/sweeper.go", `case elapsed < r.pauseUntil:`, `case elapsed < 0*r.pauseUntil:`},
 	{"uploads may stand still while their bytes are there", "catalog/blob.go", `h.Deadline <= t.now && !b.ours`, `h.Deadline <= t.now`},
 	{"a product is no larger than the backend takes", tx, `limit == 0 || size < limit/2 ||`, `true ||`},
-	{"a long window does not delay folds", "catalog/fold.go", `min(f.c.opts.UseWindow, maxFoldDelay)`, `f.c.opts.UseWindow`},
-	{"Close waits for a disk that hangs", "catalog/fold.go", `f.c.foldUses(ctx, part, true)`, `f.c.foldUses(ctx, part, false)`},
+	{"a long window does not delay folds", folder, `min(f.Window, maxFoldDelay)`, `f.Window`},
+	{"Close waits for a disk that hangs", folder, `f.Fold(ctx, part, true)`, `f.Fold(ctx, part, false)`},
 	{"expiries are reported after a hang", tx, `case err == nil, t.visible && errors.Is(err, backend.ErrUnknownOutcome):`, `case err == nil:`},
-	{"not before they are durable", "catalog/hooks.go", `q.scopes != nil && h.durable(context.Background(), q.scopes) != nil`, `false`},
-	{"an engine that may resume may renew", "catalog/renewals.go", `errors.Is(err, backend.ErrStopped)`, `errors.Is(err, backend.ErrUnavailable)`},
+	{"not before they are durable", "catalog/internal/expiryhooks/expiryhooks.go", `b.scopes != nil && h.durable(context.Background(), b.scopes) != nil`, `false`},
+	{"an engine that may resume may renew", read, `errors.Is(err, backend.ErrStopped)`, `errors.Is(err, backend.ErrUnavailable)`},
+	{"the cache: a mark takes the entry out", cache, `_, cached := c.entries.Invalidate(k)`, `_, cached := c.entries.GetIfPresent(k)`},
+	{"the cache: nobody fills what is marked", cache, `return Token{s.epoch, s.marks == 0}`, `return Token{s.epoch, true}`},
+	{"the cache: nor what was marked since the read", cache, `s.marks > 0 || s.epoch != t.epoch`, `s.marks > 0`},
 	{"doubts of a clock end over openings", "ttl/sweeper.go", `since = start.DoubtSince`, ``},
 	{"but not where it leaps again", "ttl/sweeper.go", `fromMillis(wall-start.DoubtSeen) <= s.o.GapTolerance`, `true`},
 	{"a slow flush is no hang", hang, `h.written()`, `0`},

@@ -1,4 +1,4 @@
-package catalog
+package uses
 
 import (
 	"fmt"
@@ -33,11 +33,11 @@ func TestWhenUsesAreFolded(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			clock := ttl.NewManualClock(time.UnixMilli(0))
 			clock.Advance(time.Hour)
-			c := &Catalog{opts: &Options{Clock: clock, UseWindow: window}, uses: newUseOverlay(8, nil)}
+			o := NewOverlay(8, nil)
 			for i := range test.uses {
-				require.True(t, c.uses.add(dueUse{productKey{"a", fmt.Sprint(i)}, 1, 1}, encoding.None))
+				require.True(t, o.Add(useOf(fmt.Sprint(i), 1, 1), encoding.None))
 			}
-			f := newUseFolder(c)
+			f := NewFolder(o, Config{Clock: clock, Window: window})
 			f.lastUse, f.waiting = clock.Elapsed()-test.lastUse, clock.Elapsed()-test.waits
 			f.journal.add(journalPart{1, test.journal})
 			f.startFold()
@@ -53,16 +53,19 @@ func TestWhenUsesAreFolded(t *testing.T) {
 // What is taken for the journal is not taken again before it is used again, and
 // is if it did not get there.
 func TestFreshUses(t *testing.T) {
-	o := newUseOverlay(10, nil)
-	k := productKey{"a", "p"}
-	require.True(t, o.add(dueUse{k, 7, 100}, encoding.None))
-	require.True(t, o.add(dueUse{k, 7, 101}, encoding.None))
+	o := NewOverlay(10, nil)
+	require.True(t, o.Add(useOf("p", 7, 100), encoding.None))
+	require.True(t, o.Add(useOf("p", 7, 101), encoding.None))
 	fresh := o.takeFresh()
-	require.Equal(t, []dueUse{{k, 7, 101}}, fresh)
+	require.Equal(t, []encoding.Use{useOf("p", 7, 101)}, fresh)
 	require.Empty(t, o.takeFresh())
 	o.putBack(fresh)
 	o.putBack(fresh)
 	require.Equal(t, fresh, o.takeFresh())
-	require.True(t, o.add(dueUse{k, 7, 102}, encoding.None))
-	require.Equal(t, []dueUse{{k, 7, 102}}, o.takeFresh())
+	require.True(t, o.Add(useOf("p", 7, 102), encoding.None))
+	require.Equal(t, []encoding.Use{useOf("p", 7, 102)}, o.takeFresh())
+}
+
+func useOf(id string, incarnation uint64, at int64) encoding.Use {
+	return encoding.Use{Account: "a", ID: id, Incarnation: incarnation, At: at}
 }

@@ -1,34 +1,39 @@
-package catalog
+package uses
 
 import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
 
+	"github.com/shelflife-db/shelflife/catalog/internal/productkey"
 	"github.com/shelflife-db/shelflife/encoding"
 )
 
 const benchUses = 100_000
 
 // benchOverlay returns an overlay with uses of benchUses products.
-func benchOverlay(b *testing.B) (*useOverlay, []productKey) {
+func benchOverlay(b *testing.B) (*Overlay, []productkey.Key) {
 	b.Helper()
-	o := newUseOverlay(2*benchUses, nil)
-	keys := make([]productKey, benchUses)
+	o := NewOverlay(2*benchUses, nil)
+	keys := make([]productkey.Key, benchUses)
 	for i := range keys {
-		keys[i] = productKey{"acme", fmt.Sprintf("sku-%08d", i)}
-		o.add(dueUse{keys[i], 1, 1}, encoding.None)
+		keys[i] = productkey.Of("acme", fmt.Sprintf("sku-%08d", i))
+		o.Add(use(keys[i], 1), encoding.None)
 	}
 	b.ReportAllocs()
 	b.ResetTimer()
 	return o, keys
 }
 
+func use(k productkey.Key, at int64) encoding.Use {
+	return encoding.Use{Account: k.Account, ID: k.ID, Incarnation: 1, At: at}
+}
+
 func BenchmarkOverlayAdd(b *testing.B) {
 	o, keys := benchOverlay(b)
 	b.RunParallel(func(pb *testing.PB) {
 		for at := int64(2); pb.Next(); at++ {
-			o.add(dueUse{keys[rand.IntN(len(keys))], 1, at}, encoding.None)
+			o.Add(use(keys[rand.IntN(len(keys))], at), encoding.None)
 		}
 	})
 }
@@ -37,7 +42,7 @@ func BenchmarkOverlayGet(b *testing.B) {
 	o, keys := benchOverlay(b)
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			o.get(keys[rand.IntN(len(keys))])
+			o.Get(keys[rand.IntN(len(keys))])
 		}
 	})
 }
@@ -49,8 +54,7 @@ func BenchmarkOverlayJournal(b *testing.B) {
 	for b.Loop() {
 		fresh := o.takeFresh()
 		for i := range fresh {
-			d := &fresh[i]
-			value = encoding.AppendUses(value[:0], []encoding.Use{{Account: d.account, ID: d.id, Incarnation: d.incarnation, At: d.at}})
+			value = encoding.AppendUses(value[:0], fresh[i:i+1])
 		}
 		o.putBack(fresh)
 	}

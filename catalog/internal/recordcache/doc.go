@@ -1,0 +1,31 @@
+// Package recordcache keeps the encoded records that are read again and again,
+// and never returns one that the store has replaced.
+//
+// # The invariant
+//
+// What [Cache.Get] returns is what the store has. It rests on three rules, which
+// the callers keep:
+//
+//  1. A writer, who holds the product's scope, calls [Cache.Mark] before it
+//     changes anything: the entry leaves, and nobody fills it from then on.
+//     Were the entry taken out after the change, a reader could still get the
+//     old record when the new one is visible.
+//  2. Once the new record is visible the writer may [Cache.Put] it, and calls
+//     [Cache.Unmark] when its Update has ended, whichever way. Were the mark
+//     taken back before that, a reader that read the old record could fill it.
+//  3. A reader calls [Cache.BeforeRead] before it reads the store, and
+//     [Cache.Fill] with the token afterwards. The token holds the epoch of the
+//     key's stripe, which each Mark moves on; Fill keeps the record only if
+//     nobody has marked the stripe since, and nobody has it marked now. A reader
+//     that took its token after reading could fill what was replaced meanwhile.
+//
+// So a writer that holds the scope may take an entry in place of a read, as long
+// as it has not marked the key itself. All this needs a backend on which nobody
+// else writes.
+//
+// # What is let in
+//
+// A record is let in when it is wanted for the second time in a while. A load
+// that never comes back to a product, an import or a walk over a large catalog,
+// neither pays for entries nor drives out those of others.
+package recordcache

@@ -1,0 +1,158 @@
+package recordcache
+
+import (
+	"hash/maphash"
+	"math/bits"
+	"sync"
+	"sync/atomic"
+
+	"github.com/maypok86/otter/v2"
+
+	"github.com/shelflife-db/shelflife/catalog/internal/productkey"
+)
+
+// Cache keeps encoded records as they are stored. They are shared and never
+// changed. Encoded they take less memory than decoded, hold no pointers that the
+// garbage collector would have to follow, and decoding one costs less than
+// copying one for the caller, which nobody can save.
+//
+// It is safe for concurrent use, by the rules of the package.
+type Cache struct {
+	entries *otter.Cache[productkey.Key, []byte]
+	seed    maphash.Seed
+	// lately holds fingerprints of keys that were wanted and not there, each in
+	// the slot that it hashes to.
+	lately  []atomic.Uint32
+	stripes [stripeCount]stripe
+}
+
+const (
+	stripeCount = 256
+	// recordEntry estimates what an entry takes beside its strings and bytes.
+	recordEntry = 150
+	// bytesPerSlot is how much cache there is for each slot of lately: about a
+	// record. With more slots uniform reads, which gain little by the cache, fill
+	// it more often; with fewer a skewed load finds less of what it wants again.
+	bytesPerSlot = 1024
+	// maxSlots bounds the memory of lately, which is taken at once: 16 MiB.
+	maxSlots = 4 << 20
+)
+
+// stripe orders the writers and fillers of the keys that hash to it.
+type stripe struct {
+	// mu guards the fields, and changes of entries of this stripe. No lock is
+	// taken under it but otter's own.
+	mu    sync.Mutex
+	marks int    // writers at work
+	epoch uint64 // counts marks
+	_     [40]byte
+}
+
+// Token is the state of a stripe before a read. The zero Token fills nothing.
+type Token struct {
+	epoch uint64
+	ok    bool
+}
+
+// New returns a cache of about so many bytes, keys and upkeep included.
+func New(bytes int64) *Cache {
+	slots := 1 << bits.Len64(uint64(min(max(bytes/bytesPerSlot, 1), maxSlots)-1))
+	return &Cache{
+		entries: otter.Must(&otter.Options[productkey.Key, []byte]{
+			MaximumWeight: uint64(bytes),
+			Weigher: func(k productkey.Key, record []byte) uint32 {
+				return uint32(recordEntry + len(k.Account) + len(k.ID) + len(record))
+			},
+			// Upkeep runs in the caller's goroutine: it is short, and then
+			// nothing is left running when the catalog is closed.
+			Executor: func(fn func()) { fn() },
+		}),
+		seed:   maphash.MakeSeed(),
+		lately: make([]atomic.Uint32, slots),
+	}
+}
+
+// Get returns the record of k, which must not be changed.
+func (c *Cache) Get(k productkey.Key) ([]byte, bool) {
+	return c.entries.GetIfPresent(k)
+}
+
+// BeforeRead returns what Fill needs; it is called before the read of the store.
+// The token of a key that nobody wanted lately fills nothing.
+func (c *Cache) BeforeRead(k productkey.Key) Token {
+	hash := maphash.Comparable(c.seed, k)
+	if !c.wantedAgain(hash) {
+		return Token{}
+	}
+	s := c.stripe(hash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Token{s.epoch, s.marks == 0}
+}
+
+// Fill keeps record, which was read from the store after t was taken, unless it
+// may have been replaced since, or is not worth it. It reports whether it did:
+// then record is shared from now on and must not be changed.
+func (c *Cache) Fill(k productkey.Key, t Token, record []byte) (shared bool) {
+	if !t.ok {
+		return false
+	}
+	s := c.stripe(maphash.Comparable(c.seed, k))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.marks > 0 || s.epoch != t.epoch {
+		return false
+	}
+	c.entries.Set(k, record)
+	return true
+}
+
+// Mark takes the entry of k out, if there is one, and keeps readers from
+// filling it until Unmark. wanted says whether the new record is worth a Put. The
+// caller holds the scope of k.
+func (c *Cache) Mark(k productkey.Key) (wanted bool) {
+	hash := maphash.Comparable(c.seed, k)
+	s := c.stripe(hash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.marks++
+	s.epoch++
+	_, cached := c.entries.Invalidate(k)
+	return cached || c.wantedAgain(hash)
+}
+
+// Put keeps record, which is visible now and must not be changed any more. The
+// caller has k marked.
+func (c *Cache) Put(k productkey.Key, record []byte) {
+	s := c.stripe(maphash.Comparable(c.seed, k))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.entries.Set(k, record)
+}
+
+// Unmark ends one Mark: what the store has of k is what it will have.
+func (c *Cache) Unmark(k productkey.Key) {
+	s := c.stripe(maphash.Comparable(c.seed, k))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.marks--
+}
+
+// Bytes estimates how much memory the entries take.
+func (c *Cache) Bytes() int64 { return int64(c.entries.WeightedSize()) }
+
+// wantedAgain notes that a key that is not in the cache is wanted, and reports
+// whether that was so lately.
+func (c *Cache) wantedAgain(hash uint64) bool {
+	slot := &c.lately[hash>>32&uint64(len(c.lately)-1)]
+	fingerprint := uint32(hash)
+	if slot.Load() == fingerprint {
+		return true
+	}
+	slot.Store(fingerprint)
+	return false
+}
+
+func (c *Cache) stripe(hash uint64) *stripe {
+	return &c.stripes[hash%stripeCount]
+}

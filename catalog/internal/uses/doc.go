@@ -1,0 +1,80 @@
+// Package uses makes the use of a product durable without writing the product.
+//
+// A use moves a product's deadline, and must cost next to nothing. So it is noted
+// in memory, in an [Overlay] that readers put on top of the records; a [Folder]
+// writes it to a journal within Config.Window, which makes it durable, and into
+// the product's record in the long run. [Renewals] guard the other side of the
+// same promise: that nobody is told a product has expired which an Update at work
+// is about to renew.
+//
+// # A use, step by step
+//
+//  1. The caller sees that uses may wait: the store has no other writer, takes
+//     writes, and [Folder.Stuck] is false. Otherwise the use is an Update of its
+//     own, which is called durable below.
+//  2. It reads the clock, and then [Renewals.Possible]: an Update at work may be
+//     about to give the product another deadline, of which the use would not know:
+//     durable.
+//  3. It takes [Overlay.Get], then the record. The deadline in the record, without
+//     the overlay's use, must be further away than a margin of several windows:
+//     else a crash could take the use and with it the product: durable.
+//  4. It waits until what it read is durable: no answer rests on what a crash can
+//     take back.
+//  5. [Overlay.Add] notes it under the stripe's lock, counts the entry, and only
+//     then reads the clock again: past the record's deadline, or in a full
+//     overlay, it reports false: durable.
+//  6. [Folder.Wake] has it written in time. The use is acknowledged.
+//
+// # A reader
+//
+// reads the clock, then the overlay, then the record; each order has its reason.
+//
+//   - Clock before overlay: a use that the reader does not find took its time
+//     after the reader did (step 5). So if the reader finds the product expired,
+//     the use was late and is refused: a product that somebody saw expire stays
+//     expired.
+//   - Overlay before record: an entry leaves only when the record shows it,
+//     visibly and durably. Read the other way round, the record could be older
+//     than the fold and the overlay younger than the pruning: the use would be
+//     missing in both.
+//   - What has expired by both is looked at again if [Renewals.Possible]: an
+//     Update that read the clock before the deadline may become visible after it.
+//
+// A scan reads records as they were when it began, so the overlay keeps for it
+// what was folded since: [Overlay.Pin].
+//
+// # The way to the record
+//
+//  1. At each half window the Folder takes the uses that are not in the journal
+//     ([Overlay] marks them fresh) and writes them there, durably. Where that
+//     fails they are put back. Parts of the journal have ascending numbers.
+//  2. A fold begins when no use came for some windows, when uses waited long, when
+//     the journal is large or the overlay is half full. It notes the end of the
+//     journal and takes every entry. What comes later is in later parts.
+//  3. Config.Fold writes them into the records in small Updates that other writers
+//     interleave with, durably. Only then are the entries marked as folded, and
+//     only if nothing newer came.
+//  4. When all are folded the parts up to the noted end are removed: not before,
+//     or a crash would find a use in neither. A crash before it finds them in both,
+//     which is harmless: uses are merged by max.
+//  5. Folded entries leave in the next round, unless a pinned scan needs them.
+//
+// [Folder.Open] puts what a crash left in the journal back into the overlay,
+// before anybody reads. [Folder.Finish] folds everything.
+//
+// # Invariants
+//
+//   - A use that was acknowledged is in the overlay or in the record, at every
+//     instant, for every reader.
+//   - Within Config.Window of its acknowledgement it is in the journal or in the
+//     record, durably; before it, if the record's deadline is near.
+//   - A use belongs to one incarnation of a product. It never brings back a
+//     product that was seen to expire, nor one that was deleted.
+//   - Stored times never go back.
+//
+// # Locks
+//
+// Overlay.roundMu before a stripe's lock; nothing is locked under a stripe's. The
+// Folder's fields belong to the goroutine of [Folder.Run], and to Open and Finish
+// while that does not run.
+package uses

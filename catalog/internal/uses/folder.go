@@ -1,0 +1,287 @@
+package uses
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/encoding"
+	"github.com/shelflife-db/shelflife/ttl"
+)
+
+const (
+	foldPart = 512 // products made durable together
+	// The journal is written when half a window has passed since it was the last
+	// time, or half of what a fold may be delayed: its turns are the folds' too.
+	// While that, or a part of a fold before it, takes longer than a
+	// quarter of a window, uses are durable one by one: that slows down whoever
+	// brings more than can be written.
+	journalsPerWindow = 2
+	stuckFraction     = 4
+
+	// Uses are folded when none came for some windows; and when they have waited
+	// long, when the journal has become large, which is what opening after a
+	// crash has to read, or when the overlay is half full.
+	quietWindows = 2
+	maxFoldDelay = 30 * time.Second
+	maxJournal   = 32 << 20
+	// A fold leaves the machine to others for so many times as long as it works,
+	// unless the overlay is nearly full.
+	foldRest = 3
+)
+
+// Config is what a Folder works on. Every field is needed.
+type Config struct {
+	// Backend takes the journal.
+	Backend backend.Backend
+	// Fold writes uses into the records of their products, durably, as far as the
+	// product with the incarnation is there and does not show a later use. It does
+	// not judge the clock: a use that was acknowledged holds, however late it is
+	// written. patient says that it may wait for an engine that hangs.
+	Fold   func(ctx context.Context, due []encoding.Use, patient bool) error
+	Clock  ttl.Clock
+	Logger *slog.Logger
+	// Window is within how long of its acknowledgement a use becomes durable.
+	Window time.Duration
+	// Hold says that uses may wait in memory. Where they may not, what an earlier
+	// opening has left is folded at once.
+	Hold bool
+}
+
+// Folder writes the uses of an overlay to the journal, and in the long run into
+// the records.
+type Folder struct {
+	Config
+	overlay *Overlay
+	journal *journal
+	awake   chan struct{}
+	// unfinished is when the oldest work began that keeps uses from becoming
+	// durable, in nanoseconds of the monotonic clock; idle if there is none.
+	unfinished atomic.Int64
+
+	// The rest belongs to Run, and to Open and Finish while that does not run.
+
+	lastUse time.Duration // when fresh uses were found last
+	waiting time.Duration // since when uses wait to be folded; idle if none do
+	// due are the uses of the running fold that are still to be written, and
+	// journaled the end of the journal when it began.
+	due       []encoding.Use
+	folding   bool
+	journaled int
+}
+
+const (
+	idle       = math.MinInt64
+	maxBackoff = 30 * time.Second
+)
+
+// NewFolder returns a folder of the uses in o. It does nothing before Open.
+func NewFolder(o *Overlay, cfg Config) *Folder {
+	f := &Folder{
+		Config:  cfg,
+		overlay: o,
+		journal: &journal{backend: cfg.Backend, logger: cfg.Logger},
+		awake:   make(chan struct{}, 1),
+		waiting: idle,
+	}
+	f.unfinished.Store(idle)
+	return f
+}
+
+// Open takes up what an earlier opening has left. Where uses may not wait in
+// memory they are folded at once.
+func (f *Folder) Open(ctx context.Context) error {
+	if err := f.journal.load(ctx, f.overlay.restore); err != nil {
+		return err
+	}
+	switch {
+	case f.journal.end() == 0:
+		return nil
+	case !f.Hold:
+		err := f.Finish(ctx)
+		f.overlay.nextRound()
+		f.overlay.prune()
+		return err
+	}
+	f.Wake()
+	return nil
+}
+
+// Wake has the folder work in time. It never blocks.
+func (f *Folder) Wake() {
+	select {
+	case f.awake <- struct{}{}:
+	default:
+	}
+}
+
+// Run works until ctx is done; what is left then is Finish's.
+func (f *Folder) Run(ctx context.Context) {
+	interval := min(f.Window, maxFoldDelay) / journalsPerWindow
+	clock := f.Clock
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-f.awake:
+		}
+		begun, failures := clock.Elapsed(), 0
+		f.lastUse = begun
+		for f.overlay.Len() > 0 {
+			wait := max(interval-(clock.Elapsed()-begun), 0)
+			if failures > 0 {
+				wait = min(interval<<min(failures, 10), maxBackoff)
+			}
+			if !f.foldUntil(ctx, clock.Elapsed()+wait) {
+				return
+			}
+			begun = clock.Elapsed()
+			if f.writeJournal(ctx) {
+				failures = 0
+			} else {
+				failures++
+			}
+		}
+	}
+}
+
+// foldUntil folds a part now and then, if it is time to fold, and returns at
+// the end; it reports false if ctx was done first.
+func (f *Folder) foldUntil(ctx context.Context, end time.Duration) bool {
+	clock := f.Clock
+	f.startFold()
+	for f.folding {
+		begun := clock.Elapsed()
+		if !f.foldPart(ctx) {
+			break // tried again at the next turn
+		}
+		now := clock.Elapsed()
+		rest := foldRest * (now - begun)
+		if f.overlay.nearlyFull() {
+			rest = 0
+		}
+		if now+rest >= end {
+			break
+		}
+		if !f.pause(ctx, rest) {
+			return false
+		}
+	}
+	return f.pause(ctx, end-clock.Elapsed())
+}
+
+// pause waits; it reports false if ctx was done first.
+func (f *Folder) pause(ctx context.Context, wait time.Duration) bool {
+	if wait <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := f.Clock.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C():
+		return true
+	}
+}
+
+// writeJournal makes the fresh uses durable, and reports whether it could.
+func (f *Folder) writeJournal(ctx context.Context) bool {
+	fresh := f.overlay.takeFresh()
+	if len(fresh) == 0 {
+		f.unfinished.Store(idle)
+		return true
+	}
+	now := f.Clock.Elapsed()
+	f.lastUse = now
+	if f.waiting == idle {
+		f.waiting = now
+	}
+	f.unfinished.CompareAndSwap(idle, int64(now))
+	if err := f.journal.write(ctx, fresh); err != nil {
+		f.overlay.putBack(fresh)
+		f.warn("shelflife: uses could not be made durable, will try again", err)
+		return false
+	}
+	f.unfinished.Store(idle)
+	return true
+}
+
+// startFold begins a fold if it is time for one, and none is going on. One that
+// finds nothing to fold still lets go of what the last one has folded.
+func (f *Folder) startFold() {
+	if f.folding {
+		return
+	}
+	now := f.Clock.Elapsed()
+	if now-f.lastUse >= quietWindows*f.Window ||
+		f.waiting != idle && now-f.waiting >= maxFoldDelay ||
+		f.journal.size >= maxJournal ||
+		f.overlay.halfFull() {
+		f.due, f.journaled, f.folding = f.overlay.begin(), f.journal.end(), true
+		f.waiting = idle
+	}
+}
+
+// foldPart writes some uses into their records, and reports whether it could.
+// It does not judge the clock: a use that was acknowledged holds, however late
+// it is written.
+func (f *Folder) foldPart(ctx context.Context) bool {
+	if part := f.due[:min(len(f.due), foldPart)]; len(part) > 0 {
+		// The journal has to wait for it.
+		if f.unfinished.CompareAndSwap(idle, int64(f.Clock.Elapsed())) {
+			defer f.unfinished.Store(idle)
+		}
+		if err := f.Fold(ctx, part, false); err != nil {
+			f.warn("shelflife: uses could not be written to their products, will try again", err)
+			return false
+		}
+		f.overlay.folded(part)
+		if f.due = f.due[len(part):]; len(f.due) > 0 {
+			return true
+		}
+	}
+	if err := f.journal.remove(ctx, f.journaled, false); err != nil {
+		f.warn("shelflife: the use journal could not be shortened, will try again", err)
+		return false
+	}
+	f.due, f.folding = nil, false
+	f.overlay.prune()
+	return true
+}
+
+// Finish folds everything at once, however long the engine takes. Where that
+// fails, uses become durable in the journal at least.
+func (f *Folder) Finish(ctx context.Context) error {
+	for part := range slices.Chunk(f.overlay.begin(), foldPart) {
+		if err := f.Fold(ctx, part, true); err != nil {
+			if fresh := f.overlay.takeFresh(); len(fresh) > 0 {
+				err = errors.Join(err, f.journal.write(ctx, fresh))
+			}
+			return err
+		}
+		f.overlay.folded(part)
+	}
+	return f.journal.remove(ctx, f.journal.end(), true)
+}
+
+func (f *Folder) warn(message string, err error) {
+	if !errors.Is(err, context.Canceled) {
+		f.Logger.Warn(message, "error", err)
+	}
+}
+
+// Stuck reports whether uses have not become durable for so long that further ones
+// must not wait.
+func (f *Folder) Stuck() bool {
+	since := f.unfinished.Load()
+	if since == idle {
+		return false
+	}
+	return f.Clock.Elapsed()-time.Duration(since) > f.Window/stuckFraction
+}

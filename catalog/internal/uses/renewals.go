@@ -1,0 +1,88 @@
+package uses
+
+import (
+	"hash/maphash"
+	"math"
+	"sync/atomic"
+
+	"github.com/shelflife-db/shelflife/catalog/internal/productkey"
+)
+
+// Renewals counts the Updates at work on products. One that read the clock
+// before a product's deadline may renew the product, and become visible after
+// the deadline: then nobody must have been told meanwhile that it is gone.
+//
+// An Update is counted before it reads the clock, and until it is visible or has
+// failed. A reader that finds that a product has expired looks here, and reads
+// the product again. Where nothing is counted, an Update that read an earlier
+// time is visible by now, and one to come reads a later time. It is safe for
+// concurrent use.
+type Renewals struct {
+	// others says that other catalogs write to the store, whose Updates can't be
+	// counted.
+	others  bool
+	seed    maphash.Seed
+	stripes [renewalStripes]renewalStripe
+}
+
+const renewalStripes = 1024
+
+// renewalStripe counts for the products that hash to it.
+type renewalStripe struct {
+	count atomic.Int64
+	// late is when an Update was uncounted last that had taken longer than
+	// LongUpdate. It is set before the count is lowered: a reader that finds the
+	// count at zero must find it.
+	late atomic.Int64
+	_    [48]byte // a cache line of its own
+}
+
+// LongUpdate is longer, in milliseconds, than an Update should take.
+const LongUpdate = 60_000
+
+// NewRenewals returns renewals of no Updates. others says that other processes
+// write to the store.
+func NewRenewals(others bool) *Renewals {
+	r := &Renewals{others: others, seed: maphash.MakeSeed()}
+	for i := range r.stripes {
+		r.stripes[i].late.Store(math.MinInt64)
+	}
+	return r
+}
+
+func (r *Renewals) stripe(k productkey.Key) *renewalStripe {
+	return &r.stripes[maphash.Comparable(r.seed, k)%renewalStripes]
+}
+
+// Renewal is an Update that is counted for a product.
+type Renewal struct{ stripe *renewalStripe }
+
+// Begin counts an Update that is about to read the clock for the product.
+func (r *Renewals) Begin(k productkey.Key) Renewal {
+	s := r.stripe(k)
+	s.count.Add(1)
+	return Renewal{s}
+}
+
+// End uncounts the Update: it is visible, or has failed. begun is the first time
+// that it read, now the time after its end.
+func (r Renewal) End(begun, now int64) {
+	if now-begun > LongUpdate {
+		r.stripe.late.Store(now)
+	}
+	r.stripe.count.Add(-1)
+}
+
+// Possible reports whether an Update that has read an earlier time may still
+// renew the product.
+func (r *Renewals) Possible(k productkey.Key) bool {
+	return r.others || r.stripe(k).count.Load() > 0
+}
+
+// PossibleSince reports whether an Update of this process may have renewed the
+// product since then that had read a time more than LongUpdate before, or may
+// still.
+func (r *Renewals) PossibleSince(k productkey.Key, then int64) bool {
+	s := r.stripe(k)
+	return s.count.Load() > 0 || s.late.Load() >= then
+}
