@@ -79,7 +79,7 @@ func Open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) 
 }
 
 func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) {
-	if b == nil {
+	if isNil(b) {
 		return nil, errors.New("there is no backend")
 	}
 	opts, err := o.withDefaults()

@@ -117,6 +117,30 @@ func TestExpiredStaysGoneWhenTheClockGoesBack(t *testing.T) {
 	})
 }
 
+// The clock was set back between two openings: what had expired and was not swept
+// lives again until its deadline comes once more, what was swept stays gone, and
+// no deadline and no stored time moves.
+func TestClockSetBackBetweenOpenings(t *testing.T) {
+	w := memoryWorld(t)
+	w.createFor("swept", 1)
+	w.clock.Advance(day)
+	w.sweepAll()
+	expired := w.createFor("expired", 1)
+	used := w.use("expired")
+	w.clock.Advance(day + time.Hour)
+	w.requireGone("expired")
+	w.clock.Leap(-2 * time.Hour)
+	w.requireGone("expired") // as long as the catalog is open
+	w.reopen()
+	w.requireGone("swept")
+	require.Equal(t, used, w.get("expired"), "an hour before its deadline")
+	require.Equal(t, expired.UpdatedAt, used.UpdatedAt)
+	w.clock.Advance(time.Hour - time.Millisecond)
+	require.Equal(t, used, w.get("expired"))
+	w.clock.Advance(time.Millisecond)
+	w.requireGone("expired")
+}
+
 // skewed opens two catalogs on one shared store, the clock of the second ahead
 // of the first's.
 func skewed(t *testing.T, ahead time.Duration) (c [2]*catalog.Catalog, clocks [2]*ttl.ManualClock) {

@@ -27,7 +27,7 @@ func IfExists() Condition {
 }
 
 // CreateOnly holds where no live product has the ID: the write creates and
-// never edits.
+// never edits. A Delete under it deletes nothing: see [Catalog.Delete].
 func CreateOnly() Condition {
 	return Condition{func(live bool, _ Version) bool { return !live }}
 }

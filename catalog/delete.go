@@ -13,9 +13,14 @@ import (
 // which nobody else writes to the account.
 const deleteBatch = 64
 
-// Delete removes a live product and all it owns. It fails with ErrNotFound,
-// also under conditions that hold for none, such as CreateOnly, and with
-// ErrPreconditionFailed where conditions do not hold.
+// Delete removes a live product and all it owns. Where no live product has the
+// ID it fails with ErrNotFound; but conditions are judged first, as for an
+// upsert, and where one does not hold it fails with ErrPreconditionFailed:
+//
+//	condition            absent or expired      live
+//	none                 ErrNotFound            deleted
+//	IfVersion, IfExists  ErrPreconditionFailed  deleted if the version is one of them
+//	CreateOnly           ErrNotFound            ErrPreconditionFailed
 func (c *Catalog) Delete(ctx context.Context, account, externalID string, conds ...Condition) error {
 	return wrap("delete", externalID, c.delete(ctx, account, externalID, conds))
 }

@@ -65,6 +65,9 @@ func TestDeleteConditions(t *testing.T) {
 		for _, cond := range []catalog.Condition{catalog.IfExists(), catalog.IfVersion(edited.Version())} {
 			require.ErrorIs(t, w.c().Delete(ctx, acme, "p", cond), catalog.ErrPreconditionFailed, "absent")
 		}
+		err := w.c().Delete(ctx, acme, "p", catalog.CreateOnly())
+		require.ErrorIs(t, err, catalog.ErrNotFound, "absent, as the condition wants it")
+		require.NotErrorIs(t, err, catalog.ErrPreconditionFailed)
 		w.create("p")
 		require.ErrorIs(t, w.c().Delete(ctx, acme, "p", catalog.IfVersion(edited.Version())), catalog.ErrPreconditionFailed, "another product")
 	})

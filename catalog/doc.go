@@ -39,6 +39,13 @@
 // of its images after Options.ImageGrace more; [Catalog.Sweep] does not wait for
 // the background, but for these times.
 //
+// Time never runs backward while a catalog is open, and times that are stored
+// never go back. Between two openings the clock may have been set back: then
+// what had expired, but was not swept yet, lives again for every reader until the
+// clock passes its deadline once more, and what was swept stays gone. Deadlines
+// stay what they were: those of products written before lie further off by as
+// much as the clock was set back.
+//
 // [Catalog.Use] records a use. It is visible at once to every reader, and
 // durable within Options.UseWindow, or before it is acknowledged when the
 // deadline is near.

@@ -21,6 +21,10 @@ var (
 	ErrImageGone = errors.New("image bytes are gone")
 	// ErrPreconditionFailed says that a [Condition] did not hold.
 	ErrPreconditionFailed = errors.New("precondition failed")
+	// ErrUploadSpent says that an [Upload] was read by an earlier upsert and its
+	// reader can't go back; nothing was changed.
+	ErrUploadSpent = errors.New("the upload was read by an earlier upsert, and its reader can't seek back: " +
+		"repeat with a new Upload of a new reader, use a reader that can seek, or stage the image first")
 	// ErrClosed says that the catalog is closed.
 	ErrClosed = errors.New("catalog is closed")
 	// ErrUnavailable says that the store can't serve the call now; nothing was

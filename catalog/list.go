@@ -32,7 +32,9 @@ type ListOptions struct {
 	// were: the page goes on behind that one's last product. Default: the
 	// beginning.
 	Cursor string
-	// Prefix chooses the products whose ID begins with it. Default: all.
+	// Prefix chooses the products whose ID begins with it, byte for byte. It is at
+	// most 255 bytes of valid UTF-8: one that ends within a code point is refused,
+	// so cut an ID at a code point to make a prefix of it. Default: all.
 	Prefix string
 	// Unlisted chooses the unlisted products too. Default: the listed only.
 	Unlisted bool
@@ -53,7 +55,9 @@ type Page struct {
 // AllOptions choose the products of [Catalog.All]. The zero value chooses the
 // listed ones.
 type AllOptions struct {
-	// Prefix chooses the products whose ID begins with it. Default: all.
+	// Prefix chooses the products whose ID begins with it, byte for byte. It is at
+	// most 255 bytes of valid UTF-8: one that ends within a code point is refused,
+	// so cut an ID at a code point to make a prefix of it. Default: all.
 	Prefix string
 	// Unlisted chooses the unlisted products too. Default: the listed only.
 	Unlisted bool

@@ -28,7 +28,9 @@ const NoUseWindow time.Duration = -1
 // Options of Open. The zero value, and nil, mean the defaults. Open refuses a
 // number over the maximum named here, and a negative one where none is named.
 type Options struct {
-	// Clock is the catalog's only source of time. Default: ttl.SystemClock().
+	// Clock is the catalog's only source of time. One that runs backward stands
+	// still for the catalog, until it is opened again; see the package about
+	// lifetimes. Default, as of a nil pointer: ttl.SystemClock().
 	Clock ttl.Clock
 	// Logger gets what an operator should know: failures in the background,
 	// leaps of the clock. It is given no metadata, no image and no key.
@@ -155,7 +157,7 @@ func (o *Options) withDefaults() (*Options, error) {
 	if o != nil {
 		out = *o
 	}
-	if out.Clock == nil {
+	if isNil(out.Clock) {
 		out.Clock = ttl.SystemClock()
 	}
 	if out.Logger == nil {

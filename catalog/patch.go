@@ -1,9 +1,6 @@
 package catalog
 
-import (
-	"encoding/json"
-	"io"
-)
+import "encoding/json"
 
 // Optional is a field of a [Patch]: absent (the zero value), null, or a value.
 // The three mean different things; see [Patch].
@@ -96,16 +93,6 @@ type NewImage struct {
 	// Image.NewImage gives them again. Empty and not nil is no JSON, and refused.
 	Classifications json.RawMessage
 }
-
-// Upload is the bytes of an image on their way in. It serves one upsert.
-type Upload struct {
-	r io.Reader
-}
-
-// NewUpload returns an Upload that reads r to its end, once, during the upsert
-// that it is given to, in bounded memory. Whether that succeeds or not, the
-// Upload is spent then. The upsert does not close r.
-func NewUpload(r io.Reader) *Upload { return &Upload{r} }
 
 // StagedRef names staged image bytes; see [Catalog.StageImage]. It is not a
 // secret, but of use within its account only.

@@ -58,7 +58,7 @@ func (c *Catalog) stageImage(ctx context.Context, account string, r io.Reader) (
 	defer c.calls.Exit()
 	faults := new(ValidationError)
 	checkAccount(faults, account)
-	if r == nil {
+	if isNil(r) {
 		faults.add("", CodeInvalidImage, "there is nothing to read the image from")
 	}
 	if err := faults.err(); err != nil {
@@ -123,12 +123,16 @@ func (c *Catalog) receiveUploads(ctx context.Context, faults *ValidationError, i
 		path := fmt.Sprintf("images.%d.source.fileKey", i)
 		got, ok := received[up]
 		if !ok {
-			var err error
-			if len(faults.Fields) == 0 {
-				got.blob, err = c.receiveBlob(ctx, in.account, up.r, budget, backend.UpdateOptions{Buffered: true})
-			} else {
-				err = c.checkUpload(up.r)
+			r, err := up.begin()
+			if err != nil {
+				return err
 			}
+			if len(faults.Fields) == 0 {
+				got.blob, err = c.receiveBlob(ctx, in.account, r, budget, backend.UpdateOptions{Buffered: true})
+			} else {
+				err = c.checkUpload(r)
+			}
+			up.end()
 			if err != nil && !errors.As(err, &got.fault) {
 				return err
 			}
@@ -266,7 +270,7 @@ func (c *Catalog) receiveBlob(ctx context.Context, account string, r io.Reader, 
 	}
 	if bad := (*imageheader.Error)(nil); errors.As(err, &bad) {
 		if w.header.Size == 0 {
-			return nil, invalid("", CodeInvalidImage, "the upload is empty, or was read before")
+			return nil, invalid("", CodeInvalidImage, "the upload is empty, or its reader was read before")
 		}
 		return nil, invalid("", CodeInvalidImage, "%s", bad.Reason)
 	}

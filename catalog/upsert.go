@@ -31,9 +31,9 @@ func (plainUseError) Error() string { return "nothing but a use" }
 // Options.Durability). Concurrent upserts of one product never lose an update.
 // A patch that changes nothing writes nothing.
 //
-// It fails with a *ValidationError, ErrPreconditionFailed, ErrClosed,
-// ErrUnavailable, ErrUnknownOutcome or the context's error; after all but
-// ErrUnknownOutcome nothing was changed.
+// It fails with a *ValidationError, ErrPreconditionFailed, ErrUploadSpent,
+// ErrClosed, ErrUnavailable, ErrUnknownOutcome, the context's error, or that of
+// the reader of an Upload; after all but ErrUnknownOutcome nothing was changed.
 func (c *Catalog) Upsert(ctx context.Context, account, externalID string, p Patch, conds ...Condition) (Result, error) {
 	res, err := c.upsert(ctx, explicit, account, externalID, p, conds)
 	return res, wrap("upsert", externalID, err)

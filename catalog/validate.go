@@ -67,6 +67,9 @@ func (c *Catalog) Validate(account, externalID string, p Patch) error {
 // *ValidationError if the catalog would refuse the image, nil if not, or the
 // error of r.
 func (c *Catalog) InspectUpload(r io.Reader) error {
+	if isNil(r) {
+		return invalid("", CodeInvalidImage, "there is nothing to read the image from")
+	}
 	_, err := imageheader.Read(r, c.limits.ImagePixels)
 	if bad := (*imageheader.Error)(nil); errors.As(err, &bad) {
 		return invalid("", CodeInvalidImage, "%s", bad.Reason)
