@@ -165,4 +165,14 @@ var mutations = []mutation{
 	{"a disk that hangs is told", hang, `unanswered >= h.looks && !hanging`, `false`},
 	{"not while it answers", hang, `n != p.before || p.pending.Load() == 0`, `p.pending.Load() == 0`},
 	{"and until it answers", hang, `unanswered == 0 && hanging`, `hanging`},
+	{"a reader that only claims to seek can't", "catalog/upload.go", `err == nil && at == u.start+u.read`, `err == nil`},
+	{"an upload is read again from where it stood", "catalog/upload.go", `at, err := seeker.Seek(u.start, io.SeekStart); err != nil || at != u.start`, `at, err := seeker.Seek(0, io.SeekStart); err != nil || at != 0`},
+	{"an upload is not read on from where it ended", "catalog/upload.go", `	case !u.seeks:
+		return nil, ErrUploadSpent`, `	case !u.seeks:`},
+	{"the patch of a product kept forever says so", "catalog/patch_json.go", `if p.ValidForDays != 0 {`, `if true {`},
+	{"no JSON stands for image bytes", "catalog/patch_json.go", `case img.Upload != nil:
+		w.fail(path, errUploadInJSON)`, `case img.Upload != nil:`},
+	{"nor for staged ones", "catalog/patch_json.go", `case img.Staged != "":
+		w.fail(path, errStagedInJSON)`, `case img.Staged != "":`},
+	{"the context of OnExpire ends when Close is called", "catalog/catalog.go", `opts.OnExpire(c.closing, c, e)`, `opts.OnExpire(context.Background(), c, e)`},
 }
