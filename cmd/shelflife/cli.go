@@ -56,9 +56,26 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case errors.As(err, &status):
 		return int(status)
 	}
-	// The catalog's errors begin with the same name.
-	fmt.Fprintf(stderr, "shelflife: %s\n", strings.TrimPrefix(err.Error(), "shelflife: "))
+	report(stderr, err)
 	return exitFailure
+}
+
+// report prints an error, each of several that are joined on a line of its own.
+func report(w io.Writer, err error) {
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		var lines []string
+		for _, err := range several.Unwrap() {
+			lines = append(lines, err.Error())
+		}
+		if strings.Join(lines, "\n") == err.Error() {
+			for _, err := range several.Unwrap() {
+				report(w, err)
+			}
+			return
+		}
+	}
+	// The catalog's errors begin with the same name.
+	fmt.Fprintf(w, "shelflife: %s\n", visible(strings.TrimPrefix(err.Error(), "shelflife: ")))
 }
 
 func (p *process) execute(args []string) error {

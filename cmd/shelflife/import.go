@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"log/slog"
 	"os"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/shelflife-db/shelflife/backend/pebble"
 	"github.com/shelflife-db/shelflife/catalog"
@@ -18,12 +16,12 @@ import (
 	"github.com/shelflife-db/shelflife/httpadapter"
 )
 
-// A batch is committed when it holds batchLines lines or batchBytes bytes.
+// A batch is committed when it holds batchEntries upserts or batchBytes bytes.
 const (
-	batchLines = 256
-	batchBytes = 1 << 20
-	// maxLine is the longest line in bytes: as long as a request may be.
-	maxLine = httpadapter.DefaultMaxJSONBytes
+	batchEntries = 256
+	batchBytes   = 1 << 20
+	// maxEntry is the longest upsert in bytes: as long as a request may be.
+	maxEntry = httpadapter.DefaultMaxJSONBytes
 )
 
 // importCmd is shelflife import.
@@ -31,6 +29,7 @@ type importCmd struct {
 	Data    string `required:"" placeholder:"DIR" help:"Folder of the store, made if it is missing."`
 	Account string `required:"" placeholder:"ACCOUNT" help:"The account whose products they are."`
 
+	Strict      bool     `help:"Refuse upserts with names that are not known, such as misspelt ones, which are ignored otherwise."`
 	DiskReserve byteSize `default:"256MiB" placeholder:"SIZE" help:"Free disk space below which nothing is written. Default: ${default}."`
 
 	File string `arg:"" help:"What to import; - is the standard input."`
@@ -38,32 +37,27 @@ type importCmd struct {
 
 // Help tells the details.
 func (*importCmd) Help() string {
-	return `Each line of FILE is the JSON of an upsert, as POST /products takes it, with images given by URL:
+	return `FILE holds upserts, one JSON object a line or as one JSON array, as POST /products takes them, with images given by URL:
 
     {"externalId":"shirt-42","title":"Red tee","images":[{"source":{"url":"https://cdn.example/1.jpg"}}]}
 
-Blank lines are ignored. A line that is refused is reported with its number on the standard error, and the import goes on; so is one longer than 1 MiB. At the end the standard output tells how many were created, edited, unchanged and refused. A file may be imported again: what its lines say holds once more, whatever was edited or deleted meanwhile. Products that are as their lines say count as unchanged, though a line's validForDays starts their lifetime anew.
+Either is read as it comes, in bounded memory, in UTF-8, with or without a byte order mark; blank lines are ignored. An upsert that is refused is reported with its line on the standard error, and the import goes on; so is one longer than 1 MiB. An array ends the import where it is not JSON. A file of another kind is refused as a whole, with one message.
 
-The store must not be in use by a server. On SIGINT or SIGTERM the import stops between two lines and says how far it came; what it counts is durable.
+At the end the standard output tells how many were created, edited, unchanged and refused. A file may be imported again: what it says holds once more, whatever was edited or deleted meanwhile. Products that are as it says count as unchanged, though a validForDays starts their lifetime anew.
 
-Exit status: 0 if every line was imported, 2 if some were refused, 1 if it failed or was stopped.`
+The store must not be in use by a server. On SIGINT, SIGTERM or SIGHUP the import stops between two upserts and says how far it came; what it counts is durable.
+
+Exit status: 0 if everything was imported, 2 if some upserts were refused, 1 if it failed or was stopped.`
 }
 
 // Run imports a file.
 func (c *importCmd) Run(p *process) (err error) {
-	in := p.stdin
-	size := int64(-1)
-	if c.File != "-" {
-		f, err := os.Open(c.File)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		in = f
-		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
-			size = info.Size()
-		}
+	// Before the store, which would be made for a file that is none of ours.
+	source, err := openInput(p.ctx, func() (io.ReadCloser, error) { return c.open(p.stdin) }, maxEntry)
+	if err != nil {
+		return fmt.Errorf("nothing was imported: %w", err)
 	}
+	defer source.close()
 	log := slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	engine := pebble.Options{CacheSize: defaultCache, DiskReserve: int64(c.DiskReserve), Logger: log}
 	cat, err := openStore(context.WithoutCancel(p.ctx), c.Data, engine, catalog.Options{})
@@ -74,20 +68,39 @@ func (c *importCmd) Run(p *process) (err error) {
 	if err := checkAccount(cat, c.Account); err != nil {
 		return err
 	}
-	m := &importer{catalog: cat, account: c.Account, stderr: p.stderr, progress: newProgress(p.stderr, size)}
-	failure := m.run(p.ctx, in)
+	m := newImporter(cat, c.Account, p.stderr)
+	m.strict, m.progress = c.Strict, newProgress(p.stderr, c.size())
+	failure := m.run(p.ctx, source)
 	m.progress.clear()
-	fmt.Fprintf(p.stdout, "created %d, edited %d, unchanged %d, refused %d\n",
+	_, unsaid := fmt.Fprintf(p.stdout, "created %d, edited %d, unchanged %d, refused %d\n",
 		m.outcomes[catalog.Created], m.outcomes[catalog.Edited], m.outcomes[catalog.Unchanged], m.refused)
 	switch {
-	case failure != nil && m.done == 0:
-		return fmt.Errorf("the import stopped before the first line was imported: %w", failure)
+	case failure != nil && m.done.number == 0:
+		return fmt.Errorf("the import stopped before anything was imported: %w", failure)
 	case failure != nil:
-		return fmt.Errorf("the import stopped after line %d: %w", m.done, failure)
+		return fmt.Errorf("the import stopped after %s: %w", m.done, failure)
+	case unsaid != nil:
+		return unsaid
 	case m.refused > 0:
 		return statusError(exitRefused)
 	}
 	return nil
+}
+
+func (c *importCmd) open(stdin io.Reader) (io.ReadCloser, error) {
+	if c.File == "-" {
+		return io.NopCloser(stdin), nil
+	}
+	return os.Open(c.File)
+}
+
+// size returns how much there is to read, -1 if that is not known.
+func (c *importCmd) size() int64 {
+	info, err := os.Stat(c.File)
+	if c.File == "-" || err != nil || !info.Mode().IsRegular() {
+		return -1
+	}
+	return info.Size()
 }
 
 // checkAccount refuses at once what would refuse every line.
@@ -104,146 +117,127 @@ func checkAccount(cat *catalog.Catalog, account string) error {
 	return nil
 }
 
-// importer imports lines in batches.
+// importer imports entries in batches.
 type importer struct {
 	catalog  *catalog.Catalog
 	account  string
+	strict   bool
 	stderr   io.Writer
 	progress *progress
 
-	batch    []entry
+	batch    []decoded
 	bytes    int
-	outcomes [catalog.Used + 1]int // counts by catalog.Outcome
+	outcomes map[catalog.Outcome]int
 	refused  int
-	done     int // the last line that was dealt with
+	done     entry // the last one that was dealt with, without its text
 }
 
-// entry is a line that is to be imported, or was refused already.
-type entry struct {
-	line    int
+func newImporter(cat *catalog.Catalog, account string, stderr io.Writer) *importer {
+	return &importer{
+		catalog: cat, account: account, stderr: stderr, progress: &progress{},
+		outcomes: make(map[catalog.Outcome]int),
+	}
+}
+
+// decoded is an entry that is to be imported, or was refused already.
+type decoded struct {
+	entry
 	upsert  *productjson.Upsert // nil if it could not be read
 	refusal error
 }
 
-// run imports the lines of in. It returns nil at their end, and the reason if
-// it stopped before that. What was read when ctx is done is imported.
-func (m *importer) run(ctx context.Context, in io.Reader) error {
-	for l, err := range linesUntilDone(ctx, in) {
-		if err == nil {
-			m.add(l)
-		}
-		switch {
-		case ctx.Err() != nil:
-			return errors.Join(m.commit(ctx), errors.New("interrupted"))
+// run imports what in holds. It returns nil at its end, and the reason if it
+// stopped before that; what was read before is imported then, too.
+func (m *importer) run(ctx context.Context, in *input) error {
+	for {
+		switch e, err := in.next(ctx); {
+		case err == io.EOF:
+			return m.commit(ctx)
+		case err == errInterrupted:
+			return alsoFailed(err, m.commit(ctx))
 		case err != nil:
-			return errors.Join(m.commit(ctx), fmt.Errorf("reading: %w", err))
+			return alsoFailed(fmt.Errorf("reading: %w", err), m.commit(ctx))
+		default:
+			m.add(e)
 		}
-		if len(m.batch) >= batchLines || m.bytes >= batchBytes {
+		if len(m.batch) >= batchEntries || m.bytes >= batchBytes {
 			if err := m.commit(ctx); err != nil {
 				return err
 			}
 		}
 	}
-	return m.commit(ctx)
 }
 
-// linesUntilDone is readLines of in, ended by an error when ctx is done. A read
-// of the standard input can't be cut short: the goroutine that is in it then
-// ends with the process.
-func linesUntilDone(ctx context.Context, in io.Reader) iter.Seq2[line, error] {
-	type step struct {
-		line line
-		err  error
+// alsoFailed returns err, and in the same line what failed besides, if anything.
+func alsoFailed(err, besides error) error {
+	if besides == nil {
+		return err
 	}
-	return func(yield func(line, error) bool) {
-		ctx, stop := context.WithCancel(ctx)
-		defer stop()
-		steps := make(chan step)
-		go func() {
-			defer close(steps)
-			for l, err := range readLines(in, maxLine) {
-				select {
-				case steps <- step{l, err}:
-				case <-ctx.Done():
-					return
-				}
-			}
-		}()
-		for {
-			select {
-			case s, ok := <-steps:
-				if !ok || !yield(s.line, s.err) {
-					return
-				}
-			case <-ctx.Done():
-				yield(line{}, ctx.Err())
-				return
-			}
-		}
-	}
+	return fmt.Errorf("%w; and %w", err, besides)
 }
 
-// add puts a line into the batch.
-func (m *importer) add(l line) {
-	m.progress.add(l.size)
-	m.bytes += len(l.text)
-	e := entry{line: l.number}
-	if l.tooLong() {
-		e.refusal = fmt.Errorf("longer than %d bytes", maxLine)
+// add puts an entry into the batch.
+func (m *importer) add(e entry) {
+	m.progress.add(e.size)
+	m.bytes += len(e.text)
+	d := decoded{entry: e}
+	if e.tooLong() {
+		d.refusal = fmt.Errorf("longer than %d bytes", maxEntry)
 	} else {
-		e.upsert, e.refusal = productjson.Decode(l.text, productjson.Options{
+		d.upsert, d.refusal = productjson.Decode(e.text, productjson.Options{
 			Limits:            m.catalog.Limits(),
 			RequireExternalID: true,
+			Strict:            m.strict,
 		})
 	}
-	if e.refusal == nil {
-		e.refusal = e.upsert.Validate(m.catalog, m.account)
+	if d.refusal == nil {
+		d.refusal = d.upsert.Validate(m.catalog, m.account)
 	}
-	m.batch = append(m.batch, e)
+	m.batch = append(m.batch, d)
 }
 
-// commit imports the batch and reports on its lines in their order. An error
-// is not about the lines: the import can't go on.
+// commit imports the batch and reports on its entries in their order. An error
+// is not about the entries: the import can't go on.
 func (m *importer) commit(ctx context.Context) error {
 	batch := m.batch
 	m.batch, m.bytes = nil, 0
 	var items []catalog.UpsertItem
-	for _, e := range batch {
-		if e.refusal == nil {
-			id, _ := e.upsert.ExternalID.Get()
-			items = append(items, catalog.UpsertItem{ExternalID: id, Patch: e.upsert.Patch})
+	for _, d := range batch {
+		if d.refusal == nil {
+			id, _ := d.upsert.ExternalID.Get()
+			items = append(items, catalog.UpsertItem{ExternalID: id, Patch: d.upsert.Patch})
 		}
 	}
 	results := m.catalog.UpsertMany(context.WithoutCancel(ctx), m.account, items)
 	var failure error
-	for _, e := range batch {
-		if e.refusal == nil {
+	for _, d := range batch {
+		if d.refusal == nil {
 			r := results[0]
 			results = results[1:]
 			switch invalid := (*catalog.ValidationError)(nil); {
 			case r.Err == nil:
 				m.outcomes[r.Outcome]++
 			case errors.As(r.Err, &invalid):
-				e.refusal = e.upsert.Rewrite(r.Err)
+				d.refusal = d.upsert.Rewrite(r.Err)
 			case failure == nil:
-				failure = fmt.Errorf("line %d: %w", e.line, r.Err)
+				failure = fmt.Errorf("%s: %w", d.entry, r.Err)
 			}
 		}
-		if e.refusal != nil {
-			m.report(e)
+		if d.refusal != nil {
+			m.report(d)
 		}
 		if failure == nil {
-			m.done = e.line
+			m.done = entry{number: d.number, line: d.line}
 		}
 	}
 	return failure
 }
 
-// report tells why a line was refused.
-func (m *importer) report(e entry) {
+// report tells why an entry was refused.
+func (m *importer) report(d decoded) {
 	m.refused++
-	reasons := []string{e.refusal.Error()}
-	if invalid := (*catalog.ValidationError)(nil); errors.As(e.refusal, &invalid) {
+	reasons := []string{d.refusal.Error()}
+	if invalid := (*catalog.ValidationError)(nil); errors.As(d.refusal, &invalid) {
 		reasons = nil
 		for _, f := range invalid.Fields {
 			reason := fmt.Sprintf("%s: %s", f.Code, f.Message)
@@ -254,20 +248,11 @@ func (m *importer) report(e entry) {
 		}
 	}
 	name := ""
-	if e.upsert != nil {
-		if id, ok := e.upsert.ExternalID.Get(); ok {
+	if d.upsert != nil {
+		if id, ok := d.upsert.ExternalID.Get(); ok {
 			name = " (" + strconv.Quote(id) + ")"
 		}
 	}
 	m.progress.clear()
-	fmt.Fprintf(m.stderr, "line %d%s: %s\n", e.line, name, strings.Map(printable, strings.Join(reasons, "; ")))
-}
-
-// printable keeps what a line quotes from breaking the report, or driving the
-// terminal.
-func printable(r rune) rune {
-	if unicode.IsPrint(r) {
-		return r
-	}
-	return unicode.ReplacementChar
+	fmt.Fprintf(m.stderr, "%s%s: %s\n", d.entry, name, visible(strings.Join(reasons, "; ")))
 }

@@ -118,7 +118,7 @@ func TestImportReportsBadLines(t *testing.T) {
 		``,
 		`{"externalId":"b","images":[{"source":{"url":"ftp://x/y"}}],"title":null}`,
 		`not JSON`,
-		`{"externalId":"c",` + image + `,"metadata":"` + strings.Repeat("x", maxLine) + `"}`,
+		`{"externalId":"c",` + image + `,"metadata":"` + strings.Repeat("x", maxEntry) + `"}`,
 		"  \t",
 		`{` + image + `}`,
 		`{"externalId":"d","images":[{"source":{"fileKey":"front"}}]}`,
@@ -179,7 +179,7 @@ func TestImportThatCannotRead(t *testing.T) {
 	require.Equal(t, "shelflife: the import stopped after line 2: reading: the disk is on fire\n", errs)
 	status, _, errs = execute(t, iotest.ErrReader(errors.New("no")), "import", "--data", data, "--account", testAccount, "-")
 	require.Equal(t, exitFailure, status)
-	require.Equal(t, "shelflife: the import stopped before the first line was imported: reading: no\n", errs)
+	require.Equal(t, "shelflife: nothing was imported: no\n", errs)
 }
 
 // lastLine is an input that stands still after its text, and tells when it has
@@ -205,7 +205,7 @@ func TestImportInterrupted(t *testing.T) {
 	ctx, interrupt := context.WithCancel(t.Context())
 	still := make(chan struct{})
 	defer close(still)
-	const n = batchLines + 10
+	const n = batchEntries + 10
 	var text strings.Builder
 	for i := range n {
 		text.WriteString(upsertBody(fmt.Sprint("p", i)) + "\n")
@@ -226,13 +226,21 @@ func TestImportStopsWhenTheStoreFails(t *testing.T) {
 	cat, err := catalog.Open(t.Context(), memory.New(nil), nil)
 	require.NoError(t, err)
 	require.NoError(t, cat.Close())
-	m := &importer{catalog: cat, account: testAccount, stderr: io.Discard, progress: &progress{}}
-	err = m.run(t.Context(), strings.NewReader("\n"+upsertBody("a")+"\n"+upsertBody("b")))
+	m := newImporter(cat, testAccount, io.Discard)
+	err = m.run(t.Context(), inputOf(t, "\n"+upsertBody("a")+"\n"+upsertBody("b")))
 	require.ErrorIs(t, err, catalog.ErrClosed)
 	require.ErrorContains(t, err, "line 2: ")
 	require.Zero(t, m.done)
 	require.Zero(t, m.refused)
-	require.Equal(t, [len(m.outcomes)]int{}, m.outcomes)
+	require.Empty(t, m.outcomes)
+}
+
+func inputOf(t *testing.T, text string) *input {
+	t.Helper()
+	in, err := openInput(t.Context(), opened(strings.NewReader(text)), maxEntry)
+	require.NoError(t, err)
+	t.Cleanup(in.close)
+	return in
 }
 
 // FuzzImportLine imports one line twice. The import never fails, and what the
@@ -244,22 +252,23 @@ func FuzzImportLine(f *testing.F) {
 	f.Cleanup(func() { _ = cat.Close() })
 	f.Fuzz(func(t *testing.T, text []byte) {
 		text = bytes.ReplaceAll(text, []byte("\n"), nil)
+		if len(text) > maxEntry {
+			return
+		}
 		_, err := cat.DeleteAccount(t.Context(), testAccount)
 		require.NoError(t, err)
 		var reports [2]bytes.Buffer
 		var imports [2]*importer
 		for i := range imports {
-			imports[i] = &importer{catalog: cat, account: testAccount, stderr: &reports[i], progress: &progress{}}
-			require.NoError(t, imports[i].run(t.Context(), bytes.NewReader(text)))
+			imports[i] = newImporter(cat, testAccount, &reports[i])
+			imports[i].add(entry{number: 1, text: append([]byte{}, text...)})
+			require.NoError(t, imports[i].commit(t.Context()))
 		}
 		first, second := imports[0], imports[1]
-		require.Equal(t, [len(first.outcomes)]int{catalog.Created: first.outcomes[catalog.Created]}, first.outcomes)
-		require.Equal(t, [len(first.outcomes)]int{catalog.Unchanged: first.outcomes[catalog.Created]}, second.outcomes)
+		require.Equal(t, 1, first.outcomes[catalog.Created]+first.refused)
 		require.Equal(t, first.refused, second.refused)
+		require.Equal(t, first.outcomes[catalog.Created], second.outcomes[catalog.Unchanged])
 		require.Equal(t, reports[0].String(), reports[1].String())
-		if len(bytes.TrimSpace(text)) > 0 {
-			require.Equal(t, 1, first.outcomes[catalog.Created]+first.refused)
-		}
 		require.Equal(t, first.refused, strings.Count(reports[0].String(), "\n"), "a report is one line")
 	})
 }

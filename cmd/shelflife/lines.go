@@ -3,54 +3,88 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"io"
-	"iter"
 )
 
-// line is one line of an input.
-type line struct {
-	number int    // from 1
-	size   int64  // bytes that it took in the input, its end included
-	text   []byte // without its end; nil if it is too long
+// entry is one upsert of an input, as text.
+type entry struct {
+	number int    // of the line, or of the element of an array; from 1
+	line   int    // where the element of an array begins; 0 for a line
+	size   int64  // bytes that it took in the input, what stands before it included
+	text   []byte // nil if it is too long
 }
 
-func (l line) tooLong() bool { return l.text == nil }
+func (e entry) tooLong() bool { return e.text == nil }
 
-// readLines yields the lines of r that are not blank, each in memory of its
-// own. Of one longer than limit bytes it keeps nothing. A line ends with \n or
-// \r\n, the last one also with the input. An error of r is the last step; the
-// line that it cut off is not yielded.
-func readLines(r io.Reader, limit int) iter.Seq2[line, error] {
-	return func(yield func(line, error) bool) {
-		in := bufio.NewReaderSize(r, limit+len("\r\n"))
-		var skipped int64 // blank lines count towards the next one's size
-		for number := 1; ; number++ {
-			l := line{number: number, size: skipped}
-			part, err := in.ReadSlice('\n')
-			l.size += int64(len(part))
-			if err == bufio.ErrBufferFull {
-				for err == bufio.ErrBufferFull {
-					part, err = in.ReadSlice('\n')
-					l.size += int64(len(part))
-				}
-			} else if text := withoutEnd(part); len(text) <= limit {
-				l.text = append(make([]byte, 0, len(text)), text...)
-			}
-			switch {
-			case err != nil && err != io.EOF:
-				yield(line{}, err)
-				return
-			case !l.tooLong() && len(bytes.TrimSpace(l.text)) == 0:
-				skipped = l.size
-			case !yield(l, nil):
-				return
-			default:
-				skipped = 0
-			}
-			if err == io.EOF {
-				return
+// String says where the entry is.
+func (e entry) String() string {
+	if e.line == 0 {
+		return fmt.Sprintf("line %d", e.number)
+	}
+	return fmt.Sprintf("element %d (line %d)", e.number, e.line)
+}
+
+// entries is an input, read entry by entry.
+type entries interface {
+	// next returns the next entry, in memory of its own. At the end of the
+	// input, and nowhere else, the error is io.EOF: what reading it by halves
+	// looks like must not be taken for the end.
+	next() (entry, error)
+}
+
+// lineReader reads the lines of an input that are not blank. Of one longer than
+// limit bytes it keeps nothing. A line ends with \n or \r\n, the last one also
+// with the input. A line that an error cut off is not an entry.
+type lineReader struct {
+	in     *bufio.Reader
+	limit  int
+	number int  // of the last line
+	ended  bool // the last line ended with the input
+}
+
+var _ entries = (*lineReader)(nil)
+
+func (r *lineReader) next() (entry, error) {
+	var size int64 // blank lines count towards the next one's size
+	for !r.ended {
+		r.number++
+		e := entry{number: r.number}
+		err := r.read(&e)
+		size += e.size
+		switch {
+		case err == io.EOF:
+			r.ended = true
+		case err != nil:
+			return entry{}, err
+		}
+		if e.tooLong() || len(bytes.TrimSpace(e.text)) > 0 {
+			e.size = size
+			return e, nil
+		}
+	}
+	return entry{}, io.EOF
+}
+
+// read reads a line. At the end of the input it returns io.EOF beside it.
+func (r *lineReader) read(e *entry) error {
+	text := []byte{}
+	for {
+		part, err := r.in.ReadSlice('\n')
+		e.size += int64(len(part))
+		if text != nil {
+			text = append(text, part...)
+			if len(withoutEnd(text)) > r.limit+1 { // a \r may yet turn out to be the end
+				text = nil
 			}
 		}
+		if err == bufio.ErrBufferFull {
+			continue
+		}
+		if text = withoutEnd(text); len(text) <= r.limit {
+			e.text = text
+		}
+		return err
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"errors"
 	"io"
 	"strings"
@@ -10,17 +11,27 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func collectLines(t *testing.T, r io.Reader, limit int) (lines []line, failure error) {
+// collect reads entries to their end and returns them; failure is nil where
+// that was io.EOF.
+func collect(t testing.TB, in entries) (all []entry, failure error) {
 	t.Helper()
-	for l, err := range readLines(r, limit) {
-		require.NoError(t, failure, "nothing comes after an error")
-		if err != nil {
-			failure = err
-			continue
+	for {
+		e, err := in.next()
+		switch {
+		case err == io.EOF:
+			_, err = in.next()
+			require.Equal(t, io.EOF, err, "the end stays the end")
+			return all, nil
+		case err != nil:
+			return all, err
 		}
-		lines = append(lines, l)
+		all = append(all, e)
 	}
-	return lines, failure
+}
+
+func collectLines(t *testing.T, r io.Reader, limit int) (lines []entry, failure error) {
+	t.Helper()
+	return collect(t, &lineReader{in: bufio.NewReaderSize(r, 16), limit: limit})
 }
 
 func TestReadLines(t *testing.T) {
@@ -28,19 +39,19 @@ func TestReadLines(t *testing.T) {
 	full := strings.Repeat("x", limit)
 	for name, tc := range map[string]struct {
 		in   string
-		want []line
+		want []entry
 	}{
 		"nothing":           {"", nil},
 		"blank lines":       {"\n \t\r\n\n", nil},
-		"one":               {"a\n", []line{{1, 2, []byte("a")}}},
-		"last without end":  {"a\nb", []line{{1, 2, []byte("a")}, {2, 1, []byte("b")}}},
-		"windows":           {"a\r\n\r\nb\r\n", []line{{1, 3, []byte("a")}, {3, 5, []byte("b")}}},
-		"carriage return":   {"a\rb\n", []line{{1, 4, []byte("a\rb")}}},
-		"just short enough": {full + "\n" + full + "\r\n" + full, []line{{1, 33, []byte(full)}, {2, 34, []byte(full)}, {3, 32, []byte(full)}}},
-		"one too long":      {full + "x\nb\n", []line{{1, 34, nil}, {2, 2, []byte("b")}}},
-		"far too long":      {full + full + full + "\nb\n", []line{{1, 97, nil}, {2, 2, []byte("b")}}},
-		"last too long":     {"a\n" + full + full, []line{{1, 2, []byte("a")}, {2, 64, nil}}},
-		"too long, blank":   {strings.Repeat(" ", limit+1) + "\n", []line{{1, 34, nil}}},
+		"one":               {"a\n", []entry{{number: 1, size: 2, text: []byte("a")}}},
+		"last without end":  {"a\nb", []entry{{number: 1, size: 2, text: []byte("a")}, {number: 2, size: 1, text: []byte("b")}}},
+		"windows":           {"a\r\n\r\nb\r\n", []entry{{number: 1, size: 3, text: []byte("a")}, {number: 3, size: 5, text: []byte("b")}}},
+		"carriage return":   {"a\rb\n", []entry{{number: 1, size: 4, text: []byte("a\rb")}}},
+		"just short enough": {full + "\n" + full + "\r\n" + full, []entry{{number: 1, size: 33, text: []byte(full)}, {number: 2, size: 34, text: []byte(full)}, {number: 3, size: 32, text: []byte(full)}}},
+		"one too long":      {full + "x\nb\n", []entry{{number: 1, size: 34, text: nil}, {number: 2, size: 2, text: []byte("b")}}},
+		"far too long":      {full + full + full + "\nb\n", []entry{{number: 1, size: 97, text: nil}, {number: 2, size: 2, text: []byte("b")}}},
+		"last too long":     {"a\n" + full + full, []entry{{number: 1, size: 2, text: []byte("a")}, {number: 2, size: 64, text: nil}}},
+		"too long, blank":   {strings.Repeat(" ", limit+1) + "\n", []entry{{number: 1, size: 34, text: nil}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := collectLines(t, strings.NewReader(tc.in), limit)
@@ -57,7 +68,7 @@ func TestReadLinesFails(t *testing.T) {
 	broken := errors.New("broken")
 	got, err := collectLines(t, io.MultiReader(strings.NewReader("a\nb"), iotest.ErrReader(broken)), 10)
 	require.ErrorIs(t, err, broken)
-	require.Equal(t, []line{{1, 2, []byte("a")}}, got, "a line that was cut off is not shown")
+	require.Equal(t, []entry{{number: 1, size: 2, text: []byte("a")}}, got, "a line that was cut off is not shown")
 }
 
 func TestReadLinesKeepsNoBuffer(t *testing.T) {

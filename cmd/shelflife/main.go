@@ -11,6 +11,12 @@ import (
 
 func main() {
 	ctx, stop := context.WithCancel(context.Background())
+	stopOnSignals(stop)
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// stopOnSignals has stop called when the process is told to end.
+func stopOnSignals(stop func()) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
@@ -19,5 +25,16 @@ func main() {
 		signal.Stop(signals)
 		stop()
 	}()
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	// A terminal that goes away says so more than once, so that no second one
+	// ends the process at once. A process under nohup does not want to hear it.
+	if !signal.Ignored(syscall.SIGHUP) {
+		hangups := make(chan os.Signal, 1)
+		signal.Notify(hangups, syscall.SIGHUP)
+		go func() {
+			<-hangups
+			stop()
+		}()
+	}
+	// Whoever reads the log may go away: writing it fails then, and no more.
+	signal.Ignore(syscall.SIGPIPE)
 }
