@@ -2,7 +2,6 @@ package httpadapter
 
 import (
 	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"net/http"
@@ -17,30 +16,28 @@ const APIKeyHeader = "X-API-Key"
 // the process's memory can try out guessable ones. It is safe for concurrent
 // use.
 //
-// Authenticating costs one hash and a comparison with every key, in a time
-// that does not depend on which of them matches.
+// Authenticating costs one hash and one look into a map of sums, however many
+// keys there are. The time that takes may tell something about the sum that was
+// looked for, which its sender knows, but nothing about a key: who does not know
+// one can't choose sums that come close to its own.
 type APIKeys struct {
-	keys []hashedKey
-}
-
-type hashedKey struct {
-	sum     [sha256.Size]byte
-	account string
+	accounts map[[sha256.Size]byte]string // by the sum of a key
 }
 
 // NewAPIKeys returns an authenticator for keys, which maps each API key to the
 // account it is for; an account may have several. It fails for an empty key
-// and for an account that is not 1 to 255 bytes of valid UTF-8.
+// and for an account that is not 1 to 255 bytes of valid UTF-8. The error names
+// neither: they may have been mistaken for each other.
 func NewAPIKeys(keys map[string]string) (*APIKeys, error) {
-	a := &APIKeys{keys: make([]hashedKey, 0, len(keys))}
+	a := &APIKeys{accounts: make(map[[sha256.Size]byte]string, len(keys))}
 	for key, account := range keys {
 		if key == "" {
-			return nil, fmt.Errorf("httpadapter: an API key of account %q is empty", account)
+			return nil, errors.New("httpadapter: an API key is empty")
 		}
-		if err := checkAccount(account); err != nil {
-			return nil, err
+		if !isAccount(account) {
+			return nil, errors.New("httpadapter: the account of an API key is not 1 to 255 bytes of valid UTF-8")
 		}
-		a.keys = append(a.keys, hashedKey{sha256.Sum256([]byte(key)), account})
+		a.accounts[sha256.Sum256([]byte(key))] = account
 	}
 	return a, nil
 }
@@ -56,16 +53,11 @@ func (a *APIKeys) Authenticate(r *http.Request) (account string, err error) {
 	if len(given) > 1 {
 		return "", ErrInvalidKey
 	}
-	sum := sha256.Sum256([]byte(given[0]))
-	match := -1
-	for i := range a.keys {
-		equal := subtle.ConstantTimeCompare(sum[:], a.keys[i].sum[:])
-		match = subtle.ConstantTimeSelect(equal, i, match)
-	}
-	if match < 0 {
+	account, ok := a.accounts[sha256.Sum256([]byte(given[0]))]
+	if !ok {
 		return "", ErrInvalidKey
 	}
-	return a.keys[match].account, nil
+	return account, nil
 }
 
 // authenticate asks the authenticator and refuses accounts that can't be,
@@ -97,8 +89,12 @@ func (e *authError) Is(target error) bool {
 }
 
 func checkAccount(account string) error {
-	if account == "" || len(account) > 255 || !utf8.ValidString(account) {
+	if !isAccount(account) {
 		return fmt.Errorf("httpadapter: the account %q is not 1 to 255 bytes of valid UTF-8", account)
 	}
 	return nil
+}
+
+func isAccount(account string) bool {
+	return account != "" && len(account) <= 255 && utf8.ValidString(account)
 }

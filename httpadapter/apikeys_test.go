@@ -101,3 +101,12 @@ func TestNoAuthenticator(t *testing.T) {
 		require.Equal(t, httpadapter.DefaultChallenge, w.Header().Get("WWW-Authenticate"))
 	}
 }
+
+// TestAPIKeysErrorsHoldNoKey: an account and a key may have changed places.
+func TestAPIKeysErrorsHoldNoKey(t *testing.T) {
+	for key, account := range map[string]string{"": "s3cret", "s3cret": "", "k": "s3cret\xff", "l": strings.Repeat("s3cret", 50)} {
+		_, err := httpadapter.NewAPIKeys(map[string]string{key: account})
+		require.Error(t, err)
+		require.NotContains(t, err.Error(), "s3cret")
+	}
+}

@@ -4,8 +4,11 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/shelflife-db/shelflife/httpadapter"
 )
 
 // discard is a response that nobody reads.
@@ -49,6 +52,29 @@ func BenchmarkHandler(b *testing.B) {
 				e.handler.ServeHTTP(w, r)
 				if w.status != http.StatusOK {
 					b.Fatal(w.status)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkAuthenticate asks for keys that are not known.
+func BenchmarkAuthenticate(b *testing.B) {
+	for _, n := range []int{1, 1000, 100_000} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			all := make(map[string]string, n)
+			for i := range n {
+				all["key-"+strconv.Itoa(i)] = "acct"
+			}
+			keys, err := httpadapter.NewAPIKeys(all)
+			if err != nil {
+				b.Fatal(err)
+			}
+			r := &http.Request{Header: http.Header{"X-Api-Key": {"another-key"}}}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := keys.Authenticate(r); err == nil {
+					b.Fatal("a key that is not known")
 				}
 			}
 		})

@@ -120,6 +120,7 @@ func invalidAnswer(v *catalog.ValidationError) *answer {
 // may have been written to w before.
 func (h *Handler) WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	a := answerFor(err)
+	recordCode(w, a.code)
 	switch {
 	case a.status < http.StatusInternalServerError:
 	case isLeaving(r, err):

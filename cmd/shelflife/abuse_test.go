@@ -32,8 +32,8 @@ const (
 // TestAbuse is at a server over real sockets with all that comes to mind, and
 // looks at what it uses meanwhile and afterwards.
 func TestAbuse(t *testing.T) {
-	data, spool := filepath.Join(t.TempDir(), "store"), t.TempDir()
-	t.Setenv("TMPDIR", spool)
+	data := filepath.Join(t.TempDir(), "store")
+	spool := filepath.Join(data, spoolName)
 	s := startMeasured(t, "--data", data, "--cache-size", "8MiB", "--api-key", testAccount+"="+testKey, "--api-key", "other=other-key")
 	require.Equal(t, http.StatusCreated, s.do("POST", "/products", upsertBody("kept")).status)
 	idle := s.figures()

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 
+	"github.com/shelflife-db/shelflife/httpadapter"
 	"github.com/shelflife-db/shelflife/ttl"
 )
 
@@ -13,30 +15,55 @@ const (
 	maxLoggedPath   = 1024
 )
 
+// notes are what is learned about a request while it is answered.
+type notes struct{ account string }
+
+type notesKey struct{}
+
+// noteAccount returns authenticate, which then tells logRequests whose request
+// it was.
+func noteAccount(authenticate func(*http.Request) (string, error)) func(*http.Request) (string, error) {
+	return func(r *http.Request) (account string, err error) {
+		account, err = authenticate(r)
+		if n, ok := r.Context().Value(notesKey{}).(*notes); ok && err == nil {
+			n.account = account
+		}
+		return account, err
+	}
+}
+
 // logRequests returns next with a line in the log for each of its requests:
-// method, path as it was escaped, status, duration, and the bytes of the
-// answer's body. Headers and query are not logged.
+// method, path as it was escaped, status, the code of an error, account if it is
+// known, address of the client, the request ID that the answer has, duration,
+// and the bytes of the answer's body. Other headers and the query are not logged.
 func logRequests(log *slog.Logger, clock ttl.Clock, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := clock.Elapsed()
 		method, path := shorten(r.Method, maxLoggedMethod), shorten(r.URL.EscapedPath(), maxLoggedPath)
-		rec := &recorder{ResponseWriter: w}
+		rec, n := &recorder{ResponseWriter: w}, new(notes)
 		finished := false
 		// Deferred for handlers that panic, to cut an answer off.
 		defer func() {
 			if rec.status == 0 && finished {
 				rec.status = http.StatusOK
 			}
-			attrs := []slog.Attr{
-				slog.String("method", method), slog.String("path", path), slog.Int("status", rec.status),
-				slog.Duration("duration", clock.Elapsed()-start), slog.Int64("bytes", rec.bytes),
+			attrs := make([]slog.Attr, 0, 10)
+			attrs = append(attrs, slog.String("method", method), slog.String("path", path), slog.Int("status", rec.status))
+			for _, a := range []slog.Attr{
+				slog.String("code", rec.code), slog.String("account", n.account),
+				slog.String("client", r.RemoteAddr), slog.String("request_id", w.Header().Get(requestIDHeader)),
+			} {
+				if a.Value.String() != "" {
+					attrs = append(attrs, a)
+				}
 			}
+			attrs = append(attrs, slog.Duration("duration", clock.Elapsed()-start), slog.Int64("bytes", rec.bytes))
 			if !finished {
 				attrs = append(attrs, slog.Bool("cut_off", true))
 			}
 			log.LogAttrs(r.Context(), slog.LevelInfo, "request", attrs...)
 		}()
-		next.ServeHTTP(rec, r)
+		next.ServeHTTP(rec, r.WithContext(context.WithValue(r.Context(), notesKey{}, n)))
 		finished = true
 	})
 }
@@ -51,9 +78,15 @@ func shorten(text string, limit int) string {
 // recorder takes note of what was answered.
 type recorder struct {
 	http.ResponseWriter
-	status int // 0 until there is one
+	status int    // 0 until there is one
+	code   string // of an error
 	bytes  int64
 }
+
+var _ httpadapter.CodeRecorder = (*recorder)(nil)
+
+// RecordCode implements httpadapter.CodeRecorder.
+func (r *recorder) RecordCode(code string) { r.code = code }
 
 func (r *recorder) WriteHeader(status int) {
 	if r.status == 0 && status >= http.StatusOK {

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -12,35 +11,56 @@ import (
 // keysVariable is the environment variable that API keys are read from.
 const keysVariable = "SHELFLIFE_API_KEYS"
 
+// A key of fewer than minKey characters is refused: it takes no time to find
+// one by trying. One of fewer than goodKey gets a warning.
+const (
+	minKey  = 8
+	goodKey = 16
+)
+
 // apiKeys maps API keys to their accounts. No error that it returns holds a
-// key, or what might be one.
+// key, or what might be one: an account that it does not like may be a key that
+// was typed in its place.
 type apiKeys map[string]string
 
 // readAPIKeys collects the keys of the flags, of a file if one is named, and
-// of the environment.
-func readAPIKeys(flags []string, file, environment string) (apiKeys, error) {
-	keys := apiKeys{}
+// of the environment. The warnings are for the operator, and hold no key either.
+func readAPIKeys(flags []string, file, environment string) (keys apiKeys, warnings []string, err error) {
+	keys = apiKeys{}
 	for i, entry := range flags {
 		if err := keys.add(entry); err != nil {
-			return nil, fmt.Errorf("--api-key, the %s given: %w", ordinal(i+1), err)
+			return nil, nil, fmt.Errorf("--api-key, the %s given: %w", ordinal(i+1), err)
 		}
 	}
 	if file != "" {
-		text, err := os.ReadFile(file)
+		text, warning, err := readKeyFile(file)
 		if err != nil {
-			return nil, fmt.Errorf("--api-key-file: %w", err)
+			return nil, nil, fmt.Errorf("--api-key-file: %w", err)
 		}
-		if err := keys.addFile(string(text)); err != nil {
-			return nil, fmt.Errorf("--api-key-file %s: %w", file, err)
+		if warning != "" {
+			warnings = append(warnings, "--api-key-file: "+warning)
+		}
+		if err := keys.addFile(text); err != nil {
+			return nil, nil, fmt.Errorf("--api-key-file %s: %w", file, err)
 		}
 	}
 	if err := keys.addEnvironment(environment); err != nil {
-		return nil, fmt.Errorf("%s: %w", keysVariable, err)
+		return nil, nil, fmt.Errorf("%s: %w", keysVariable, err)
 	}
 	if len(keys) == 0 {
-		return nil, errors.New("there is no API key, so that every request would be refused: give --api-key, --api-key-file or " + keysVariable)
+		return nil, nil, errors.New("there is no API key, so that every request would be refused: give --api-key, --api-key-file or " + keysVariable)
 	}
-	return keys, nil
+	short := 0
+	for key := range keys {
+		if len(key) < goodKey {
+			short++
+		}
+	}
+	if short > 0 {
+		warnings = append(warnings, fmt.Sprintf("%d of %d API keys have fewer than %d characters and may be guessed: replace them with long random ones, as \"openssl rand -hex 16\" makes them",
+			short, len(keys), goodKey))
+	}
+	return keys, warnings, nil
 }
 
 // addFile adds the keys of a file's text: one ACCOUNT=KEY a line, white space
@@ -83,13 +103,15 @@ func (k apiKeys) add(entry string) error {
 	case account == "" || len(account) > 255 || !utf8.ValidString(account):
 		return errors.New("the account must be 1 to 255 bytes of valid UTF-8")
 	case key == "":
-		return fmt.Errorf("the key of account %q is empty", account)
+		return errors.New("the key is empty (the form is ACCOUNT=KEY)")
 	case strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
 		// A header could not carry it, or not unchanged.
-		return fmt.Errorf("the key of account %q must be printable ASCII without spaces", account)
+		return errors.New("the key must be printable ASCII without spaces (the form is ACCOUNT=KEY)")
+	case len(key) < minKey:
+		return fmt.Errorf("the key has fewer than %d characters and could be guessed (the form is ACCOUNT=KEY)", minKey)
 	}
 	if other, ok := k[key]; ok && other != account {
-		return fmt.Errorf("accounts %q and %q have the same key", other, account)
+		return errors.New("the key was given before, for another account (the form is ACCOUNT=KEY)")
 	}
 	k[key] = account
 	return nil

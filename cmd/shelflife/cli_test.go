@@ -40,8 +40,11 @@ func TestVersion(t *testing.T) {
 
 func TestWrongUsage(t *testing.T) {
 	keys := filepath.Join(t.TempDir(), "keys")
-	require.NoError(t, os.WriteFile(keys, []byte("# keys\n\nacme=k1\nk2-without-account\n"), 0o600))
+	require.NoError(t, os.WriteFile(keys, []byte("# keys\n\nacme=key-nr-1\nk2-without-account\n"), 0o600))
 	data := filepath.Join(t.TempDir(), "store")
+	table := filepath.Join(t.TempDir(), "products.csv")
+	require.NoError(t, os.WriteFile(table, []byte("externalId,title\na,b\n"), 0o600))
+	const key = "a=a-key-that-is-long"
 	for name, tc := range map[string]struct {
 		args []string
 		says string
@@ -49,21 +52,27 @@ func TestWrongUsage(t *testing.T) {
 		"unknown command":        {[]string{"fly"}, "fly"},
 		"unknown flag":           {[]string{"check", "--fast"}, "--fast"},
 		"serve without keys":     {[]string{"serve", "--data", data}, "there is no API key"},
-		"serve without data":     {[]string{"serve", "--api-key", "a=k"}, "--data is missing"},
-		"key without account":    {[]string{"serve", "--data", data, "--api-key", "a=k", "--api-key", "k2"}, "--api-key, the 2nd given: not of the form ACCOUNT=KEY"},
+		"serve without data":     {[]string{"serve", "--api-key", key}, "--data is missing"},
+		"key without account":    {[]string{"serve", "--data", data, "--api-key", key, "--api-key", "k2-without-account"}, "--api-key, the 2nd given: not of the form ACCOUNT=KEY"},
 		"key file, wrong line":   {[]string{"serve", "--data", data, "--api-key-file", keys}, "line 4: not of the form ACCOUNT=KEY"},
-		"key file, absent":       {[]string{"serve", "--data", data, "--api-key-file", keys + "2"}, "--api-key-file: open"},
-		"demo with a key":        {[]string{"serve", "--demo", "--api-key", "a=k"}, "--demo has a key of its own"},
-		"prefix":                 {[]string{"serve", "--data", data, "--api-key", "a=k", "--prefix", "shop"}, `--prefix "shop" must be`},
-		"negative window":        {[]string{"serve", "--data", data, "--api-key", "a=k", "--use-window=-1s"}, "negative"},
-		"long window":            {[]string{"serve", "--data", data, "--api-key", "a=k", "--use-window=61m"}, "--use-window is more than 1h"},
-		"no reserve":             {[]string{"serve", "--data", data, "--api-key", "a=k", "--disk-reserve=0"}, `"0" is not a size`},
-		"size":                   {[]string{"serve", "--data", data, "--api-key", "a=k", "--cache-size=lots"}, `"lots" is not a size`},
-		"cache too small":        {[]string{"serve", "--data", data, "--api-key", "a=k", "--cache-size=1KiB"}, "--cache-size is less than"},
-		"durability":             {[]string{"serve", "--data", data, "--api-key", "a=k", "--durability=none"}, "--durability"},
-		"address":                {[]string{"serve", "--data", data, "--api-key", "a=k", "--addr", "nowhere"}, "nowhere"},
+		"key file, absent":       {[]string{"serve", "--data", data, "--api-key-file", keys + "2"}, "--api-key-file: stat"},
+		"demo with a key":        {[]string{"serve", "--demo", "--api-key", key}, "--demo has a key of its own"},
+		"prefix":                 {[]string{"serve", "--data", data, "--api-key", key, "--prefix", "shop"}, `--prefix "shop" must be`},
+		"negative window":        {[]string{"serve", "--data", data, "--api-key", key, "--use-window=-1s"}, "--use-window is negative"},
+		"negative timeout":       {[]string{"serve", "--data", data, "--api-key", key, "--shutdown-timeout=-1s"}, "--shutdown-timeout is negative"},
+		"image over request":     {[]string{"serve", "--data", data, "--api-key", key, "--max-image-size=3MiB", "--max-request-size=2MiB"}, "--max-image-size is 3145728 bytes and --max-request-size 2097152: an image comes in a request"},
+		"request under image":    {[]string{"serve", "--data", data, "--api-key", key, "--max-request-size=10MiB"}, "--max-image-size is 20971520 bytes and --max-request-size 10485760"},
+		"log level":              {[]string{"serve", "--data", data, "--api-key", key, "--log-level=loud"}, "--log-level"},
+		"short key":              {[]string{"serve", "--data", data, "--api-key", "a=k"}, "fewer than 8 characters"},
+		"long window":            {[]string{"serve", "--data", data, "--api-key", key, "--use-window=61m"}, "--use-window is more than 1h"},
+		"no reserve":             {[]string{"serve", "--data", data, "--api-key", key, "--disk-reserve=0"}, `"0" is not a size`},
+		"size":                   {[]string{"serve", "--data", data, "--api-key", key, "--cache-size=lots"}, `"lots" is not a size`},
+		"cache too small":        {[]string{"serve", "--data", data, "--api-key", key, "--cache-size=1KiB"}, "--cache-size is less than"},
+		"durability":             {[]string{"serve", "--data", data, "--api-key", key, "--durability=none"}, "--durability"},
+		"address":                {[]string{"serve", "--data", data, "--api-key", key, "--addr", "nowhere"}, "nowhere"},
 		"import without account": {[]string{"import", "--data", data, "-"}, "--account"},
 		"import of no file":      {[]string{"import", "--data", data, "--account", "a"}, "<file>"},
+		"import of a table":      {[]string{"import", "--data", data, "--account", "a", table}, "nothing was imported: the input begins with neither { nor [: expected one JSON object a line, or one JSON array of objects"},
 		"import of absent file":  {[]string{"import", "--data", data, "--account", "a", keys + "2"}, "keys2"},
 		"not UTF-8":              {[]string{"import", "--data", data, "--account", "\xff", "-"}, "the 5th argument is not valid UTF-8"},
 		"check without data":     {[]string{"check"}, "--data"},

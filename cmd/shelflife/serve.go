@@ -4,18 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"syscall"
 	"time"
 
 	"golang.org/x/net/netutil"
 
 	"github.com/shelflife-db/shelflife/backend/pebble"
-	"github.com/shelflife-db/shelflife/catalog"
 	"github.com/shelflife-db/shelflife/httpadapter"
 	"github.com/shelflife-db/shelflife/ttl"
 )
@@ -28,26 +27,30 @@ type serveCmd struct {
 
 	Prefix     string   `placeholder:"PATH" default:"/" help:"Path under which the API is mounted. Default: ${default}."`
 	APIKey     []string `name:"api-key" sep:"none" placeholder:"ACCOUNT=KEY" help:"An API key and the account it is for; may be repeated. Other users of the machine may see it."`
-	APIKeyFile string   `name:"api-key-file" placeholder:"FILE" help:"File of API keys, one ACCOUNT=KEY a line; # begins a comment line."`
+	APIKeyFile string   `name:"api-key-file" placeholder:"FILE" help:"File of API keys, one ACCOUNT=KEY a line; # begins a comment line. Others must not be able to write it, and should not to read it."`
 
 	LogFormat       string        `enum:"text,json" default:"text" placeholder:"FORMAT" help:"Form of the log: text or json. Default: ${default}."`
+	LogLevel        string        `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"What is logged: debug, info, warn or error, and what is graver. Requests are info. Default: ${default}."`
 	Durability      string        `enum:"synced,buffered" default:"synced" placeholder:"WHEN" help:"When a write is acknowledged: synced, when it is on disk; buffered, before that, so that a crash may take the last ones. Default: ${default}."`
 	UseWindow       time.Duration `default:"1s" placeholder:"TIME" help:"How long after its acknowledgement a use becomes durable: 0, or 1ms to 1h. Default: ${default}."`
 	CacheSize       byteSize      `default:"256MiB" placeholder:"SIZE" help:"Memory of the engine's cache, at least 2MiB; the cache of products takes an eighth as much again. Default: ${default}."`
 	DiskReserve     byteSize      `default:"256MiB" placeholder:"SIZE" help:"Free disk space below which writes are refused, and below half of which deletes are too; reads go on. Default: ${default}."`
-	MaxImageSize    byteSize      `default:"20MiB" placeholder:"SIZE" help:"Largest uploaded image. Default: ${default}."`
+	MaxImageSize    byteSize      `default:"20MiB" placeholder:"SIZE" help:"Largest uploaded image, at most --max-request-size. Default: ${default}."`
 	MaxRequestSize  byteSize      `default:"64MiB" placeholder:"SIZE" help:"Largest multipart request. Default: ${default}."`
+	SpoolDir        string        `placeholder:"DIR" help:"Folder where uploads of more than 256KiB wait until they are stored, made if it is missing. Default: spool in the folder of the store."`
 	MaxConnections  int           `placeholder:"N" help:"How many clients may be connected; further ones wait. Default: 4096, or a quarter of the files that the process may have open."`
 	ShutdownTimeout time.Duration `default:"30s" placeholder:"TIME" help:"How long running requests may take to end when the server stops. Default: ${default}."`
 }
 
 // Help tells the details.
 func (*serveCmd) Help() string {
-	return `API keys come from --api-key, --api-key-file and the environment variable ` + keysVariable + ` together. There the ACCOUNT=KEY entries have white space or commas between them. The first "=" separates. Clients send the key in the header X-API-Key. Keys are never logged.
+	return `API keys come from --api-key, --api-key-file and the environment variable ` + keysVariable + ` together. There the ACCOUNT=KEY entries have white space or commas between them. The first "=" separates. A key has at least ` + strconv.Itoa(minKey) + ` characters, and should be long and random, as "openssl rand -hex 16" makes them. Clients send the key in the header X-API-Key. Keys are never logged.
 
-GET ` + healthPath + ` needs no key and is not under the prefix: 200 when the store takes writes, 503 when it does not.
+GET ` + healthPath + ` needs no key and is not under the prefix: 200 when the store takes writes and uploads can be kept, 503 when not.
 
-SIGTERM or SIGINT stops the server: it takes no more requests, ends running ones, writes everything down and exits with 0. A second signal ends it at once.
+SIGTERM, SIGINT or SIGHUP stops the server: it takes no more requests, ends running ones, writes everything down and exits with 0. A second SIGTERM or SIGINT ends it at once.
+
+The log is written to the standard error. Each request has a line there, with its method, path, status, error code, account, client address, request ID (as in the header X-Request-ID of the answer), duration and size.
 
 A client that stands still for 30 seconds within a request, for 2 minutes between two, or is slower than 4 KiB a second on the whole, is cut off.
 
@@ -56,61 +59,75 @@ A client that stands still for 30 seconds within a request, for 2 minutes betwee
 
 // Run serves until the process is to stop.
 func (c *serveCmd) Run(p *process) error {
-	prefix, err := cleanPrefix(c.Prefix)
+	prefix, err := c.check()
 	if err != nil {
 		return err
 	}
-	if c.UseWindow < 0 || c.ShutdownTimeout < 0 {
-		return errors.New("a time is negative")
-	}
-	if c.UseWindow > time.Hour {
-		return errors.New("--use-window is more than 1h")
-	}
-	if c.UseWindow > 0 && c.UseWindow < time.Millisecond {
-		return errors.New("--use-window is less than 1ms")
-	}
-	if c.MaxConnections < 0 {
-		return errors.New("--max-connections is negative")
-	}
-	if c.CacheSize < 2<<20 {
-		return errors.New("--cache-size is less than 2MiB")
-	}
-	keys, err := c.keys()
+	log := newLogger(p.stderr, c.LogFormat, c.LogLevel)
+	auth, err := c.authenticator(log)
 	if err != nil {
 		return err
 	}
-	auth, err := httpadapter.NewAPIKeys(keys)
+	dir, err := c.folder()
 	if err != nil {
 		return err
-	}
-	dir := c.Data
-	if dir == "" && c.Demo {
-		if dir, err = makeDemoDir(); err != nil {
-			return err
-		}
-	}
-	if dir == "" {
-		return errors.New("--data is missing (try --help, or --demo)")
 	}
 	listener, err := listen(p.ctx, c.Addr)
 	if err != nil {
 		return err
 	}
 	defer listener.Close()
-	return c.serve(p, listener, dir, prefix, auth)
+	return c.serve(p, site{listener: listener, dir: dir, prefix: prefix, auth: auth, log: log})
 }
 
-// serve opens the store and serves it on listener.
-func (c *serveCmd) serve(p *process, listener net.Listener, dir, prefix string, auth *httpadapter.APIKeys) (err error) {
-	log := c.logger(p.stderr)
-	clock := ttl.SystemClock()
-	// A signal that comes meanwhile is heeded below.
+// authenticator knows the keys of all sources.
+func (c *serveCmd) authenticator(log *slog.Logger) (*httpadapter.APIKeys, error) {
+	if c.Demo {
+		if len(c.APIKey) > 0 || c.APIKeyFile != "" {
+			return nil, errors.New("--demo has a key of its own and takes no other")
+		}
+		return httpadapter.NewAPIKeys(apiKeys{demoKey: demoAccount})
+	}
+	keys, warnings, err := readAPIKeys(c.APIKey, c.APIKeyFile, os.Getenv(keysVariable))
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range warnings {
+		log.Warn(w)
+	}
+	return httpadapter.NewAPIKeys(keys)
+}
+
+// folder returns the folder of the store.
+func (c *serveCmd) folder() (string, error) {
+	switch {
+	case c.Data != "":
+		return c.Data, nil
+	case c.Demo:
+		return makeDemoDir()
+	}
+	return "", errors.New("--data is missing (try --help, or --demo)")
+}
+
+// site is where and to whom a store is served.
+type site struct {
+	listener net.Listener
+	dir      string
+	prefix   string // as cleanPrefix returns it
+	auth     *httpadapter.APIKeys
+	log      *slog.Logger
+}
+
+// serve opens the store and serves it.
+func (c *serveCmd) serve(p *process, at site) (err error) {
+	clock, log := ttl.SystemClock(), at.log
 	tables, connections := fileShares(openFileLimit())
 	if c.MaxConnections > 0 {
 		connections = c.MaxConnections
 	}
 	engine := pebble.Options{CacheSize: int64(c.CacheSize), DiskReserve: int64(c.DiskReserve), MaxOpenFiles: tables, Logger: log}
-	cat, err := openStore(context.WithoutCancel(p.ctx), dir, engine, c.catalogOptions(clock))
+	// A signal that comes meanwhile is heeded below.
+	cat, err := openStore(context.WithoutCancel(p.ctx), at.dir, engine, c.catalogOptions(clock))
 	if err != nil {
 		return err
 	}
@@ -121,25 +138,32 @@ func (c *serveCmd) serve(p *process, listener net.Listener, dir, prefix string, 
 		}
 		log.Info("stopped")
 	}()
+	uploads, err := openSpool(c.SpoolDir, at.dir, clock, log)
+	if err != nil {
+		return err
+	}
 	if c.Demo {
-		if err := fillDemo(p.ctx, cat); p.ctx.Err() != nil {
+		switch err := fillDemo(p.ctx, cat); {
+		case errors.Is(err, context.Canceled):
 			return nil
-		} else if err != nil {
+		case err != nil:
 			return err
 		}
 	}
 	api := httpadapter.New(cat, &httpadapter.Options{
-		Authenticate:      auth.Authenticate,
+		Authenticate:      noteAccount(at.auth.Authenticate),
 		MaxMultipartBytes: int64(c.MaxRequestSize),
+		SpoolDir:          uploads.dir,
 		Logger:            log,
 	})
-	url := baseURL(listener.Addr()) + prefix
-	server := newServer(mount(prefix, api, healthHandler(cat.Ready)), clock, log)
-	log.Info("serving", "url", url, "data", dir)
+	url := baseURL(at.listener.Addr()) + at.prefix
+	health := healthHandler(func() error { return errors.Join(cat.Ready(), uploads.ready()) })
+	server := newServer(mount(at.prefix, api, health), clock, log)
+	log.Info("serving", "url", url, "data", at.dir)
 	if c.Demo {
 		printDemo(p.stdout, url)
 	}
-	return runServer(p.ctx, server, netutil.LimitListener(listener, connections), c.ShutdownTimeout, log)
+	return runServer(p.ctx, server, netutil.LimitListener(at.listener, connections), c.ShutdownTimeout, log)
 }
 
 // runServer serves until ctx is done, and then until the running requests have
@@ -159,37 +183,10 @@ func runServer(ctx context.Context, server *http.Server, listener net.Listener, 
 		log.Warn("requests that did not end were cut off", "error", err)
 		_ = server.Close()
 	}
-	<-ended
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return err // it had failed before it was told to stop
+	}
 	return nil
-}
-
-func (c *serveCmd) keys() (apiKeys, error) {
-	if !c.Demo {
-		return readAPIKeys(c.APIKey, c.APIKeyFile, os.Getenv(keysVariable))
-	}
-	if len(c.APIKey) > 0 || c.APIKeyFile != "" {
-		return nil, errors.New("--demo has a key of its own and takes no other")
-	}
-	return apiKeys{demoKey: demoAccount}, nil
-}
-
-func (c *serveCmd) logger(w io.Writer) *slog.Logger {
-	if c.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, nil))
-	}
-	return slog.New(slog.NewTextHandler(w, nil))
-}
-
-func (c *serveCmd) catalogOptions(clock ttl.Clock) catalog.Options {
-	o := catalog.Options{Clock: clock, UseWindow: c.UseWindow}
-	if c.UseWindow == 0 {
-		o.UseWindow = catalog.NoUseWindow
-	}
-	if c.Durability == "buffered" {
-		o.Durability = catalog.Buffered
-	}
-	o.Limits.ImageBytes = int64(c.MaxImageSize)
-	return o
 }
 
 func listen(ctx context.Context, addr string) (net.Listener, error) {

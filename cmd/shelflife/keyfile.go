@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"runtime"
+)
+
+// maxKeyFile is more than the keys of a million accounts take, in bytes.
+const maxKeyFile = 64 << 20
+
+// What the mode of a file lets others do.
+const (
+	othersWrite fs.FileMode = 0o002
+	groupWrites fs.FileMode = 0o020
+	othersRead  fs.FileMode = 0o044
+)
+
+// readKeyFile reads a file of keys. It refuses what is no regular file, since
+// reading that may wait for ever or not end, and a file that anybody may write:
+// they could give themselves a key to any account. What it warns of is a file
+// that others may read, or its group write.
+func readKeyFile(name string) (text, warning string, err error) {
+	// Before it is opened: opening a named pipe waits for its other end.
+	info, err := os.Stat(name)
+	if err != nil {
+		return "", "", err
+	}
+	if !info.Mode().IsRegular() {
+		return "", "", fmt.Errorf("%s is no regular file, and nothing else is read: write the keys to a file that is", name)
+	}
+	// Elsewhere the mode says nothing about who may do what.
+	if mode := info.Mode().Perm(); runtime.GOOS != "windows" {
+		switch {
+		case mode&othersWrite != 0:
+			return "", "", fmt.Errorf("%s may be written by anybody (mode %04o), who could give themselves a key: chmod 600 it, and look through what it holds", name, mode)
+		case mode&groupWrites != 0:
+			warning = fmt.Sprintf("%s may be written by its group (mode %04o), who could give themselves a key: chmod 600 it", name, mode)
+		case mode&othersRead != 0:
+			warning = fmt.Sprintf("%s may be read by others (mode %04o), who then have the keys: chmod 600 it", name, mode)
+		}
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return "", "", err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
+	switch {
+	case err != nil:
+		return "", "", err
+	case len(data) > maxKeyFile:
+		return "", "", fmt.Errorf("%s has more than %d bytes", name, maxKeyFile)
+	}
+	return string(data), warning, nil
+}

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/shelflife-db/shelflife/catalog"
+	"github.com/shelflife-db/shelflife/ttl"
+)
+
+// check refuses flags that no server can heed, before anything is opened, and
+// returns the prefix.
+func (c *serveCmd) check() (prefix string, err error) {
+	switch {
+	case c.UseWindow < 0:
+		err = errors.New("--use-window is negative")
+	case c.UseWindow > time.Hour:
+		err = errors.New("--use-window is more than 1h")
+	case c.UseWindow > 0 && c.UseWindow < time.Millisecond:
+		err = errors.New("--use-window is less than 1ms")
+	case c.ShutdownTimeout < 0:
+		err = errors.New("--shutdown-timeout is negative")
+	case c.MaxConnections < 0:
+		err = errors.New("--max-connections is negative")
+	case c.CacheSize < 2<<20:
+		err = errors.New("--cache-size is less than 2MiB")
+	case c.MaxImageSize > c.MaxRequestSize:
+		err = fmt.Errorf("--max-image-size is %d bytes and --max-request-size %d: an image comes in a request, so lower the one or raise the other",
+			c.MaxImageSize, c.MaxRequestSize)
+	}
+	if err != nil {
+		return "", err
+	}
+	return cleanPrefix(c.Prefix)
+}
+
+func (c *serveCmd) catalogOptions(clock ttl.Clock) catalog.Options {
+	o := catalog.Options{Clock: clock, UseWindow: c.UseWindow}
+	if c.UseWindow == 0 {
+		o.UseWindow = catalog.NoUseWindow
+	}
+	if c.Durability == "buffered" {
+		o.Durability = catalog.Buffered
+	}
+	o.Limits.ImageBytes = int64(c.MaxImageSize)
+	return o
+}

@@ -1,0 +1,27 @@
+package httpadapter
+
+import "net/http"
+
+// CodeRecorder is a ResponseWriter that is told the code of each answer that is
+// an error, before that is sent: for a log of requests, or for metrics. It is
+// found behind ResponseWriters that have an Unwrap method, as
+// http.ResponseController finds what it looks for.
+type CodeRecorder interface {
+	// RecordCode is called with a code such as PRODUCT_NOT_FOUND.
+	RecordCode(code string)
+}
+
+// recordCode tells the outermost CodeRecorder around w.
+func recordCode(w http.ResponseWriter, code string) {
+	for {
+		if r, ok := w.(CodeRecorder); ok {
+			r.RecordCode(code)
+			return
+		}
+		wrapper, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return
+		}
+		w = wrapper.Unwrap()
+	}
+}
