@@ -31,7 +31,7 @@ func (b *body) Close() error {
 
 // readBody reads a JSON or multipart body whole, within the limits. The
 // caller must close it.
-func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) (*body, error) {
+func (h *Handler) readBody(r *http.Request) (*body, error) {
 	kind, boundary, err := contentType(r.Header)
 	if err != nil {
 		return nil, err
@@ -45,7 +45,8 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) (*body, error
 	}
 	var source io.Reader = http.NoBody // what a request made by hand may lack
 	if r.Body != nil {
-		source = http.MaxBytesReader(w, r.Body, limit)
+		// Not told of w: that the connection is closed is readOn's to decide.
+		source = http.MaxBytesReader(nil, r.Body, limit)
 	}
 	var b *body
 	switch {
@@ -56,7 +57,10 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) (*body, error
 	default:
 		b, err = h.readMultipart(source, boundary)
 	}
-	return b, bodyError(err, message)
+	if err = bodyError(err, message); err != nil {
+		err = begunError{err}
+	}
+	return b, err
 }
 
 type bodyKind int

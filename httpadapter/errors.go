@@ -118,6 +118,9 @@ func invalidAnswer(v *catalog.ValidationError) *answer {
 // an error of [Handler.ReadProduct], of the catalog, or of an authenticator,
 // or, as an internal error whose text goes to the log alone, any other. Nothing
 // may have been written to w before.
+//
+// The answer is sent before WriteError returns, and what the request still
+// brings is read and dropped: see [Handler.ReadOn].
 func (h *Handler) WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	a := answerFor(err)
 	recordCode(w, a.code)
@@ -142,7 +145,15 @@ func (h *Handler) WriteError(w http.ResponseWriter, r *http.Request, err error) 
 		}
 	}
 	header.Set("Cache-Control", "no-store")
+	if sendsBody(r) {
+		answerEarly(w)
+		if r.ContentLength > h.largestRequest() {
+			header.Set("Connection", "close") // the client need not send all of it
+		}
+	}
 	writeJSON(w, r, a.status, a.appendJSON(nil))
+	begun := begunError{}
+	h.readOn(w, r, errors.As(err, &begun))
 }
 
 // isLeaving tells whether err comes from nothing but the end of the request. A

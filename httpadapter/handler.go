@@ -53,6 +53,9 @@ type Handler struct {
 	catalog *catalog.Catalog
 	options Options
 	limits  catalog.Limits
+	root    http.Handler
+	// readingOn has room for the requests that are read on at once: see readOn.
+	readingOn chan struct{}
 }
 
 var _ http.Handler = (*Handler)(nil)
@@ -60,7 +63,8 @@ var _ http.Handler = (*Handler)(nil)
 // New returns a handler that serves c. It does not own c: close c after the
 // server has shut down.
 func New(c *catalog.Catalog, o *Options) *Handler {
-	h := &Handler{catalog: c, limits: c.Limits()}
+	h := &Handler{catalog: c, limits: c.Limits(), readingOn: make(chan struct{}, readOnMany)}
+	h.root = h.ReadOn(http.HandlerFunc(h.serve))
 	if o != nil {
 		h.options = *o
 	}
@@ -90,7 +94,9 @@ func set[T int | int64](limit *T, value T) {
 }
 
 // ServeHTTP implements http.Handler.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.root.ServeHTTP(w, r) }
+
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	account, err := h.authenticate(r)
 	if err != nil {

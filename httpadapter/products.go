@@ -14,7 +14,7 @@ const cacheControl = "private, no-cache"
 
 // upsertProduct is POST /products.
 func (h *Handler) upsertProduct(w http.ResponseWriter, r *request) error {
-	b, err := h.readBody(w, r.Request)
+	b, err := h.readBody(r.Request)
 	if err != nil {
 		return err
 	}
@@ -96,8 +96,7 @@ func (h *Handler) deleteProduct(w http.ResponseWriter, r *request) error {
 	return nil
 }
 
-// useProduct is POST /products/{externalId}/use. The server discards the body,
-// and closes the connection where that would take long.
+// useProduct is POST /products/{externalId}/use. The body is not looked at.
 func (h *Handler) useProduct(w http.ResponseWriter, r *request) error {
 	c := readConditions(r.Header)
 	c.forUse()

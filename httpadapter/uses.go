@@ -70,7 +70,7 @@ func (h *Handler) ReadProductAt(w http.ResponseWriter, r *http.Request, member s
 	if err != nil {
 		return nil, err
 	}
-	b, err := h.readBody(w, r)
+	b, err := h.readBody(r)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +89,7 @@ func (h *Handler) ReadProductAt(w http.ResponseWriter, r *http.Request, member s
 
 // resolveUse is POST /uses.
 func (h *Handler) resolveUse(w http.ResponseWriter, r *request) error {
-	b, err := h.readBody(w, r.Request)
+	b, err := h.readBody(r.Request)
 	if err != nil {
 		return err
 	}

@@ -158,7 +158,7 @@ func (c *serveCmd) serve(p *process, at site) (err error) {
 	})
 	url := baseURL(at.listener.Addr()) + at.prefix
 	health := healthHandler(func() error { return errors.Join(cat.Ready(), uploads.ready()) })
-	server := newServer(mount(at.prefix, api, health), clock, log)
+	server := newServer(api.ReadOn(mount(at.prefix, api, health)), clock, log)
 	log.Info("serving", "url", url, "data", at.dir)
 	if c.Demo {
 		printDemo(p.stdout, url)
