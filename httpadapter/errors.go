@@ -122,6 +122,11 @@ func invalidAnswer(v *catalog.ValidationError) *answer {
 // The answer is sent before WriteError returns, and what the request still
 // brings is read and dropped: see [Handler.ReadOn].
 func (h *Handler) WriteError(w http.ResponseWriter, r *http.Request, err error) {
+	use := bodyUse{begun: errors.As(err, new(begunError)), endsWithAnswer: true}
+	h.reading(w, r, use, func(w http.ResponseWriter, r *http.Request) { h.writeError(w, r, err) })
+}
+
+func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	a := answerFor(err)
 	recordCode(w, a.code)
 	switch {
@@ -145,15 +150,7 @@ func (h *Handler) WriteError(w http.ResponseWriter, r *http.Request, err error) 
 		}
 	}
 	header.Set("Cache-Control", "no-store")
-	if sendsBody(r) {
-		answerEarly(w)
-		if r.ContentLength > h.largestRequest() {
-			header.Set("Connection", "close") // the client need not send all of it
-		}
-	}
 	writeJSON(w, r, a.status, a.appendJSON(nil))
-	begun := begunError{}
-	h.readOn(w, r, errors.As(err, &begun))
 }
 
 // isLeaving tells whether err comes from nothing but the end of the request. A

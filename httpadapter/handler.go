@@ -53,7 +53,6 @@ type Handler struct {
 	catalog *catalog.Catalog
 	options Options
 	limits  catalog.Limits
-	root    http.Handler
 	// readingOn has room for the requests that are read on at once: see readOn.
 	readingOn chan struct{}
 }
@@ -64,7 +63,6 @@ var _ http.Handler = (*Handler)(nil)
 // server has shut down.
 func New(c *catalog.Catalog, o *Options) *Handler {
 	h := &Handler{catalog: c, limits: c.Limits(), readingOn: make(chan struct{}, readOnMany)}
-	h.root = h.ReadOn(http.HandlerFunc(h.serve))
 	if o != nil {
 		h.options = *o
 	}
@@ -94,16 +92,18 @@ func set[T int | int64](limit *T, value T) {
 }
 
 // ServeHTTP implements http.Handler.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.root.ServeHTTP(w, r) }
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.reading(w, r, bodyUse{endsWithAnswer: true}, h.serve)
+}
 
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	account, err := h.authenticate(r)
 	if err != nil {
-		h.WriteError(w, r, err)
+		h.writeError(w, r, err)
 		return
 	}
 	if err := h.route(w, r, account); err != nil {
-		h.WriteError(w, r, err)
+		h.writeError(w, r, err)
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/shelflife-db/shelflife/ttl"
@@ -27,7 +28,8 @@ func (p pace) wrap(next http.Handler) http.Handler {
 		// by itself, before next touches either or after it has returned. The
 		// deadlines last used on the connection would hold then. An error says
 		// that the connection has none: not a server's.
-		setReadDeadline := func(d time.Duration) { _ = control.SetReadDeadline(p.clock.Now().Add(d)) }
+		reads := &readDeadline{set: control.SetReadDeadline}
+		setReadDeadline := func(d time.Duration) { _ = reads.setPace(p.clock.Now().Add(d)) }
 		setWriteDeadline := func(d time.Duration) { _ = control.SetWriteDeadline(p.clock.Now().Add(d)) }
 		body := &pacedBody{done: true}
 		defer func() {
@@ -52,7 +54,7 @@ func (p pace) wrap(next http.Handler) http.Handler {
 			r = &own
 			setReadDeadline(p.stall)
 		}
-		next.ServeHTTP(&pacedWriter{w, budget{pace: p, set: setWriteDeadline}}, r)
+		next.ServeHTTP(&pacedWriter{w, budget{pace: p, set: setWriteDeadline}, reads}, r)
 	})
 }
 
@@ -80,6 +82,30 @@ func (b *budget) time(n int64) time.Duration {
 	return time.Duration(float64(n) / float64(b.slowest) * float64(time.Second))
 }
 
+// readDeadline is when the reads of one request end: at the pace's deadline, or
+// at the handler's own if that is earlier.
+type readDeadline struct {
+	mu  sync.Mutex // guards own, and that set is called with the right one last
+	own time.Time  // zero if the handler has set none
+	set func(time.Time) error
+}
+
+func (d *readDeadline) setPace(t time.Time) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.own.IsZero() && d.own.Before(t) {
+		t = d.own
+	}
+	return d.set(t)
+}
+
+func (d *readDeadline) setOwn(t time.Time) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.own = t
+	return d.set(t)
+}
+
 // pacedBody is the body of a request.
 type pacedBody struct {
 	io.ReadCloser
@@ -102,7 +128,12 @@ func (b *pacedBody) Read(buf []byte) (int, error) {
 type pacedWriter struct {
 	http.ResponseWriter
 	budget
+	reads *readDeadline
 }
+
+// SetReadDeadline is for http.ResponseController: a deadline that the handler
+// sets outlives the next read of the body.
+func (w *pacedWriter) SetReadDeadline(t time.Time) error { return w.reads.setOwn(t) }
 
 func (w *pacedWriter) Write(data []byte) (int, error) {
 	return w.transfer(len(data), func() (int, error) { return w.ResponseWriter.Write(data) })
