@@ -15,6 +15,7 @@ const (
 	overlay  = "catalog/internal/uses/overlay.go"
 	folder   = "catalog/internal/uses/folder.go"
 	renewals = "catalog/internal/uses/renewals.go"
+	header   = "catalog/internal/imageheader/"
 )
 
 // mutations break every rule of validation, merging and lifetimes.
@@ -64,6 +65,21 @@ var mutations = []mutation{
 		faults`},
 	{"strict: an unknown name is a fault", "catalog/productjson/decode.go", `!d.options.Strict || slices.Contains(readOnly, m.name)`, `true`},
 	{"strict: read-only names are known", "catalog/productjson/decode.go", `!d.options.Strict || slices.Contains(readOnly, m.name)`, `!d.options.Strict`},
+	{"image headers: a bound on parts", header + "source.go", `s.steps == maxSteps`, `s.steps == maxSteps+1`},
+	{"image headers: boxes are parts", header + "bmff.go", `if err := r.src.step(); err != nil {`, `if err := r.src.step(); err != nil && false {`},
+	{"image headers: stray markers are parts", header + "jpeg.go", `if err := src.step(); err != nil {`, `if err := src.step(); err != nil && false {`},
+	{"image headers: WebP chunks are parts", header + "webp.go", `if err := src.step(); err != nil {`, `if err := src.step(); err != nil && false {`},
+	{"image headers: a checksum is not judged", header + "png.go", `if err := src.fill(ihdr[8:]); err != nil {`, `if err := src.fill(ihdr[8:]); err != nil || binary.BigEndian.Uint32(ihdr[21:]) == binary.BigEndian.Uint32([]byte("none")) {`},
+	{"image headers: a GIF without a screen", header + "gif.go", `if h.width > 0 && h.height > 0 {`, `if true {`},
+	{"image headers: of both sides of a GIF", header + "gif.go", `if h.width > 0 && h.height > 0 {`, `if h.width > 0 || h.height > 0 {`},
+	{"image headers: a sequence without an item", header + "heif.go", `case track != nil:`, `case track != nil && false:`},
+	{"image headers: the item before the track", header + "heif.go", `case err == errFound:`, `case err == errFound && track == nil:`},
+	{"image headers: the first track", header + "heif_track.go", `if first != nil || !b.is("trak") {`, `if !b.is("trak") {`},
+	{"image headers: visual tracks alone", header + "heif_track.go", `case "pict", "vide":`, `case "pict", "vide", "auxv":`},
+	{"image headers: coded before shown", header + "heif_track.go", `if *first == (extent{}) {`, `if t.shown != (extent{}) {`},
+	{"image headers: the brand of a minimized file", header + "heif.go", `major == "mif3"`, `major == "mif4"`},
+	{"image headers: minimized sides of 7 bits", header + "heif.go", `p[2]&0x80 == 0`, `false`},
+
 	{"fileKey: names a part", "catalog/productjson/decode.go", `CodeFileNotFound`, `CodeValidationFailed`},
 
 	{"explicit lists what it creates", merge, `Listed:       w == explicit`, `Listed:       w == inline`},

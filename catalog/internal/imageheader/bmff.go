@@ -10,12 +10,15 @@ import (
 // box is a box of an ISO base media file (ISO/IEC 14496-12, 4.2) whose header
 // has been read.
 type box struct {
-	kind string
+	kind [4]byte
 	// end is the offset in the stream at which the box ends.
 	end int64
 	// open says that the box ends where the stream does, at end at the latest.
 	open bool
 }
+
+// is reports whether b is of the given kind.
+func (b box) is(kind string) bool { return string(b.kind[:]) == kind }
 
 // wholeFile holds the boxes of the top level.
 var wholeFile = box{end: math.MaxInt64, open: true}
@@ -33,12 +36,15 @@ func (r *boxReader) next(parent box) (b box, ok bool, err error) {
 	if r.pos == parent.end || parent.open && len(r.src.peek(1)) == 0 {
 		return box{}, false, nil
 	}
+	if err := r.src.step(); err != nil {
+		return box{}, false, err
+	}
 	start := r.pos
 	var head [8]byte
 	if err := r.read(parent, head[:]); err != nil {
 		return box{}, false, err
 	}
-	b = box{kind: string(head[4:])}
+	b = box{kind: [4]byte(head[4:])}
 	size := uint64(binary.BigEndian.Uint32(head[:]))
 	switch size {
 	case 0:
@@ -63,9 +69,11 @@ func (r *boxReader) read(b box, p []byte) error {
 	if int64(len(p)) > b.end-r.pos {
 		return errMalformed
 	}
-	n, err := io.ReadFull(r.src, p)
-	r.pos += int64(n)
-	return err
+	if err := r.src.fill(p); err != nil {
+		return err
+	}
+	r.pos += int64(len(p))
+	return nil
 }
 
 // rest returns what is left of b, which must be limit bytes at most. Memory
@@ -100,7 +108,8 @@ func (r *boxReader) skip(b box) error {
 	return err
 }
 
-// each calls fn with every box inside b from here on. fn consumes the whole box.
+// each calls fn with every box inside b from here on. What fn leaves of a box
+// is skipped.
 func (r *boxReader) each(b box, fn func(box) error) error {
 	for {
 		child, ok, err := r.next(b)
@@ -108,6 +117,9 @@ func (r *boxReader) each(b box, fn func(box) error) error {
 			return err
 		}
 		if err := fn(child); err != nil {
+			return err
+		}
+		if err := r.skip(child); err != nil {
 			return err
 		}
 	}

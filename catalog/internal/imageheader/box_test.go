@@ -69,3 +69,29 @@ func heic(width, height int) []byte {
 		boxOf("iprp", boxOf("ipco", ispe(width, height)), ipma(entry(1, 1))),
 	)...)
 }
+
+// trackOf is a track of the given handler, coded and shown in one size.
+func trackOf(kind string, width, height int) []byte {
+	return trackBoxes(trackHeader(0, width, height), handler(kind), entryOf(width, height))
+}
+
+func trackBoxes(tkhd, hdlr, stsd []byte) []byte {
+	return boxOf("trak", tkhd, boxOf("mdia", fullBox("mdhd", 0, 0, make([]byte, 20)), hdlr,
+		boxOf("minf", fullBox("vmhd", 0, 1, make([]byte, 8)), boxOf("stbl", stsd, fullBox("stts", 0, 0, u32(0))))))
+}
+
+func trackHeader(version byte, width, height int) []byte {
+	times := 20
+	if version == 1 {
+		times = 32
+	}
+	return fullBox("tkhd", version, 1, make([]byte, times+52), u16(width), u16(0), u16(height), u16(0))
+}
+
+func handler(kind string) []byte {
+	return fullBox("hdlr", 0, 0, u32(0), []byte(kind), make([]byte, 13))
+}
+
+func entryOf(width, height int) []byte {
+	return fullBox("stsd", 0, 0, u32(1), boxOf("av01", make([]byte, 24), u16(width), u16(height), make([]byte, 50)))
+}

@@ -2,56 +2,32 @@ package imageheader
 
 import (
 	"encoding/binary"
-	"io"
+	"errors"
 )
 
-const (
-	// maxBrands bounds the bytes of the list of brands; real files have under 100.
-	maxBrands = 4 << 10
-	// maxAssociations bounds the bytes of all item property associations; a
-	// grid of 1,000 tiles needs some 10 KiB.
-	maxAssociations = 1 << 20
-	// maxAssociationBoxes is the number of combinations of version and flags;
-	// no two of the boxes may agree in both.
-	maxAssociationBoxes = 4
-	// maxProperties is the highest index that an association can name.
-	maxProperties = 1<<15 - 1
-)
+// maxBrands bounds the bytes of the list of brands; real files have under 100.
+const maxBrands = 4 << 10
 
-// readHEIF reads an AVIF or HEIC file (ISO/IEC 23008-12) up to the end of its
-// meta box.
+// readHEIF reads an AVIF or HEIC file (ISO/IEC 23008-12).
 func readHEIF(src *source) (header, error) {
 	r := &boxReader{src: src}
 	ftyp, ok, err := r.next(wholeFile)
 	if err != nil {
 		return header{}, err
 	}
-	if !ok || ftyp.kind != "ftyp" {
+	if !ok || !ftyp.is("ftyp") {
 		return header{}, errMalformed
 	}
 	kind, err := readBrands(r, ftyp)
 	if err != nil {
 		return header{}, err
 	}
-	for {
-		b, ok, err := r.next(wholeFile)
-		switch {
-		case err != nil:
-			return header{}, err
-		case !ok:
-			return header{}, io.ErrUnexpectedEOF
-		case b.kind == "meta":
-			size, err := readPrimarySize(r, b)
-			return header{kind: kind, width: size.width, height: size.height}, err
-		}
-		if err := r.skip(b); err != nil {
-			return header{}, err
-		}
-	}
+	size, err := findExtent(r)
+	return header{kind: kind, width: size.width, height: size.height}, err
 }
 
-// readBrands tells the kind by the major brand or, where that only says HEIF,
-// by the first compatible brand that says more.
+// readBrands finds the kind by the major brand or, where that says only how the
+// file is built, by the first other brand that says more.
 func readBrands(r *boxReader, ftyp box) (kind string, err error) {
 	brands, err := r.rest(ftyp, maxBrands)
 	if err != nil {
@@ -60,10 +36,16 @@ func readBrands(r *boxReader, ftyp box) (kind string, err error) {
 	if len(brands) < 8 {
 		return "", errMalformed
 	}
-	if kind := brandKind(string(brands[:4])); kind != "" {
+	major, minor := string(brands[:4]), string(brands[4:8])
+	if kind := brandKind(major); kind != "" {
 		return kind, nil
 	}
-	for rest := brands[8:]; len(rest) >= 4; rest = rest[4:] { // a version stands between
+	if major == "mif3" { // then the minor version is a brand
+		if kind := brandKind(minor); kind != "" {
+			return kind, nil
+		}
+	}
+	for rest := brands[8:]; len(rest) >= 4; rest = rest[4:] {
 		if kind := brandKind(string(rest[:4])); kind != "" {
 			return kind, nil
 		}
@@ -81,181 +63,63 @@ func brandKind(brand string) string {
 	return ""
 }
 
-// itemProperties is what the meta box says about items, as far as the size of
-// the primary one needs it. The boxes may come in any order.
-type itemProperties struct {
-	primary      uint32
-	hasPrimary   bool
-	hasContainer bool
-	extents      map[uint16]extent // by index in the container, from 1
-	associations []associations
-}
-
-// extent is the content of an ispe property.
+// extent is the size of an image as the file declares it.
 type extent struct{ width, height uint32 }
 
-// associations is the content of an ipma box.
-type associations struct {
-	version byte
-	flags   uint32
-	data    []byte
-}
+// errFound ends the walk over a file in which the size was found.
+var errFound = errors.New("found")
 
-func readPrimarySize(r *boxReader, meta box) (extent, error) {
-	if _, _, err := r.version(meta); err != nil {
+// findExtent returns the size of the primary item or, of a file without one,
+// that of its first visual track. The item goes before the track wherever they
+// stand, so a file without an item is read to its end; what can't be read
+// behind the track doesn't matter then, no more than broken pixels do.
+func findExtent(r *boxReader) (extent, error) {
+	var item, track *extent
+	err := r.each(wholeFile, func(b box) (err error) {
+		switch {
+		case b.is("meta"):
+			item, err = readPrimaryExtent(r, b)
+		case b.is("mini"):
+			item, err = readMinimizedExtent(r, b)
+		case b.is("moov") && track == nil:
+			track, err = readTrackExtent(r, b)
+		}
+		if err == nil && item != nil {
+			return errFound
+		}
+		return err
+	})
+	switch {
+	case err == errFound:
+		return *item, nil
+	case track != nil:
+		return *track, nil
+	case err != nil:
 		return extent{}, err
 	}
-	p := &itemProperties{extents: map[uint16]extent{}}
-	err := r.each(meta, func(b box) error {
-		switch b.kind {
-		case "pitm":
-			return p.readPrimary(r, b)
-		case "iprp":
-			return r.each(b, func(b box) error {
-				switch b.kind {
-				case "ipco":
-					return p.readContainer(r, b)
-				case "ipma":
-					return p.readAssociations(r, b)
-				}
-				return r.skip(b)
-			})
-		}
-		return r.skip(b)
-	})
-	if err != nil {
-		return extent{}, err
-	}
-	return p.primaryExtent()
+	return extent{}, errNoPicture
 }
 
-func (p *itemProperties) readPrimary(r *boxReader, pitm box) error {
-	version, _, err := r.version(pitm)
-	if err != nil {
-		return err
+// readMinimizedExtent reads the start of a mini box, which stands in place of
+// a meta box in files of the brand mif3: flags, then a bit that says whether
+// the sides less one follow in 15 bits each or in 7.
+func readMinimizedExtent(r *boxReader, mini box) (*extent, error) {
+	var p [6]byte
+	const small = 4 // bytes up to sides of 7 bits
+	if err := r.read(mini, p[:small]); err != nil {
+		return nil, err
 	}
-	if p.hasPrimary || version > 1 {
-		return errMalformed
+	if version := p[0] >> 6; version != 0 {
+		return nil, errMiniVersion
 	}
-	p.hasPrimary = true
-	var id [4]byte // shorter in version 0
-	if err := r.read(pitm, id[2-2*version:]); err != nil {
-		return err
+	if p[2]&0x80 == 0 {
+		return &extent{width: uint32(p[2]&0x7F) + 1, height: uint32(p[3]>>1) + 1}, nil
 	}
-	p.primary = binary.BigEndian.Uint32(id[:])
-	return r.skip(pitm)
-}
-
-func (p *itemProperties) readContainer(r *boxReader, ipco box) error {
-	if p.hasContainer {
-		return errMalformed
+	if err := r.read(mini, p[small:]); err != nil {
+		return nil, err
 	}
-	p.hasContainer = true
-	index := 0
-	return r.each(ipco, func(b box) error {
-		if index++; index > maxProperties {
-			return errMalformed
-		}
-		if b.kind == "ispe" {
-			if _, _, err := r.version(b); err != nil {
-				return err
-			}
-			var sides [8]byte
-			if err := r.read(b, sides[:]); err != nil {
-				return err
-			}
-			p.extents[uint16(index)] = extent{
-				width:  binary.BigEndian.Uint32(sides[:]),
-				height: binary.BigEndian.Uint32(sides[4:]),
-			}
-		}
-		return r.skip(b)
-	})
-}
-
-func (p *itemProperties) readAssociations(r *boxReader, ipma box) error {
-	version, flags, err := r.version(ipma)
-	if err != nil {
-		return err
-	}
-	if len(p.associations) == maxAssociationBoxes {
-		return errMalformed
-	}
-	data, err := r.rest(ipma, maxAssociations/maxAssociationBoxes)
-	if err != nil {
-		return err
-	}
-	p.associations = append(p.associations, associations{version, flags, data})
-	return nil
-}
-
-// primaryExtent returns the one extent associated with the primary item.
-func (p *itemProperties) primaryExtent() (extent, error) {
-	if !p.hasPrimary {
-		return extent{}, errMalformed
-	}
-	var found []extent
-	for _, a := range p.associations {
-		err := a.each(func(item uint32, index uint16) error {
-			e, ok := p.extents[index]
-			if !ok || item != p.primary {
-				return nil
-			}
-			if len(found) > 0 && found[0] != e {
-				return errMalformed
-			}
-			found = append(found[:0], e)
-			return nil
-		})
-		if err != nil {
-			return extent{}, err
-		}
-	}
-	if len(found) == 0 {
-		return extent{}, errMalformed
-	}
-	return found[0], nil
-}
-
-// each calls fn with every pair of item and property index.
-func (a associations) each(fn func(item uint32, index uint16) error) error {
-	data := a.data
-	// number consumes an unsigned integer of size bytes.
-	number := func(size int) (n uint32, ok bool) {
-		if len(data) < size {
-			return 0, false
-		}
-		for _, b := range data[:size] {
-			n = n<<8 | uint32(b)
-		}
-		data = data[size:]
-		return n, true
-	}
-	idSize, indexSize, indexMask := 2, 1, uint32(0x7F) // the top bit says "essential"
-	if a.version > 0 {
-		idSize = 4
-	}
-	if a.flags&1 != 0 {
-		indexSize, indexMask = 2, 0x7FFF
-	}
-	entries, ok := number(4)
-	for ; ok && entries > 0; entries-- {
-		var item, count uint32
-		if item, ok = number(idSize); !ok {
-			break
-		}
-		for count, ok = number(1); ok && count > 0; count-- {
-			var index uint32
-			if index, ok = number(indexSize); !ok {
-				break
-			}
-			if err := fn(item, uint16(index&indexMask)); err != nil {
-				return err
-			}
-		}
-	}
-	if !ok {
-		return errMalformed
-	}
-	return nil
+	return &extent{
+		width:  uint32(binary.BigEndian.Uint16(p[2:])&0x7FFF) + 1,
+		height: uint32(binary.BigEndian.Uint16(p[4:])>>1) + 1,
+	}, nil
 }

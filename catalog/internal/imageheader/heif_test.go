@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"math"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -35,7 +37,8 @@ func TestBrands(t *testing.T) {
 		{"heif alone", "mif1", []string{"mif1", "miaf"}, ""},
 		{"avc", "avci", []string{"mif1"}, ""},
 		{"video", "mp42", []string{"isom"}, ""},
-		{"quicktime", "qt  ", []string{"heic"}, ""},
+		{"quicktime", "qt  ", []string{"qt  "}, ""},
+		{"quicktime with heic", "qt  ", []string{"heic"}, HEIC},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -125,19 +128,12 @@ func TestHEIFMalformed(t *testing.T) {
 		{"ftyp too long", slices.Concat(boxOf("ftyp", []byte("heic"), make([]byte, maxBrands)), meta(pitm(1), iprp))},
 		{"ftyp to the end", slices.Concat(openBox("ftyp", []byte("heic"), u32(0)), meta(pitm(1), iprp))},
 		{"empty meta", slices.Concat(brands, boxOf("meta"))},
-		{"no items", slices.Concat(brands, meta())},
-		{"no primary item", slices.Concat(brands, meta(iprp))},
 		{"two primary items", slices.Concat(brands, meta(pitm(1), pitm(1), iprp))},
 		{"primary item of an unknown version", slices.Concat(brands, meta(fullBox("pitm", 2, 0, u32(1)), iprp))},
 		{"short primary item", slices.Concat(brands, meta(fullBox("pitm", 1, 0, u16(1)), iprp))},
-		{"no properties", slices.Concat(brands, meta(pitm(1)))},
 		{"two containers", slices.Concat(brands, meta(pitm(1), boxOf("iprp", ipco, ipco, ipma(entry(1, 1)))))},
 		{"too many properties", slices.Concat(brands, meta(pitm(1), boxOf("iprp", boxOf("ipco", ispe(7, 3), slices.Repeat(boxOf("free"), maxProperties)), ipma(entry(1, 1)))))},
 		{"short extents", slices.Concat(brands, meta(pitm(1), boxOf("iprp", boxOf("ipco", fullBox("ispe", 0, 0, u32(7))), ipma(entry(1, 1)))))},
-		{"no associations", withIPMA()},
-		{"associations of another item", withIPMA(ipma(entry(2, 1)))},
-		{"associations with no extent", withIPMA(ipma(entry(1, 3)))},
-		{"associations beyond the properties", withIPMA(ipma(entry(1, 4)))},
 		{"two extents", withIPMA(ipma(entry(1, 1, 2)))},
 		{"two extents in two boxes", withIPMA(ipma(entry(1, 1)), fullBox("ipma", 1, 0, u32(1), u32(1), []byte{1, 2}))},
 		{"associations without a count", withIPMA(fullBox("ipma", 0, 0, u16(1)))},
@@ -159,16 +155,132 @@ func TestHEIFMalformed(t *testing.T) {
 	}
 }
 
-func TestHEIFWithoutMeta(t *testing.T) {
-	for name, data := range map[string][]byte{
-		"end":                   nil,
-		"end behind pixels":     boxOf("mdat", make([]byte, 10)),
-		"pixels to the end":     openBox("mdat", make([]byte, 10)),
-		"pixels that never end": u32(1 << 30),
-	} {
-		t.Run(name, func(t *testing.T) {
-			got, err := Read(bytes.NewReader(append(ftyp("avif"), data...)), 0)
-			requireBad(t, errCutOff.Reason, got, err)
+// What is missing from a whole file is named.
+func TestHEIFWithoutSize(t *testing.T) {
+	ipco := boxOf("ipco", ispe(7, 3), boxOf("irot", []byte{1}))
+	withItem := func(boxes ...[]byte) []byte {
+		return meta(pitm(1), boxOf("iprp", append([][]byte{ipco}, boxes...)...))
+	}
+	sound := trackOf("soun", 7, 3)
+	tests := []struct {
+		name   string
+		data   []byte
+		reason string
+	}{
+		{"nothing", nil, errNoPicture.Reason},
+		{"pixels", boxOf("mdat", make([]byte, 10)), errNoPicture.Reason},
+		{"pixels to the end", openBox("mdat", make([]byte, 10)), errNoPicture.Reason},
+		{"pixels cut off", u32(1 << 30), errCutOff.Reason},
+		{"an empty meta box", meta(), errNoPicture.Reason},
+		{"no primary item", meta(boxOf("iprp", ipco, ipma(entry(1, 1)))), errNoPicture.Reason},
+		{"no track", boxOf("moov"), errNoPicture.Reason},
+		{"sound alone", boxOf("moov", sound), errNoPicture.Reason},
+		{"auxiliary pictures alone", boxOf("moov", trackOf("auxv", 7, 3)), errNoPicture.Reason},
+		{"neither item nor track", slices.Concat(boxOf("moov", sound), meta(), boxOf("mdat")), errNoPicture.Reason},
+		{"tracks cut off", slices.Concat(u32(1<<20), []byte("moov"), sound), errCutOff.Reason},
+		{"a track of no size", boxOf("moov", trackOf("pict", 0, 0)), errZeroSide.Reason},
+		{"no properties", meta(pitm(1)), errNoExtents.Reason},
+		{"no associations", withItem(), errNoExtents.Reason},
+		{"associations of another item", withItem(ipma(entry(2, 1))), errNoExtents.Reason},
+		{"associations with no extent", withItem(ipma(entry(1, 2))), errNoExtents.Reason},
+		{"associations beyond the properties", withItem(ipma(entry(1, 3))), errNoExtents.Reason},
+		{"a later mini box", boxOf("mini", []byte{0x40, 0, 0, 0}), errMiniVersion.Reason},
+		{"an empty mini box", boxOf("mini"), errMalformed.Reason},
+		{"a short mini box", boxOf("mini", []byte{0, 0, 0x80, 0, 0}), errMalformed.Reason},
+		{"a mini box cut off", slices.Concat(u32(100), []byte("mini"), []byte{0, 0, 0x80, 0, 0}), errCutOff.Reason},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := Read(bytes.NewReader(append(ftyp("avif"), tt.data...)), 0)
+			requireBad(t, tt.reason, got, err)
 		})
 	}
+}
+
+func TestTracks(t *testing.T) {
+	item := meta(pitm(1), boxOf("iprp", boxOf("ipco", ispe(9, 9)), ipma(entry(1, 1))))
+	pictures := trackOf("pict", 7, 3)
+	tests := []struct {
+		name          string
+		boxes         [][]byte
+		width, height int
+	}{
+		{"a sequence", [][]byte{boxOf("moov", pictures)}, 7, 3},
+		{"a video track", [][]byte{boxOf("moov", trackOf("vide", 7, 3))}, 7, 3},
+		{"pixels around it", [][]byte{boxOf("mdat", make([]byte, 9000)), boxOf("moov", pictures), boxOf("mdat", make([]byte, 9000))}, 7, 3},
+		{"meta without an item, before", [][]byte{meta(), boxOf("moov", pictures)}, 7, 3},
+		{"meta without an item, behind", [][]byte{boxOf("moov", pictures), meta()}, 7, 3},
+		{"the item goes before", [][]byte{item, boxOf("moov", pictures)}, 9, 9},
+		{"the item goes before, also from behind", [][]byte{boxOf("moov", pictures), boxOf("mdat"), item}, 9, 9},
+		{"the first of two", [][]byte{boxOf("moov", pictures, trackOf("pict", 8, 8))}, 7, 3},
+		{"the first that is visual", [][]byte{boxOf("moov", fullBox("mvhd", 0, 0, make([]byte, 96)), trackOf("auxv", 8, 8), trackOf("soun", 8, 8), pictures)}, 7, 3},
+		{"sound of a short entry", [][]byte{boxOf("moov", trackBoxes(nil, handler("soun"), fullBox("stsd", 0, 0, u32(1), boxOf("mp4a", make([]byte, 8)))), pictures)}, 7, 3},
+		{"the handler behind the entries", [][]byte{boxOf("moov", boxOf("trak", boxOf("mdia", boxOf("minf", boxOf("stbl", entryOf(7, 3))), handler("pict"))))}, 7, 3},
+		{"coded, not shown", [][]byte{boxOf("moov", trackBoxes(trackHeader(0, 14, 6), handler("pict"), entryOf(7, 3)))}, 7, 3},
+		{"shown, where nothing is coded", [][]byte{boxOf("moov", trackBoxes(trackHeader(0, 7, 3), handler("pict"), fullBox("stsd", 0, 0, u32(0))))}, 7, 3},
+		{"shown, in 64-bit times", [][]byte{boxOf("moov", trackBoxes(trackHeader(1, 7, 3), handler("pict"), entryOf(0, 0)))}, 7, 3},
+		{"a short track header", [][]byte{boxOf("moov", trackBoxes(fullBox("tkhd", 0, 0), handler("pict"), entryOf(7, 3)))}, 7, 3},
+		{"cut off behind the track", [][]byte{boxOf("moov", pictures), u32(1 << 20)}, 7, 3},
+		{"junk behind the track", [][]byte{boxOf("moov", pictures), []byte("\x00\x00\x00\x03junk")}, 7, 3},
+		{"meta that can't be read behind the track", [][]byte{boxOf("moov", pictures), boxOf("meta")}, 7, 3},
+		{"no track, then one", [][]byte{boxOf("moov"), boxOf("moov", pictures)}, 7, 3},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			data := append(ftyp("avis", "msf1"), slices.Concat(tt.boxes...)...)
+			got, err := Read(bytes.NewReader(data), 0)
+			require.NoError(t, err)
+			require.Equal(t, Info{AVIF, tt.width, tt.height}, got)
+		})
+	}
+}
+
+// A minimized image box, laid out bit by bit.
+func TestMinimized(t *testing.T) {
+	const flags = "00" + "000100" + "000" + "01" + "000" // version, flags, more flags, chroma, orientation
+	bits := func(s string) []byte {
+		s = strings.ReplaceAll(s, " ", "")
+		s += strings.Repeat("0", -len(s)&7)
+		var p []byte
+		for ; s != ""; s = s[8:] {
+			b, err := strconv.ParseUint(s[:8], 2, 8)
+			require.NoError(t, err)
+			p = append(p, byte(b))
+		}
+		return append(p, make([]byte, 40)...)
+	}
+	tests := []struct {
+		name, brand string
+		bits        string
+		want        Info
+	}{
+		{"small", "avif", flags + "0 0000110 0000010", Info{AVIF, 7, 3}},
+		{"smallest", "avif", flags + "0 0000000 0000000", Info{AVIF, 1, 1}},
+		{"largest of the small", "avif", flags + "0 1111111 1111111", Info{AVIF, 128, 128}},
+		{"large", "avif", flags + "1 000001100011111 000010010101111", Info{AVIF, 800, 1200}},
+		{"largest", "avif", flags + "1 111111111111111 111111111111111", Info{AVIF, 32768, 32768}},
+		{"every flag", "avif", "00 111111111 11 111 0 0000110 0000010", Info{AVIF, 7, 3}},
+		{"of HEVC", "heic", flags + "0 0000110 0000010", Info{HEIC, 7, 3}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			brands := boxOf("ftyp", []byte("mif3"+tt.brand))
+			got, err := Read(bytes.NewReader(append(brands, boxOf("mini", bits(tt.bits))...)), 0)
+			require.NoError(t, err)
+			require.Equal(t, tt.want, got)
+
+			brands = ftyp("mif3", tt.brand)
+			got, err = Read(bytes.NewReader(slices.Concat(brands, boxOf("free"), openBox("mini", bits(tt.bits)))), 0)
+			require.NoError(t, err)
+			require.Equal(t, tt.want, got)
+		})
+	}
+	t.Run("of another codec", func(t *testing.T) {
+		got, err := Read(bytes.NewReader(append(boxOf("ftyp", []byte("mif3jpeg")), boxOf("mini", bits(flags))...)), 0)
+		requireBad(t, errNotImage.Reason, got, err)
+	})
+	t.Run("the minor version of another brand", func(t *testing.T) {
+		got, err := Read(bytes.NewReader(append(boxOf("ftyp", []byte("mif1avif")), heic(7, 3)[24:]...)), 0)
+		requireBad(t, errNotImage.Reason, got, err)
+	})
 }

@@ -55,7 +55,10 @@ func TestReadCutOff(t *testing.T) {
 				var bad *Error
 				require.ErrorAs(t, err, &bad, "%d bytes", n)
 				require.Zero(t, got)
-				if n > 12 { // every signature is whole
+				switch heif := s.want.ContentType == AVIF || s.want.ContentType == HEIC; {
+				case heif && n > 12 && betweenBoxes(s.data, n): // it may be whole
+					require.Equal(t, errNoPicture, bad, "%d bytes", n)
+				case n > 12: // every signature is whole
 					require.Equal(t, errCutOff, bad, "%d bytes", n)
 				}
 			}
@@ -87,29 +90,36 @@ func TestReadRefuses(t *testing.T) {
 		{"jpeg scan before a frame", "\xFF\xD8\xFF\xDA\x00\x08xxxxxx", errMalformed.Reason},
 		{"jpeg that starts twice", "\xFF\xD8\xFF\xD8" + string(jpegImage(t, 3, 3)), errMalformed.Reason},
 		{"jpeg segment length", "\xFF\xD8\xFF\xE0\x00\x01xxxx", errMalformed.Reason},
-		{"jpeg frame length", "\xFF\xD8\xFF\xC0\x00\x0C\x08\x00\x03\x00\x03\x01xxxxxxxxx", errMalformed.Reason},
-		{"jpeg short frame", "\xFF\xD8\xFF\xC0\x00\x07\x08\x00\x03\x00\x03\x01xxxxxxxxx", errMalformed.Reason},
-		{"jpeg without components", "\xFF\xD8\xFF\xC0\x00\x08\x08\x00\x03\x00\x03\x00xxxxxxxxx", errMalformed.Reason},
+		{"jpeg short frame", "\xFF\xD8\xFF\xC0\x00\x06\x08\x00\x03\x00\x03\x01xxxxxxxxx", errMalformed.Reason},
 		{"jpeg zero width", string(jpegFrame(0xC0, 8, 3, 0, 3)), errZeroSide.Reason},
 		{"jpeg zero height", string(jpegFrame(0xC0, 8, 3, 3, 0)), errZeroSide.Reason},
 		{"jpeg too large", string(jpegFrame(0xC0, 8, 3, 65535, 65535)), "over 100 megapixels"},
 
-		{"png of junk", "\x89PNG\r\n\x1a\n" + strings.Repeat("x", 50), errCutOff.Reason}, // of a chunk "xxxx"
+		{"png of junk", "\x89PNG\r\n\x1a\n" + strings.Repeat("x", 50), errMalformed.Reason},
+		{"png header of another length", "\x89PNG\r\n\x1a\n" + string(pngChunk("IHDR", make([]byte, 14))), errMalformed.Reason},
 		{"png pixels first", "\x89PNG\r\n\x1a\n" + string(pngChunk("IDAT", nil)) + string(pngOf(3, 3)[8:]), errMalformed.Reason},
-		{"png checksum", strings.Replace(string(pngOf(3, 3)), "\x00\x00\x00\x03", "\x00\x00\x00\x04", 1), errMalformed.Reason},
 		{"png zero width", string(pngOf(0, 3)), errZeroSide.Reason},
 		{"png zero height", string(pngOf(3, 0)), errZeroSide.Reason},
 		{"png too large", string(pngOf(65535, 65535)), "over 100 megapixels"},
-		{"png too large for the format", string(pngOf(math.MaxUint32, math.MaxUint32)), errMalformed.Reason},
+		{"png as large as can be", string(pngOf(math.MaxUint32, math.MaxUint32)), "over 100 megapixels"},
 
-		{"gif zero width", "GIF89a\x00\x00\x03\x00\x00\x00\x00", errZeroSide.Reason},
-		{"gif zero height", "GIF89a\x03\x00\x00\x00\x00\x00\x00", errZeroSide.Reason},
+		{"gif zero sides, no image", "GIF89a\x00\x00\x00\x00\x00\x00\x00;", errZeroSide.Reason},
+		{"gif zero width, no image", "GIF89a\x00\x00\x03\x00\x00\x00\x00;", errZeroSide.Reason},
+		{"gif zero height, no image", "GIF89a\x03\x00\x00\x00\x00\x00\x00;", errZeroSide.Reason},
+		{"gif zero sides, junk", "GIF89a\x00\x00\x00\x00\x00\x00\x00junk", errZeroSide.Reason},
+		{"gif zero sides, an image of zero width", "GIF89a\x00\x00\x00\x00\x00\x00\x00,\x01\x00\x01\x00\x00\x00\x03\x00\x00", errZeroSide.Reason},
+		{"gif zero sides, an image of zero height", "GIF89a\x00\x00\x00\x00\x00\x00\x00,\x01\x00\x01\x00\x03\x00\x00\x00\x00", errZeroSide.Reason},
+		{"gif zero sides, a large image", "GIF89a\x00\x00\x00\x00\x00\x00\x00,\x00\x00\x00\x00\xFF\xFF\xFF\xFF\x00", "over 100 megapixels"},
 		{"gif too large", "GIF89a\xFF\xFF\xFF\xFF\x00\x00\x00", "over 100 megapixels"},
 		{"gif of a script", "GIF89a=1;alert(1)//", "over 100 megapixels"}, // 12,605 by 24,891
-		{"gif colour table", "GIF89a\x03\x00\x03\x00\x80\x00\x00xxxxx", errCutOff.Reason},
 
-		{"webp of junk", "RIFF\x60\x00\x00\x00WEBPxxxx" + strings.Repeat("x", 50), errMalformed.Reason},
-		{"webp without a frame", string(webpOf("EXIF", []byte("xxxx"))), errMalformed.Reason},
+		{"webp of junk", "RIFF\x60\x00\x00\x00WEBPxxxx" + strings.Repeat("x", 50), errCutOff.Reason},
+		{"webp without a frame", string(webpOf("EXIF", []byte("xxxx"))), errCutOff.Reason},
+		{"webp short lossy frame", string(webpOf("VP8 ", []byte{0x10, 0, 0, 0x9D, 0x01, 0x2A, 3, 0, 3})) + strings.Repeat("x", 50), errMalformed.Reason},
+		{"webp lossy without a key frame", string(webpOf("VP8 ", []byte{0x11, 0, 0, 0x9D, 0x01, 0x2A, 3, 0, 3, 0})), errMalformed.Reason},
+		{"webp lossy start code", string(webpOf("VP8 ", []byte{0x10, 0, 0, 0x9D, 0x01, 0x2B, 3, 0, 3, 0})), errMalformed.Reason},
+		{"webp short lossless frame", string(webpOf("VP8L", []byte{0x2F, 6, 0, 0})) + strings.Repeat("x", 50), errMalformed.Reason},
+		{"webp lossless signature", string(webpOf("VP8L", []byte{0x2E, 6, 0, 0, 0})), errMalformed.Reason},
 		{"webp short canvas", string(webpOf("VP8X", canvas(3, 3)[:8])) + strings.Repeat("x", 50), errMalformed.Reason},
 		{"webp zero width", string(webpOf("VP8 ", []byte{0x10, 0, 0, 0x9D, 0x01, 0x2A, 0, 0, 3, 0})), errZeroSide.Reason},
 		{"webp zero height", string(webpOf("VP8 ", []byte{0x10, 0, 0, 0x9D, 0x01, 0x2A, 3, 0, 0, 0})), errZeroSide.Reason},
@@ -265,7 +275,7 @@ func TestReadMemory(t *testing.T) {
 		reason string
 	}{
 		{"jpeg metadata", repeat(large, []byte("\xFF\xD8"), jpegSegment(0xE1, nil, 0xFFFF), jpegRest), 64 << 10, ""},
-		{"jpeg tiny segments", repeat(small, []byte("\xFF\xD8"), jpegSegment(0xE1, nil, 2), jpegRest), 64 << 10, ""},
+		{"jpeg small segments", repeat(large, []byte("\xFF\xD8"), jpegSegment(0xE1, nil, 1022), jpegRest), 64 << 10, ""},
 		{"jpeg stray bytes", repeat(small, []byte("\xFF\xD8\xFF\xE0\x00\x02"), make([]byte, 1024), jpegRest), 64 << 10, ""},
 		{"heic pixels first", repeat(large, append(whole[:behindFtyp:behindFtyp], boxOf("mdat")...), boxOf("free", make([]byte, 4088)), whole[behindFtyp:]), 1 << 20, ""},
 		{"heic properties without end", repeat(large, append(whole[:behindFtyp:behindFtyp],
@@ -296,6 +306,9 @@ func TestReadMemory(t *testing.T) {
 func TestReadStopsBehindHeader(t *testing.T) {
 	const ahead = 16 << 10
 	for _, s := range samples(t) {
+		if s.toEnd {
+			continue
+		}
 		t.Run(s.name, func(t *testing.T) {
 			r := &counting{r: io.MultiReader(bytes.NewReader(s.data), &endless{pattern: make([]byte, 1024)})}
 			_, err := Read(r, 0)

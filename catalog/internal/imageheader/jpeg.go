@@ -1,9 +1,6 @@
 package imageheader
 
-import (
-	"encoding/binary"
-	"io"
-)
+import "encoding/binary"
 
 // The JPEG markers that matter on the way to the frame header (ITU T.81, B.1).
 const (
@@ -21,14 +18,11 @@ const (
 	markerDHP   = 0xDE // size of a hierarchical image, before its first frame
 )
 
-// readJPEG walks the segments up to the frame header. image/jpeg is not used:
-// it refuses legal images that it cannot decode (12-bit samples, lossless and
-// arithmetic coding, unusual subsampling, CMYK without an Adobe segment).
+// readJPEG walks the segments up to the frame header.
 func readJPEG(src *source) (header, error) {
 	if err := src.discard(2); err != nil {
 		return header{}, err
 	}
-	var length [2]byte
 	for {
 		marker, err := nextMarker(src)
 		if err != nil {
@@ -40,7 +34,8 @@ func readJPEG(src *source) (header, error) {
 		case marker == markerTEM, marker >= markerRST0 && marker <= markerRST7:
 			continue // no length follows
 		}
-		if _, err := io.ReadFull(src, length[:]); err != nil {
+		var length [2]byte
+		if err := src.fill(length[:]); err != nil {
 			return header{}, err
 		}
 		n := int(binary.BigEndian.Uint16(length[:])) - len(length)
@@ -57,23 +52,21 @@ func readJPEG(src *source) (header, error) {
 }
 
 // nextMarker skips to the next marker. Stray bytes between segments are
-// tolerated, as decoders do.
+// tolerated, as decoders do, and so are fill bytes before a marker.
 func nextMarker(src *source) (byte, error) {
 	for {
-		b, err := src.ReadByte()
-		if err != nil {
+		if err := src.step(); err != nil {
 			return 0, err
 		}
-		if b != 0xFF {
-			continue
+		if err := src.skipPast(0xFF); err != nil {
+			return 0, err
 		}
-		for b == 0xFF {
-			if b, err = src.ReadByte(); err != nil {
-				return 0, err
-			}
+		if err := src.skipRun(0xFF); err != nil {
+			return 0, err
 		}
-		if b != 0 {
-			return b, nil
+		b, err := src.ReadByte()
+		if err != nil || b != 0 { // FF 00 is no marker
+			return b, err
 		}
 	}
 }
@@ -88,21 +81,17 @@ func isFrame(marker byte) bool {
 	return marker >= markerSOF0 && marker <= markerSOF15
 }
 
-// readFrame reads a frame header of n bytes: precision, height, width, number
-// of components, and three bytes for each of these.
+// readFrame reads a frame header of n bytes: precision, height, width, and the
+// components, which are not judged.
 func readFrame(src *source, n int) (header, error) {
-	var frame [6]byte
+	var frame [5]byte
 	if n < len(frame) {
 		return header{}, errMalformed
 	}
-	if _, err := io.ReadFull(src, frame[:]); err != nil {
+	if err := src.fill(frame[:]); err != nil {
 		return header{}, err
 	}
-	components := int(frame[5])
-	if components == 0 || n != len(frame)+3*components {
-		return header{}, errMalformed
-	}
-	if err := src.discard(int64(3 * components)); err != nil {
+	if err := src.discard(int64(n - len(frame))); err != nil {
 		return header{}, err
 	}
 	return header{

@@ -25,6 +25,8 @@ type sample struct {
 	// header is the length of the shortest prefix that tells the size: a
 	// stream cut off later has lost pixels only and passes.
 	header int
+	// toEnd says that what stands behind the header is read all the same.
+	toEnd bool
 }
 
 func samples(t testing.TB) []sample {
@@ -37,9 +39,15 @@ func samples(t testing.TB) []sample {
 		{name: "rotated.avif", want: Info{AVIF, 64, 40}, header: 335},
 		{name: "grid.avif", want: Info{AVIF, 128, 128}, header: 513},
 		{name: "sequence.avif", want: Info{AVIF, 64, 40}, header: 441},
+		{name: "sequence-without-meta.avif", want: Info{AVIF, 16, 8}, header: 1114, toEnd: true},
 		{name: "still.heic", want: Info{HEIC, 64, 40}, header: 457},
 		{name: "thumbnail.heic", want: Info{HEIC, 64, 40}, header: 771},
 		{name: "odd.heic", want: Info{HEIC, 63, 39}, header: 453},
+		// Files that viewers show although a checksum or a palette is not right.
+		{name: "png-indexed-gama-crc.png", want: Info{PNG, 2, 1}, header: 33},
+		{name: "png-indexed-iccp-crc.png", want: Info{PNG, 2, 1}, header: 33},
+		{name: "png-indexed-text-crc-after-plte.png", want: Info{PNG, 2, 1}, header: 33},
+		{name: "png-indexed-trns-before-plte.png", want: Info{PNG, 2, 1}, header: 33},
 	}
 	for i := range files {
 		data, err := os.ReadFile(filepath.Join("testdata", files[i].name))
@@ -47,22 +55,53 @@ func samples(t testing.TB) []sample {
 		files[i].data = data
 	}
 	return slices.Concat(files, []sample{
-		{"jpeg", jpegImage(t, 21, 13), Info{JPEG, 21, 13}, 149},
-		{"jpeg after much metadata", jpegBehind(t, 5), Info{JPEG, 21, 13}, 149 + 5*(2+0xFFFF)},
-		{"jpeg progressive", jpegFrame(0xC2, 8, 3, 7, 3), Info{JPEG, 7, 3}, 21},
-		{"jpeg lossless 16 bit", jpegFrame(0xC3, 16, 1, 7, 3), Info{JPEG, 7, 3}, 15},
-		{"jpeg arithmetic 12 bit", jpegFrame(0xC9, 12, 3, 7, 3), Info{JPEG, 7, 3}, 21},
-		{"jpeg tables before the frame", jpegWithTables(), Info{JPEG, 7, 3}, 21 + 3*22},
-		{"jpeg cmyk", jpegFrame(0xC0, 8, 4, 7, 3), Info{JPEG, 7, 3}, 24},
-		{"jpeg hierarchical", slices.Concat(jpegFrame(0xDE, 8, 3, 700, 300), jpegFrame(0xC1, 8, 3, 7, 3)[2:]), Info{JPEG, 700, 300}, 21},
-		{"png true color", pngImage(t, image.NewNRGBA(image.Rect(0, 0, 5, 9))), Info{PNG, 5, 9}, 33},
-		{"png palette", pngImage(t, palette(300, 2)), Info{PNG, 300, 2}, 65},
-		{"png gray 16 bit", pngImage(t, image.NewGray16(image.Rect(0, 0, 1, 1))), Info{PNG, 1, 1}, 33},
-		{"png animated", animatedPNG(t), Info{PNG, 5, 9}, 33},
-		{"gif", gifImage(t, 6, 4, 1), Info{GIF, 6, 4}, 13},
-		{"gif animated", gifImage(t, 6, 4, 3), Info{GIF, 6, 4}, 13},
-		{"gif of an old version", append([]byte("GIF87a"), 2, 1, 3, 1, 0, 0, 0), Info{GIF, 258, 259}, 13},
+		{name: "jpeg", data: jpegImage(t, 21, 13), want: Info{JPEG, 21, 13}, header: 149},
+		{name: "jpeg after much metadata", data: jpegBehind(t, 5), want: Info{JPEG, 21, 13}, header: 149 + 5*(2+0xFFFF)},
+		{name: "jpeg progressive", data: jpegFrame(0xC2, 8, 3, 7, 3), want: Info{JPEG, 7, 3}, header: 21},
+		{name: "jpeg lossless 16 bit", data: jpegFrame(0xC3, 16, 1, 7, 3), want: Info{JPEG, 7, 3}, header: 15},
+		{name: "jpeg arithmetic 12 bit", data: jpegFrame(0xC9, 12, 3, 7, 3), want: Info{JPEG, 7, 3}, header: 21},
+		{name: "jpeg tables before the frame", data: jpegWithTables(), want: Info{JPEG, 7, 3}, header: 21 + 3*22},
+		{name: "jpeg cmyk", data: jpegFrame(0xC0, 8, 4, 7, 3), want: Info{JPEG, 7, 3}, header: 24},
+		{name: "jpeg hierarchical", data: slices.Concat(jpegFrame(0xDE, 8, 3, 700, 300), jpegFrame(0xC1, 8, 3, 7, 3)[2:]), want: Info{JPEG, 700, 300}, header: 21},
+		{name: "png true color", data: pngImage(t, image.NewNRGBA(image.Rect(0, 0, 5, 9))), want: Info{PNG, 5, 9}, header: 33},
+		{name: "png palette", data: pngImage(t, palette(300, 2)), want: Info{PNG, 300, 2}, header: 33},
+		{name: "png gray 16 bit", data: pngImage(t, image.NewGray16(image.Rect(0, 0, 1, 1))), want: Info{PNG, 1, 1}, header: 33},
+		{name: "png animated", data: animatedPNG(t), want: Info{PNG, 5, 9}, header: 33},
+		{name: "gif", data: gifImage(t, 6, 4, 1), want: Info{GIF, 6, 4}, header: 13},
+		{name: "gif animated", data: gifImage(t, 6, 4, 3), want: Info{GIF, 6, 4}, header: 13},
+		{name: "gif of an old version", data: append([]byte("GIF87a"), 2, 1, 3, 1, 0, 0, 0), want: Info{GIF, 258, 259}, header: 13},
+		{name: "jpeg of a frame without components", data: append(jpegFrame(0xC0, 8, 0, 7, 3), "pixels"...), want: Info{JPEG, 7, 3}, header: 12},
+		{name: "jpeg of a frame with more behind", data: slices.Concat([]byte("\xFF\xD8"), jpegSegment(0xC0, []byte("\x08\x00\x03\x00\x07\x01"), 30)), want: Info{JPEG, 7, 3}, header: 34},
+		{name: "png of a wrong checksum", data: append(pngOf(5, 9)[:29:29], "none"...), want: Info{PNG, 5, 9}, header: 33},
+		{name: "png of an unknown colour type", data: append(pngOf(5, 9)[:25:25], "\x99\x99\x99\x99none"...), want: Info{PNG, 5, 9}, header: 33},
+		{name: "png palette too long", data: slices.Concat(pngImage(t, palette(300, 2))[:33], pngChunk("PLTE", make([]byte, 999))), want: Info{PNG, 300, 2}, header: 33},
+		{name: "gif without its colour table", data: []byte("GIF89a\x03\x00\x04\x00\x87\x00\x00"), want: Info{GIF, 3, 4}, header: 13},
+		{name: "gif of no screen", data: zeroScreen(gifImage(t, 6, 4, 1), 0, 0), want: Info{GIF, 6, 4}, header: 30},
+		{name: "gif of no width", data: zeroScreen(gifImage(t, 6, 4, 1), 0, 4), want: Info{GIF, 6, 4}, header: 30},
+		{name: "gif of no height", data: zeroScreen(gifImage(t, 6, 4, 3), 6, 0), want: Info{GIF, 6, 4}, header: 49},
+		{name: "gif of no screen, an image off its corner", data: []byte("GIF89a\x00\x00\x00\x00\x81\x00\x00RGBRGBRGBRGB\x21\xF9\x04\x00\x00\x00\x00\x00\x2C\x01\x00\x02\x00\x06\x00\x04\x00\x00"), want: Info{GIF, 7, 6}, header: 42},
+		{name: "webp of an unknown chunk first", data: slices.Concat(webpOf("xxxx", []byte("odd, padded")), []byte{0}, webpOf("VP8L", []byte{0x2F, 6, 0x80, 0, 0})[12:]), want: Info{WebP, 7, 3}, header: 12 + 8 + 12 + 8 + 5},
+		{name: "webp of a long canvas", data: webpOf("VP8X", append(canvas(7, 3), 0, 0)), want: Info{WebP, 7, 3}, header: 30},
+		{name: "webp of another length", data: append([]byte("RIFF\x00\x00\x00\x00"), webpOf("VP8X", canvas(7, 3))[8:]...), want: Info{WebP, 7, 3}, header: 30},
+		{name: "webp lossless of an unknown version", data: webpOf("VP8L", []byte{0x2F, 6, 0x80, 0, 0xE0}), want: Info{WebP, 7, 3}, header: 25},
+		{name: "webp lossy, scaled", data: webpOf("VP8 ", []byte{0x10, 0, 0, 0x9D, 0x01, 0x2A, 7, 0x40, 3, 0x80}), want: Info{WebP, 7, 3}, header: 30},
 	})
+}
+
+// zeroScreen sets the logical screen of a GIF.
+func zeroScreen(data []byte, width, height uint16) []byte {
+	binary.LittleEndian.PutUint16(data[6:], width)
+	binary.LittleEndian.PutUint16(data[8:], height)
+	return data
+}
+
+// betweenBoxes reports whether n is where a box of the top level ends.
+func betweenBoxes(data []byte, n int) bool {
+	at := 0
+	for at < n {
+		at += int(binary.BigEndian.Uint32(data[at:]))
+	}
+	return at == n
 }
 
 func jpegImage(t testing.TB, width, height int) []byte {

@@ -2,18 +2,24 @@ package imageheader
 
 import (
 	"bufio"
+	"bytes"
 	"io"
 )
 
-// source buffers the stream and keeps apart what the decoders blur: a stream
-// that failed, one that ended too early, and one that holds nonsense.
+// maxSteps bounds the parts of a header.
+const maxSteps = 1 << 16
+
+// source buffers the stream, counts the parts of the header that it is read
+// for, and keeps apart a stream that failed, one that ended too early, and one
+// that holds nonsense.
 type source struct {
 	buf *bufio.Reader
 	// failed is the first error of the stream that is not its end.
 	failed error
-	// ended says that a decoder asked for bytes beyond the end. Reading ahead
-	// into the buffer does not set it.
+	// ended says that bytes beyond the end were asked for. Reading ahead into
+	// the buffer does not set it.
 	ended bool
+	steps int
 }
 
 var (
@@ -37,7 +43,7 @@ type watched struct {
 func (w *watched) Read(p []byte) (int, error) {
 	n, err := w.r.Read(p)
 	if err != nil && err != io.EOF && w.src.failed == nil {
-		w.src.failed = err // io.ErrUnexpectedEOF too: it is the stream's, not a decoder's
+		w.src.failed = err // io.ErrUnexpectedEOF too: it is the stream's own
 	}
 	return n, err
 }
@@ -52,6 +58,19 @@ func (s *source) ReadByte() (byte, error) {
 	b, err := s.buf.ReadByte()
 	s.note(err)
 	return b, err
+}
+
+// fill fills p, which must be shorter than the buffer. Unlike with io.ReadFull,
+// p can stay on the stack.
+func (s *source) fill(p []byte) error {
+	head, err := s.buf.Peek(len(p))
+	s.note(err)
+	if err != nil {
+		return err
+	}
+	copy(p, head)
+	_, _ = s.buf.Discard(len(p)) // it is buffered
+	return nil
 }
 
 // peek returns the next n bytes without consuming them, fewer only at the end
@@ -73,6 +92,54 @@ func (s *source) discard(n int64) error {
 		}
 		n -= int64(done)
 	}
+	return nil
+}
+
+// skipPast consumes everything up to and including the next byte b.
+func (s *source) skipPast(b byte) error {
+	return s.skipBuffered(func(chunk []byte) (n int, found bool) {
+		i := bytes.IndexByte(chunk, b)
+		return i + 1, i >= 0
+	})
+}
+
+// skipRun consumes the bytes b that come next, if any, up to another one.
+func (s *source) skipRun(b byte) error {
+	return s.skipBuffered(func(chunk []byte) (n int, found bool) {
+		for n < len(chunk) && chunk[n] == b {
+			n++
+		}
+		return n, n < len(chunk)
+	})
+}
+
+// skipBuffered consumes what is buffered, as it arrives, until end finds the
+// end of it: after n bytes of the chunk.
+func (s *source) skipBuffered(end func(chunk []byte) (n int, found bool)) error {
+	for {
+		if _, err := s.buf.Peek(1); err != nil {
+			s.note(err)
+			return err
+		}
+		chunk, _ := s.buf.Peek(s.buf.Buffered())
+		n, found := end(chunk)
+		if !found {
+			n = len(chunk)
+		}
+		_, _ = s.buf.Discard(n) // it is buffered
+		if found {
+			return nil
+		}
+	}
+}
+
+// step counts a part of the header, before the part is read: a chunk, a
+// segment, a block or a box. It fails when there are too many.
+func (s *source) step() error {
+	if s.steps == maxSteps {
+		return errTooMany
+	}
+	s.steps++
 	return nil
 }
 
