@@ -181,7 +181,7 @@ var mutations = []mutation{
 	{"a disk that hangs is told", hang, `unanswered >= h.looks && !hanging`, `false`},
 	{"not while it answers", hang, `n != p.before || p.pending.Load() == 0`, `p.pending.Load() == 0`},
 	{"and until it answers", hang, `unanswered == 0 && hanging`, `hanging`},
-	{"a reader that only claims to seek can't", "catalog/upload.go", `err == nil && at == u.start+u.read`, `err == nil`},
+	{"a reader that only claims to seek can't", "catalog/upload.go", `err == nil && at == u.start+u.read`, `err == nil && at >= 0`},
 	{"an upload is read again from where it stood", "catalog/upload.go", `at, err := seeker.Seek(u.start, io.SeekStart); err != nil || at != u.start`, `at, err := seeker.Seek(0, io.SeekStart); err != nil || at != 0`},
 	{"an upload is not read on from where it ended", "catalog/upload.go", `	case !u.seeks:
 		return nil, ErrUploadSpent`, `	case !u.seeks:`},
