@@ -144,6 +144,13 @@ type ScanOptions struct {
 	// first Limit may come from a later state of the store. It does not change
 	// which keys are in the range. Default: 0, no hint; negative is the same.
 	Limit int
+	// PastDamage has the Scan go on behind keys that can't be read. Each range of
+	// them is yielded as a [*DamageError], with a zero Entry, at its place among
+	// the entries, and is not the last step. It does nothing for a Scan in
+	// Reverse, and an engine that can't do it ends at the first error, as
+	// without it. A decorator passes it on with the other options, and yields
+	// such an error without ending. Default: an error ends the Scan.
+	PastDamage bool
 }
 
 // An Entry is one key with its value.
@@ -172,7 +179,7 @@ type Reader interface {
 	// Scan yields the entries of r in byte order of their keys, all from one
 	// state of the store: that at the first step of the loop or a later one
 	// before its first entry. An error is yielded once, as the last step, with
-	// a zero Entry. The loop may stop at any step and may call the engine,
+	// a zero Entry; see ScanOptions.PastDamage for the one exception. The loop may stop at any step and may call the engine,
 	// except that inside an Update it must not write through the Txn that it
 	// is scanning. The bounds may be reused once the loop has begun.
 	Scan(ctx context.Context, r Range, o ScanOptions) iter.Seq2[Entry, error]

@@ -181,6 +181,12 @@ func (r *checkedReader) Scan(ctx context.Context, rng Range, o ScanOptions) iter
 		start, end := bytes.Clone(rng.Start), bytes.Clone(rng.End)
 		for e, err := range r.r.Scan(ctx, Range{start, end}, o) {
 			overwrite(start, end)
+			if isPassed(err, o) {
+				if !yield(Entry{}, err) {
+					return
+				}
+				continue
+			}
 			if err == nil {
 				err = r.covered("Scan", e.Key, false)
 			}
@@ -196,6 +202,12 @@ func (r *checkedReader) Scan(ctx context.Context, rng Range, o ScanOptions) iter
 			}
 		}
 	}
+}
+
+// isPassed reports whether a Scan with the options goes on behind err.
+func isPassed(err error, o ScanOptions) bool {
+	var damage *DamageError
+	return o.PastDamage && !o.Reverse && errors.As(err, &damage)
 }
 
 // step yields a copy of e and tells whether the loop goes on.

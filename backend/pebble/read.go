@@ -68,12 +68,12 @@ func find(g getter, key []byte) ([]byte, io.Closer, error) {
 	case errors.Is(err, crdb.ErrNotFound):
 		return nil, nil, nil
 	}
-	return nil, nil, engineError(err)
+	return nil, nil, damageError(only(key), err)
 }
 
 // scan yields the entries of r. It ends with ErrClosed when one of the
 // channels, which may be nil, is closed.
-func scan(ctx context.Context, from ranger, r backend.Range, o backend.ScanOptions, closing, closed <-chan struct{},
+func scan(ctx context.Context, db *crdb.DB, from ranger, r backend.Range, o backend.ScanOptions, closing, closed <-chan struct{},
 	yield func(backend.Entry, error) bool,
 ) {
 	if emptyRange(r) {
@@ -86,12 +86,27 @@ func scan(ctx context.Context, from ranger, r backend.Range, o backend.ScanOptio
 	}
 	it, err := from.NewIterWithContext(ctx, &bounds)
 	if err != nil {
-		yield(backend.Entry{}, engineError(err))
+		yield(backend.Entry{}, damageError(boundsOf(r), err))
 		return
 	}
 	defer func() { _ = it.Close() }()
 
 	done := ctx.Done()
+	if o.PastDamage && !o.Reverse {
+		r = boundsOf(r)
+		p := pastDamage{it: it, db: db, next: r.Start, end: r.End, keysOnly: o.KeysOnly, yield: yield}
+		p.ended = func() error {
+			switch {
+			case isDone(done):
+				return ctx.Err()
+			case isDone(closing), isDone(closed):
+				return backend.ErrClosed
+			}
+			return nil
+		}
+		p.run()
+		return
+	}
 	step, ok := it.Next, false
 	if o.Reverse {
 		step, ok = it.Prev, it.Last()
@@ -110,7 +125,7 @@ func scan(ctx context.Context, from ranger, r backend.Range, o backend.ScanOptio
 		e := backend.Entry{Key: it.Key()}
 		if !o.KeysOnly {
 			if e.Value, err = it.ValueAndErr(); err != nil {
-				yield(backend.Entry{}, engineError(err))
+				yield(backend.Entry{}, damageError(only(e.Key), err))
 				return
 			}
 		}
@@ -122,7 +137,7 @@ func scan(ctx context.Context, from ranger, r backend.Range, o backend.ScanOptio
 		if ctxErr := ctx.Err(); ctxErr != nil {
 			err = ctxErr
 		} else {
-			err = engineError(err)
+			err = damageError(boundsOf(r), err)
 		}
 		yield(backend.Entry{}, err)
 	}
@@ -137,6 +152,11 @@ func isDone(c <-chan struct{}) bool {
 	default:
 		return false
 	}
+}
+
+// boundsOf returns a copy of r, which the caller of a Scan may reuse.
+func boundsOf(r backend.Range) backend.Range {
+	return backend.Range{Start: bytes.Clone(r.Start), End: bytes.Clone(r.End)}
 }
 
 func emptyRange(r backend.Range) bool {

@@ -133,7 +133,7 @@ func (n *snapshot) Scan(ctx context.Context, r backend.Range, o backend.ScanOpti
 			return
 		}
 		defer n.all.life.Exit()
-		scan(ctx, n, r, o, n.all.closing, n.closed, yield)
+		scan(ctx, n.all.db, n, r, o, n.all.closing, n.closed, yield)
 	}
 }
 

@@ -136,7 +136,7 @@ func (s *Store) Scan(ctx context.Context, r backend.Range, o backend.ScanOptions
 			return
 		}
 		defer s.life.Exit()
-		scan(ctx, s.db, r, o, s.closing, nil, yield)
+		scan(ctx, s.db, s.db, r, o, s.closing, nil, yield)
 	}
 }
 
