@@ -56,7 +56,9 @@ type Progress struct {
 	Seen int64
 	// DoubtSince and DoubtSeen are the first and the last time, in Unix
 	// milliseconds, that the clock showed since a leap before an opening whose
-	// pause has not ended. 0: there is none.
+	// pause has not ended. 0: there is none. They are kept over openings for a
+	// store that is never open as long as the pause: one that a job opens for a
+	// minute each hour would begin the pause anew each time, and never be swept.
 	DoubtSince, DoubtSeen int64
 }
 

@@ -49,6 +49,15 @@ var footerDamage = map[string]func([]byte) []byte{
 	"bit":     func(b []byte) []byte { b[len(b)-20] ^= 1; return b },
 }
 
+// damageValues changes bits of the values in a blob file, not of its footer.
+func damageValues(data []byte) []byte {
+	const footer = 38
+	for i := 50; i < len(data)-footer; i += 50 {
+		data[i] ^= 4
+	}
+	return data
+}
+
 // TestDamagedBlobFile: reading from a file without a sound footer is an error
 // that names the file.
 func TestDamagedBlobFile(t *testing.T) {
@@ -143,14 +152,8 @@ func TestDamagedValuesInRewrite(t *testing.T) {
 	const rounds, kept = 4, 2
 	fillSeparated(t, s, rounds)
 	require.NoError(t, s.Close())
-	const footer = 38 // bytes at the end of a blob file
 	for _, path := range blobFiles(t, fs) {
-		rewrite(t, fs, path, func(data []byte) []byte {
-			for i := 50; i < len(data)-footer; i += 50 {
-				data[i] ^= 4
-			}
-			return data
-		})
+		rewrite(t, fs, path, damageValues)
 	}
 
 	s, err := Open(t.Context(), "d", &Options{FS: fs, MemTableSize: 4 << 20, rewriteAge: 1})

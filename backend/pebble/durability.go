@@ -69,7 +69,10 @@ func (d *durability) commit(b *crdb.Batch, durable bool) (pendingSync, error) {
 }
 
 // end returns the position of an applied batch, 0 if Pebble took its bytes, as
-// it does with those of large ones.
+// it does with those of large ones: then a mark behind it stands for it.
+//
+// Pebble v2.1.7: unnecessary when a large batch keeps its SeqNum once applied
+// (TestPebbleTakesLargeBatches).
 func end(b *crdb.Batch, count uint64) uint64 {
 	if n := uint64(b.SeqNum()); n != 0 {
 		return n + count - 1
@@ -90,7 +93,8 @@ func (d *durability) mark(durable bool) (pendingSync, error) {
 	if err := d.apply(b, o); err != nil {
 		return pendingSync{}, err
 	}
-	// The record has the number of the operation that will follow it.
+	// The record has the number of the operation that will follow it, in
+	// Pebble v2.1.7: TestPositions says whether it still does.
 	s := pendingSync{batch: b, pos: uint64(b.SeqNum()) - 1}
 	if !durable {
 		_ = b.Close()
@@ -100,7 +104,7 @@ func (d *durability) mark(durable bool) (pendingSync, error) {
 }
 
 // apply hands b to Pebble, which reports a commit that it could not apply to
-// its logger alone.
+// its logger alone, see engineLogger.Fatalf.
 func (d *durability) apply(b *crdb.Batch, o *crdb.WriteOptions) (err error) {
 	d.hang.Applies.Begin()
 	defer d.hang.Applies.End()

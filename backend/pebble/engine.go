@@ -78,6 +78,9 @@ func (e *engine) options(o Options) *crdb.Options {
 		}
 		if e.guard.Unreadable() {
 			// Pebble would try to write it anew again and again.
+			//
+			// Pebble v2.1.7: unnecessary when DB.runBlobFileRewriteLocked backs off,
+			// or leaves such a file alone (TestPebbleRetriesRewrites).
 			policy.TargetGarbageRatio = 1
 		}
 		return policy
@@ -110,6 +113,9 @@ func (e *engine) check(before crdb.FormatMajorVersion) error {
 	if before < formatMajorVersion {
 		// Pebble begins the log before it raises the format. In this one damage
 		// could not be told from the end that a crash leaves: begin another.
+		//
+		// Pebble v2.1.7: unnecessary when crdb.Open creates a store in the format
+		// that it is to have (TestPebbleBeginsLogBeforeFormat).
 		return e.flush()
 	}
 	return nil

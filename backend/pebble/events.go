@@ -32,6 +32,9 @@ func (l engineLogger) Errorf(format string, args ...any) {
 // process: the goroutine may be anybody's and hold any lock. Every caller in
 // Pebble goes on to return an error or to finish what it was doing, in memory,
 // since diskguard.FS lets nothing reach the disk any more.
+//
+// Pebble v2.1.7: unnecessary when Pebble returns what it could not write
+// (TestPebbleExitsOnFailedWrites).
 func (l engineLogger) Fatalf(format string, args ...any) {
 	l.fail.Fail(fmt.Errorf("engine: "+format, args...))
 }

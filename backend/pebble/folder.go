@@ -92,6 +92,9 @@ func createDir(fsys vfs.FS, dir string) error {
 
 // refuseHeadless returns an error where there are tables but nothing says which
 // of them make up the store: Pebble would begin a new one and remove them.
+//
+// Pebble v2.1.7: unnecessary when crdb.Open refuses tables without a manifest
+// (TestPebbleRemovesHeadlessTables).
 func (f *folder) refuseHeadless() error {
 	names, err := f.fs.List(f.dir)
 	if err != nil {
@@ -116,6 +119,9 @@ func (f *folder) refuseHeadless() error {
 // engine uses: Pebble looks for its tables when it opens a store, but ends the
 // process when it reads from a blob file that is missing. Blob files that are not
 // in use any more, as a crash may leave, can hide that.
+//
+// Pebble v2.1.7: unnecessary when crdb.Open looks for blob files as it does for
+// tables (TestPebbleMissesBlobFilesLate).
 func (f *folder) refuseIncomplete(db *crdb.DB) error {
 	const looks = 3 // Pebble is at work already, and may replace a file between two counts
 	var used, present uint64

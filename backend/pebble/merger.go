@@ -8,8 +8,10 @@ import (
 	crdb "github.com/cockroachdb/pebble/v2"
 )
 
-// merger adds 64-bit little-endian integers, wrapping around. Pebble writes
-// its name into the store and refuses any other.
+// merger adds 64-bit little-endian integers, wrapping around. Nothing merges
+// yet. It stands here since Pebble writes the name of the merger into the store
+// and refuses any other from then on: a store that was made without could never
+// have counters.
 var merger = &crdb.Merger{
 	Name: "shelflife.v1",
 	Merge: func(_, value []byte) (crdb.ValueMerger, error) {

@@ -17,6 +17,9 @@ import (
 // panics on one that has no sound footer, in a goroutine of its own too: it does
 // not know which file to report. So that is found here, and is to Pebble an
 // error like any other.
+//
+// Pebble v2.1.7: unnecessary when DB.reportCorruption takes a blob file of which
+// it has no metadata (TestPebblePanicsOnBlobFooter).
 func openBlob(d *disk, name string, opts []vfs.OpenOption) (vfs.File, error) {
 	f, err := d.real.Open(name, opts...)
 	if err != nil {
@@ -56,6 +59,16 @@ type blobFile struct {
 // ReadAt reads one block with its trailer, or the footer. Pebble panics in a
 // goroutine of its own where it writes such a file anew and can't read it. That
 // goroutine then never comes back from here.
+//
+// An error would not do: any makes Pebble leave a buffer in use and panic about
+// that. Nor is it enough to know which file is being written anew, since others
+// read it meanwhile and are to have their error; the goroutine is known by what
+// is on its stack alone.
+//
+// Pebble v2.1.7: unnecessary when DB.runBlobFileRewriteLocked closes its rewriter
+// after an error, and DB.reportCorruption takes a blob file of which it has no
+// metadata. It does not work any more when blobFileRewriteCompaction is called
+// otherwise (both: TestPebblePanicsInRewrite).
 func (f *blobFile) ReadAt(p []byte, off int64) (int, error) {
 	n, err := f.File.ReadAt(p, off)
 	if f.disk.rewrites.Load() == 0 {

@@ -140,8 +140,11 @@ func (f *guardedFile) SyncTo(length int64) (full bool, err error) {
 }
 
 // Stat returns the size of a log that Pebble uses again: it would end the
-// process if it could not have it. After a failure nothing is written to it, and it may
-// as well be empty.
+// process if it could not have it. After a failure nothing is written to it, and
+// it may as well be empty.
+//
+// Pebble v2.1.7: unnecessary, as FS is, when a log that can't be begun is an error
+// of the commit.
 func (f *guardedFile) Stat() (vfs.FileInfo, error) {
 	info, err := f.File.Stat()
 	if err == nil || f.kind != kindLog {

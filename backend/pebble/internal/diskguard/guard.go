@@ -14,6 +14,10 @@ import (
 // or removed: what Pebble writes goes to a file system in memory, from which it
 // is read back, and compactions wait. Whoever waits for a commit looks at the
 // failure after Pebble has reported success.
+//
+// Pebble v2.1.7: unnecessary when a failed write of the log, the manifest or a
+// directory is an error of the commit, and of all later ones, rather than the end
+// of the process (TestPebbleExitsOnFailedWrites).
 type FS struct {
 	vfs.FS // reads, names, locks and listings pass through
 	*disk
@@ -34,6 +38,9 @@ func (g *FS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, erro
 	if strings.HasPrefix(g.PathBase(name), "marker.") {
 		// A crash must not leave the marker and take the file that it names,
 		// which has just been made beside it.
+		//
+		// Pebble v2.1.7: unnecessary when atomicfs.Marker.Move syncs its directory
+		// before it makes a marker (TestPebbleMakesMarkersEarly).
 		g.syncDir(g.PathDir(name))
 	}
 	return g.create(name, kindOf(name, category), func() (vfs.File, error) { return g.FS.Create(name, category) })

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/stretchr/testify/require"
 )
 
@@ -113,4 +114,25 @@ func TestRunningCompactionGoesOn(t *testing.T) {
 		require.NoError(t, f.Sync())
 		require.NoError(t, f.Close())
 	}
+}
+
+// TestSizeThatCannotBeHad: Pebble is told that the log is empty, and nothing is
+// written to it any more.
+func TestSizeThatCannotBeHad(t *testing.T) {
+	mem := vfs.NewMem()
+	fail := newFailure()
+	g := New(errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if op.Kind == errorfs.OpFileStat {
+			return syscall.EIO
+		}
+		return nil
+	})), fail)
+	f, err := g.Create("000001.log", "pebble-wal")
+	require.NoError(t, err)
+	_, err = f.Write([]byte("before"))
+	require.NoError(t, err)
+	info, err := f.Stat()
+	require.NoError(t, err)
+	require.Zero(t, info.Size())
+	require.ErrorIs(t, fail.Unavailable(), syscall.EIO)
 }

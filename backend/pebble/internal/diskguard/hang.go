@@ -17,6 +17,12 @@ var errHanging = fmt.Errorf("%w: the disk does not answer", backend.ErrUnavailab
 // Hang notices that the disk does not answer: commits wait for it, and
 // none of them has had an answer for long. It counts its own looks, so that
 // time in which the process did not run is none.
+//
+// Pebble has vfs.WithDiskHealthChecks, which answers another question: it says
+// that one operation on one file, of a compaction too, has taken long, by a
+// clock, which goes on while the process is suspended. It does not say that the
+// operation has ended, nor whether commits wait for it; and it holds a goroutine
+// with a ticker for every file that is written.
 type Hang struct {
 	log *slog.Logger
 	// written counts the writes that have reached the disk.
