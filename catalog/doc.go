@@ -58,6 +58,18 @@
 // "_anon_" are made by CreateOneShot only. Accounts never see or affect each
 // other's products, whatever they are called.
 //
+// # URLs of images
+//
+// Accepted is what browsers and net/url can fetch, not what RFC 3986 allows:
+// feeds hold letters beyond ASCII, spaces, "|", "<" and quotes, and clients
+// escape these on the way. Refused, with the character and its position in
+// bytes, are credentials; control characters; spaces at either end; a "%" that
+// is no escape, but in the query, where clients and servers take it as it
+// stands; a port other than 1 to 65535; and a host that can't be resolved: one
+// with an empty label, with a character that no name has, or that ends in a
+// number and is no address. A URL is kept byte for byte: whoever writes it
+// into HTML, a header or a log escapes it.
+//
 // # Errors
 //
 // Operations fail with an error that matches, by errors.Is, one of the Err

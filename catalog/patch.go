@@ -73,7 +73,8 @@ func (p Patch) IsEmpty() bool {
 // must be given.
 type NewImage struct {
 	// URL is an absolute http or https URL with a host, at most
-	// Limits.URLBytes long; the catalog never fetches it. The SourceURL of an
+	// Limits.URLBytes long, kept byte for byte; the catalog never fetches it.
+	// Package catalog says which are accepted. The SourceURL of an
 	// uploaded image that the product has now keeps its bytes; that of any
 	// other image is refused.
 	URL string

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -242,39 +241,9 @@ func (c *Catalog) prepareURL(faults *ValidationError, order int, raw string, out
 		refuse("must be at most %d bytes long, not %d", c.limits.URLBytes, len(raw))
 		return
 	}
-	if isPlainURL(raw) {
-		return
+	if fault := urlFault(raw); fault != "" {
+		refuse("%s", fault)
 	}
-	u, err := url.Parse(raw)
-	if err != nil || !utf8.ValidString(raw) || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" {
-		refuse("must be an absolute http or https URL with a host")
-	}
-}
-
-// isPlainURL tells whether raw is a valid URL at first sight, as most are: a
-// host, and behind it nothing that could be malformed.
-func isPlainURL(raw string) bool {
-	scheme, rest, _ := strings.Cut(raw, "://")
-	host, path, _ := strings.Cut(rest, "/")
-	if scheme != "http" && scheme != "https" || host == "" {
-		return false
-	}
-	for i := range len(host) {
-		if !isPlainHost(host[i]) {
-			return false
-		}
-	}
-	for i := range len(path) {
-		if c := path[i]; c <= ' ' || c > '~' || c == '%' || c == '#' {
-			return false
-		}
-	}
-	return true
-}
-
-// isPlainHost tells whether c may be anywhere in the host of a URL.
-func isPlainHost(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '-'
 }
 
 // prepareJSON returns the compact form of raw, nil for null and nothing, or what

@@ -87,6 +87,11 @@
 // A host's own endpoint answers its own faults in the same form by passing a
 // *catalog.ValidationError to [Handler.WriteError].
 //
+// The URL of an image is refused for what no client could fetch, and for
+// credentials, with the character and its position in bytes; letters beyond
+// ASCII, spaces, "|", "<" and quotes behind the host are accepted, as browsers
+// do, and kept as they are. Package catalog says it all.
+//
 // # Choices
 //
 // An empty cursor means the first page. An image position that is not a plain

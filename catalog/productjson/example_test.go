@@ -35,5 +35,5 @@ func Example() {
 	}
 	// Output:
 	// created <nil>
-	// invalid input: title: must not be null; an empty string clears it; images.0.url: must be an absolute http or https URL with a host
+	// invalid input: title: must not be null; an empty string clears it; images.0.url: must begin with "http://" or "https://"
 }

@@ -2,6 +2,7 @@ package main
 
 const (
 	validate = "catalog/validate.go"
+	imageURL = "catalog/imageurl.go"
 	merge    = "catalog/merge.go"
 	record   = "encoding/record.go"
 	use      = "catalog/use.go"
@@ -53,11 +54,28 @@ var mutations = []mutation{
 	{"images: exactly one source", validate, `sources != 1`, `sources < 1`},
 	{"images: at least one source", validate, `sources != 1`, `sources > 1`},
 	{"url: its length", validate, `len(raw) > c.limits.URLBytes`, `len(raw) > c.limits.URLBytes+1`},
-	{"url: an escape is looked at", validate, `c == '%' || c == '#'`, `c == '#'`},
-	{"url: a host that is not plain is looked at", validate, `!isPlainHost(host[i])`, `!isPlainHost(host[i]) && false`},
-	{"url: http or https", validate, `(u.Scheme != "http" && u.Scheme != "https")`, `false`},
-	{"url: a host", validate, `u.Hostname() == ""`, `false`},
-	{"url: UTF-8", validate, `!utf8.ValidString(raw) ||`, ``},
+	{"url: an escape is looked at", imageURL, `c == '%' || c == '#'`, `c == '#'`},
+	{"url: a host that is not plain is looked at", imageURL, `!isPlainHost(c) || c == '.' && last == '.'`, `c == '.' && last == '.'`},
+	{"url: an empty label is not plain", imageURL, `!isPlainHost(c) || c == '.' && last == '.'`, `!isPlainHost(c)`},
+	{"url: http or https", imageURL, `!ok || !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https")`, `!ok`},
+	{"url: a host", imageURL, `if host == "" {
+		return`, `if host == "" {
+		return ""
+		return`},
+	{"url: UTF-8", imageURL, `!utf8.ValidString(raw)`, `false`},
+	{"url: no control characters", imageURL, `case unicode.IsControl(r):`, `case false:`},
+	{"url: no space at the ends", imageURL, `unicode.IsSpace(r) && (i == 0 ||`, `unicode.IsSpace(r) && (false ||`},
+	{"url: no credentials", imageURL, `i := strings.IndexByte(authority, '@'); i >= 0`, `i := strings.LastIndexByte(authority, '@'); i >= 0 && false`},
+	{"url: its port", imageURL, `err != nil || n == 0`, `n == 0`},
+	{"url: a port of zero", imageURL, `err != nil || n == 0`, `err != nil`},
+	{"url: no empty label", imageURL, `case label == "":`, `case false:`},
+	{"url: the length of a label", imageURL, `len(label) > 63`, `len(label) > 64`},
+	{"url: the length of a host", imageURL, `len(name) > 253`, `len(name) > 254`},
+	{"url: an address of numbers", imageURL, `if isNumeric(labels[len(labels)-1]) {`, `if false {`},
+	{"url: a zone of an address", imageURL, `|| ip.Zone() != ""`, ``},
+	{"url: what an international name is mapped to", imageURL, `if err != nil || strings.ContainsFunc(ascii,`, `if err != nil || false && strings.ContainsFunc(ascii,`},
+	{"url: a percent sign in the query", imageURL, `if !query && !isEscape(raw[i:]) {`, `if !isEscape(raw[i:]) {`},
+	{"url: a question mark in the fragment", imageURL, `query = !fragment`, `query = true`},
 	{"url: a reference is well formed", validate, `if !ok || id.IsZero() {`, `if !ok && id.IsZero() && false {`},
 	{"url: a reference is the product's own", merge, `			if at < 0 {`, `			if at < -1 {`},
 	{"creating needs an image", merge, `if p.images == nil {
