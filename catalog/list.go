@@ -316,7 +316,7 @@ func (l *lister) see(ctx context.Context, data []byte, s *stored) (live bool, er
 	// It may have been renewed since by a use that went past the overlay, or by
 	// an edit that began before the deadline.
 	var current stored
-	found, err := l.c.readExpired(ctx, k, &current)
+	found, err := l.c.lookAgain(ctx, k, &current)
 	if err != nil || !found || current.Incarnation != r.Incarnation {
 		return false, err
 	}

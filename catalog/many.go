@@ -171,18 +171,3 @@ func isRefusal(err error) bool {
 	var bad *ValidationError
 	return errors.As(err, &bad) || errors.Is(err, ErrPreconditionFailed) || encoding.IsUnreadable(err)
 }
-
-// size estimates what the upsert will write, in bytes.
-func (in *intake) size() int {
-	n := len(in.patch.metadata)
-	if in.patch.description != nil {
-		n += len(*in.patch.description)
-	}
-	for i := range in.patch.images {
-		n += len(in.patch.images[i].url) + len(in.patch.images[i].classifications)
-	}
-	for _, b := range in.blobs {
-		n += len(b.data)
-	}
-	return n
-}

@@ -2,9 +2,7 @@ package catalog
 
 import (
 	"context"
-	"errors"
 
-	"github.com/shelflife-db/shelflife/backend"
 	"github.com/shelflife-db/shelflife/catalog/internal/productkey"
 	"github.com/shelflife-db/shelflife/catalog/internal/recordcache"
 	"github.com/shelflife-db/shelflife/encoding"
@@ -42,23 +40,7 @@ func (c *Catalog) readLive(ctx context.Context, account, id string, s *stored) e
 		return err
 	}
 	defer c.calls.Exit()
-	k := productkey.Of(account, id)
-	now := c.now.Now()
-	pending := c.uses.Get(k)
-	found, err := c.read(ctx, k, s)
-	if err != nil {
-		return err
-	}
-	if !found {
-		return ErrNotFound
-	}
-	if pending.See(&s.Record); isLive(&s.Record, now) {
-		return nil
-	}
-	if found, err = c.readExpired(ctx, k, s); err == nil && !found {
-		err = ErrNotFound
-	}
-	return err
+	return c.lookLive(ctx, productkey.Of(account, id), s)
 }
 
 // read reads a record as it is stored; found is false if there is none.
@@ -123,43 +105,4 @@ type query struct {
 func (q *query) keepValue(value []byte) error {
 	q.data = append([]byte(nil), value...)
 	return nil
-}
-
-// readExpired reads a product again that has expired; found is false if that is
-// so for good.
-func (c *Catalog) readExpired(ctx context.Context, k productkey.Key, s *stored) (found bool, err error) {
-	now := c.now.Now()
-	pending := c.uses.Get(k)
-	if c.renewals.Possible(k) {
-		return c.readBehindUpdates(ctx, k, s)
-	}
-	if found, err = c.read(ctx, k, s); err != nil || !found {
-		return false, err
-	}
-	pending.See(&s.Record)
-	return isLive(&s.Record, now), nil
-}
-
-// readBehindUpdates reads a record that has expired, as it is when no Update is
-// at work on it; found is false if there is none, or it has expired then.
-func (c *Catalog) readBehindUpdates(ctx context.Context, k productkey.Key, s *stored) (found bool, err error) {
-	var data []byte
-	o := backend.UpdateOptions{Buffered: true, Reclaim: true}
-	err = c.update(ctx, []backend.Scope{productScope(k.Account, k.ID)}, o, func(t *tx) error {
-		data = nil
-		f, err := t.load(k.Account, k.ID)
-		if err == nil && f.live != nil {
-			data = encoding.AppendRecord(nil, f.live)
-		}
-		return err
-	})
-	switch {
-	case errors.Is(err, backend.ErrStopped):
-		return false, nil // what is at work will never be visible
-	case err != nil || data == nil:
-		return false, err
-	}
-	s.shared = false
-	s.images, err = encoding.BeginRecord(data, &s.Record)
-	return err == nil, err
 }

@@ -61,7 +61,7 @@ func (c *Catalog) CreateOneShot(ctx context.Context, account string, p Patch, co
 	return res, wrap("create one-shot", id, err)
 }
 
-func (c *Catalog) upsert(ctx context.Context, w way, account, id string, p Patch, conds []Condition) (res Result, err error) {
+func (c *Catalog) upsert(ctx context.Context, w way, account, id string, p Patch, conds []Condition) (Result, error) {
 	if err := c.calls.Enter(); err != nil {
 		return Result{}, err
 	}
@@ -71,28 +71,43 @@ func (c *Catalog) upsert(ctx context.Context, w way, account, id string, p Patch
 		return Result{}, err
 	}
 	defer in.discard(ctx, c)
-	scopes := append(in.scopes(), productScope(account, id))
+	if w.isUse() {
+		return c.upsertOrUse(ctx, w, id, in, conds)
+	}
+	return c.commitUpsert(ctx, w, id, in, conds)
+}
+
+// commitUpsert runs one upsert in an Update of its own.
+func (c *Catalog) commitUpsert(ctx context.Context, w way, id string, in *intake, conds []Condition) (res Result, err error) {
+	scopes := append(in.scopes(), productScope(in.account, id))
+	err = c.update(ctx, scopes, c.updateOptions(), func(t *tx) (err error) {
+		res, err = t.upsert(w, in.account, id, in, conds)
+		return err
+	})
+	if err != nil {
+		in.failed(err)
+		return Result{}, err
+	}
+	return res, nil
+}
+
+// upsertOrUse is an upsert that counts as a use. One that turns out to change
+// nothing is a use of the version that it was compared with. If the product was
+// changed or is gone by then, the patch may say something new.
+func (c *Catalog) upsertOrUse(ctx context.Context, w way, id string, in *intake, conds []Condition) (Result, error) {
 	for {
-		err := c.update(ctx, scopes, c.updateOptions(), func(t *tx) (err error) {
-			res, err = t.upsert(w, account, id, in, conds)
-			return err
-		})
+		res, err := c.commitUpsert(ctx, w, id, in, conds)
 		var plain plainUseError
-		switch {
-		case err == nil:
-			return res, nil
-		case !errors.As(err, &plain):
-			in.failed(err)
-			return Result{}, err
+		if !errors.As(err, &plain) {
+			return res, err
 		}
-		product, err := c.use(ctx, account, id, &plain.version)
+		product, err := c.use(ctx, in.account, id, &plain.version)
 		switch {
 		case err == nil:
 			return Result{product, Unchanged}, nil
 		case !errors.Is(err, ErrNotFound) && !errors.Is(err, errOtherVersion):
 			return Result{}, err
 		}
-		// The product was changed or is gone: the patch may say something new.
 	}
 }
 
@@ -153,17 +168,6 @@ func (t *tx) refuse(bad error, f *found, next *encoding.Record, in *intake) erro
 		return err
 	}
 	return bad
-}
-
-// expire notes, for Options.OnExpire, that the Update has replaced or removed f
-// if f had expired.
-func (t *tx) expire(f *found) {
-	if f.stored != nil && f.live == nil && t.c.opts.OnExpire != nil {
-		if len(t.expired) == 0 {
-			t.txn.OnVisible(func() { t.visible = true })
-		}
-		t.expired = append(t.expired, Expired{f.account, newProduct(t.c.uses.On(f.stored))})
-	}
 }
 
 // updateOptions are those of the host's own writes.

@@ -44,50 +44,55 @@ var errOtherVersion = errors.New("the product has another version")
 // use records a use of a product, if want is not nil only at that version. It is
 // part of a call that is counted.
 func (c *Catalog) use(ctx context.Context, account, id string, want *Version) (*Product, error) {
+	product, held, err := c.holdUse(ctx, productkey.Of(account, id), want)
+	if held || err != nil {
+		return product, err
+	}
+	return c.useDurably(ctx, account, id, want)
+}
+
+// holdUse is the fast way: it notes a use in memory, from where it becomes
+// durable in time. held is false where the use may not wait for that, and
+// nothing was noted. The protocol stands in package uses.
+func (c *Catalog) holdUse(ctx context.Context, k productkey.Key, want *Version) (product *Product, held bool, err error) {
 	// A store that takes no writes could not keep the use either.
 	if !c.buffersUses() || c.folder.Stuck() || c.backend.Ready() != nil {
-		return c.useDurably(ctx, account, id, want)
+		return nil, false, nil
 	}
-	k := productkey.Of(account, id)
-	now := c.now.Now()
-	// An edit that read an earlier time may be about to give the product another
-	// deadline, which this use would not know of.
-	if c.renewals.Possible(k) {
-		return c.useDurably(ctx, account, id, want)
+	var s stored
+	// An edit at work may be about to give the product another deadline, which
+	// this use would not know of.
+	l, err := c.look(ctx, k, &s, true)
+	if err != nil || l.unsettled {
+		return nil, false, err
 	}
-	pending := c.uses.Get(k)
-	var record stored
-	found, err := c.read(ctx, k, &record)
-	if err != nil {
-		return nil, err
-	}
-	deadline := record.ExpiresAt() // as it is stored
-	pending.See(&record.Record)
 	// No answer must rest on what a crash takes back; and a use that ctx ends
 	// must not have happened, so this comes before it is noted.
 	if err := c.awaitDurable(ctx, k); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	if !found {
-		return nil, ErrNotFound
+	if !l.found {
+		return nil, false, ErrNotFound
 	}
-	if want != nil && *want != versionOf(&record.Record) {
-		return nil, errOtherVersion
+	if want != nil && *want != versionOf(&s.Record) {
+		return nil, false, errOtherVersion
 	}
-	// So is what has expired, if only by its record.
-	if deadline != encoding.None && deadline-c.now.Now() <= c.useMargin() {
-		return c.useDurably(ctx, account, id, want)
+	// What has expired, if only by its record, goes the durable way too, which
+	// decides whether it has.
+	if l.deadline != encoding.None && l.deadline-c.now.Now() <= c.useMargin() {
+		return nil, false, nil
 	}
-	uses.Touch(&record.Record, now)
-	product, err := record.product()
-	if err != nil {
-		return nil, err
+	uses.Touch(&s.Record, l.now)
+	// Before it is noted, for it may fail.
+	if product, err = s.product(); err != nil {
+		return nil, false, err
 	}
-	if !c.uses.Add(encoding.Use{Account: account, ID: id, Incarnation: record.Incarnation, At: now}, deadline) {
-		return c.useDurably(ctx, account, id, want)
+	use := encoding.Use{Account: k.Account, ID: k.ID, Incarnation: s.Incarnation, At: l.now}
+	if !c.uses.Add(use, l.deadline) {
+		return nil, false, nil
 	}
 	c.folder.Wake()
-	return product, nil
+	return product, true, nil
 }
 
 // useDurably writes a use into the record before it is acknowledged.
@@ -118,7 +123,7 @@ func (c *Catalog) useDurably(ctx context.Context, account, id string, want *Vers
 	return product, nil
 }
 
-// buffersUses tells whether uses may wait in memory: not where another process
+// buffersUses reports whether uses may wait in memory: not where another process
 // could not see them.
 func (c *Catalog) buffersUses() bool {
 	return c.exclusive && c.opts.UseWindow > 0

@@ -8,10 +8,11 @@ const (
 	use      = "catalog/use.go"
 	upsert   = "catalog/upsert.go"
 	tx       = "catalog/tx.go"
+	write    = "catalog/write.go"
 	expire   = "catalog/expire.go"
 	remove   = "catalog/delete.go"
 	hang     = "backend/pebble/internal/diskguard/hang.go"
-	read     = "catalog/read.go"
+	looking  = "catalog/look.go"
 	cache    = "catalog/internal/recordcache/recordcache.go"
 	overlay  = "catalog/internal/uses/overlay.go"
 	folder   = "catalog/internal/uses/folder.go"
@@ -160,20 +161,20 @@ var mutations = []mutation{
 	{"lastUsedAt never goes back", overlay, `r.LastUsedAt = max(at, r.LastUsedAt)`, `r.LastUsedAt = at`},
 	{"creation is the first anchor", merge, `Anchor:       now,`, `Anchor:       0,`},
 	{"a day has 24 hours", record, `lifetime := int64(days) * dayMillis`, `lifetime := int64(days)*dayMillis + 1`},
-	{"a use near the deadline is durable first", use, `deadline-c.now.Now() <= c.useMargin()`, `false`},
+	{"a use near the deadline is durable first", use, `l.deadline-c.now.Now() <= c.useMargin()`, `false`},
 	{"the margin is ten seconds at least", use, `minUseMargin  = 10 * time.Second`, `minUseMargin  = 9 * time.Second`},
 	{"the margin is five windows at least", use, `marginWindows = 5`, `marginWindows = 4`},
 	{"a use that comes late is none", overlay, `deadline == encoding.None || o.now() < deadline`, `true`},
-	{"what has expired can't be read", read, `if pending.See(&s.Record); isLive(&s.Record, now) {`, `if pending.See(&s.Record); true {`},
+	{"what has expired can't be read", looking, `if l.found && isLive(&s.Record, l.now) {`, `if l.found {`},
 	{"an edit at work may renew what has expired", renewals, `r.others || r.stripe(k).count.Load() > 0`, `r.others`},
 	{"so may one of another catalog", renewals, `r.others || r.stripe(k).count.Load() > 0`, `r.stripe(k).count.Load() > 0`},
-	{"what has expired stays gone", read, `isLive(&s.Record, now), nil`, `isLive(&s.Record, now) || true, nil`},
+	{"what has expired stays gone", looking, `err == nil && l.found && isLive(&s.Record, l.now), err`, `err == nil && l.found, err`},
 	{"what has expired can't be used durably", use, `if f.live == nil {
 			return ErrNotFound`, `if f.stored == nil {
 			return ErrNotFound`},
 	{"a use is seen by its incarnation alone", overlay, `u.incarnation == r.Incarnation && u.at > r.LastUsedAt`, `u.at > r.LastUsedAt`},
 	{"an upsert of what has expired creates", tx, `isLive(live, t.now)`, `true`},
-	{"an earlier deadline is indexed at once", tx, `t.now < was && was <= is`, `t.now < was`},
+	{"an earlier deadline is indexed at once", write, `t.now < was && was <= is`, `t.now < was`},
 	{"the sweep spares what was used since", expire, `deadline == encoding.None || deadline > horizon`, `deadline == encoding.None`},
 	{"the sweep spares what is kept forever now", expire, `deadline == encoding.None || deadline > horizon`, `deadline > horizon`},
 	{"the sweep knows stale entries", expire, `f.stored == nil || f.stored.IndexedAt != e.Deadline`, `f.stored == nil`},
@@ -184,12 +185,12 @@ var mutations = []mutation{
 	{"a new store has no leap behind it", "ttl/sweeper.go", `start.Seen == 0 || gap <= s.o.GapTolerance`, `gap <= s.o.GapTolerance`},
 	{"a leap is not remembered as the time", "ttl/sweeper.go", `case elapsed < r.pauseUntil:`, `case elapsed < 0*r.pauseUntil:`},
 	{"uploads may stand still while their bytes are there", "catalog/blob.go", `h.Deadline <= t.now && !b.ours`, `h.Deadline <= t.now`},
-	{"a product is no larger than the backend takes", tx, `limit == 0 || size < limit/2 ||`, `true ||`},
+	{"a product is no larger than the backend takes", write, `limit == 0 || size < limit/2 ||`, `true ||`},
 	{"a long window does not delay folds", folder, `min(f.Window, maxFoldDelay)`, `f.Window`},
 	{"Close waits for a disk that hangs", folder, `f.Fold(ctx, part, true)`, `f.Fold(ctx, part, false)`},
-	{"expiries are reported after a hang", tx, `case err == nil, t.visible && errors.Is(err, backend.ErrUnknownOutcome):`, `case err == nil:`},
+	{"expiries are reported after a hang", "catalog/effects.go", `case err == nil, t.visible && errors.Is(err, backend.ErrUnknownOutcome):`, `case err == nil:`},
 	{"not before they are durable", "catalog/internal/expiryhooks/expiryhooks.go", `b.scopes != nil && h.durable(context.Background(), b.scopes) != nil`, `false`},
-	{"an engine that may resume may renew", read, `errors.Is(err, backend.ErrStopped)`, `errors.Is(err, backend.ErrUnavailable)`},
+	{"an engine that may resume may renew", looking, `errors.Is(err, backend.ErrStopped)`, `errors.Is(err, backend.ErrUnavailable)`},
 	{"the cache: a mark takes the entry out", cache, `_, cached := c.entries.Invalidate(k)`, `_, cached := c.entries.GetIfPresent(k)`},
 	{"the cache: nobody fills what is marked", cache, `return Token{s.epoch, s.marks == 0}`, `return Token{s.epoch, true}`},
 	{"the cache: nor what was marked since the read", cache, `s.marks > 0 || s.epoch != t.epoch`, `s.marks > 0`},

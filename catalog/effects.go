@@ -1,0 +1,103 @@
+package catalog
+
+import (
+	"errors"
+
+	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/catalog/internal/productkey"
+	"github.com/shelflife-db/shelflife/catalog/internal/uses"
+)
+
+// effects are what a tx does outside of the store: to the record cache, to the
+// renewals and to Options.OnExpire. Each has a beginning inside the Update, and an
+// end when it is visible or has ended, whichever way: a mark that stayed would
+// keep its product out of the cache for good, a count that stayed would have
+// every reader of what has expired wait for an Update.
+type effects struct {
+	marked  []marked // in the record cache: what was written
+	counted []uses.Renewal
+	begun   int64     // the first time that was read of those that are counted
+	expired []Expired // products whose expiry this commits
+	visible bool      // it has committed, where there are some
+}
+
+// marked is a product that an Update has marked in the record cache.
+type marked struct {
+	key    productkey.Key
+	wanted bool // see recordcache.Cache.Mark
+}
+
+// begin is called when a run of the Update begins. Marks and counts of an earlier
+// run stay: the backend may run it again without an end in between.
+func (e *effects) begin() { e.expired, e.visible = nil, false }
+
+// settle ends the effects of an Update that ended with err.
+func (t *tx) settle(o backend.UpdateOptions, err error) {
+	t.uncount()
+	for _, m := range t.marked {
+		t.c.cache.Unmark(m.key)
+	}
+	t.marked = t.marked[:0]
+	if len(t.expired) > 0 {
+		t.reportExpired(o, err)
+	}
+}
+
+// reportExpired hands what an Update with the result err expired to
+// Options.OnExpire.
+func (t *tx) reportExpired(o backend.UpdateOptions, err error) {
+	switch {
+	case err == nil && !o.Buffered:
+		t.c.hooks.Add(t.expired, nil)
+	case err == nil, t.visible && errors.Is(err, backend.ErrUnknownOutcome):
+		t.c.hooks.Add(t.expired, t.scopes)
+	}
+}
+
+// uncount says that the Update can renew nothing any more: it is visible, or has
+// failed.
+func (t *tx) uncount() {
+	if len(t.counted) == 0 {
+		return
+	}
+	now := t.c.now.Now()
+	for _, r := range t.counted {
+		r.End(t.begun, now)
+	}
+	t.counted = t.counted[:0]
+}
+
+// markCache marks k in the record cache, once per Update, and tells whether its
+// new record should be put there.
+func (t *tx) markCache(k productkey.Key) (wanted bool) {
+	if t.c.cache == nil {
+		return false
+	}
+	if m := t.marking(k); m != nil {
+		return m.wanted
+	}
+	wanted = t.c.cache.Mark(k)
+	t.marked = append(t.marked, marked{k, wanted})
+	return wanted
+}
+
+// marking returns the mark of k, nil if there is none.
+func (t *tx) marking(k productkey.Key) *marked {
+	for i := range t.marked {
+		if t.marked[i].key == k {
+			return &t.marked[i]
+		}
+	}
+	return nil
+}
+
+// expire notes, for Options.OnExpire, that the Update has replaced or removed f
+// if f had expired.
+func (t *tx) expire(f *found) {
+	if f.stored != nil && f.live == nil && t.c.opts.OnExpire != nil {
+		if len(t.expired) == 0 {
+			t.txn.OnVisible(func() { t.visible = true })
+		}
+		t.expired = append(t.expired, Expired{f.account, newProduct(t.c.uses.On(f.stored))})
+	}
+}

@@ -1,0 +1,85 @@
+package catalog
+
+import (
+	"bytes"
+
+	"github.com/shelflife-db/shelflife/catalog/internal/productkey"
+	"github.com/shelflife-db/shelflife/encoding"
+)
+
+// scratch is the memory that a tx works in. It is reused by the next one.
+type scratch struct {
+	key, value []byte
+	// fetched are the encodings of records that were read ahead, nil where there
+	// is none, until they are loaded.
+	fetched map[productkey.Key][]byte
+	// first is memory for the record that load finds first: most Updates are of
+	// one product.
+	first    firstRecord
+	hasFirst bool
+}
+
+// firstRecord is a stored record with memory for its images. Nothing of it but
+// what its strings and raw JSON refer to outlives the Update.
+type firstRecord struct {
+	found  found
+	record encoding.Record
+	images [inlineImages]encoding.Image
+}
+
+// begin is called when a run of the Update begins.
+func (s *scratch) begin() { s.hasFirst, s.fetched = false, nil }
+
+// space returns memory for a product and its record.
+func (s *scratch) space() (*found, *encoding.Record) {
+	if s.hasFirst {
+		return new(found), new(encoding.Record)
+	}
+	s.hasFirst = true
+	s.first.record.Images = s.first.images[:0]
+	return &s.first.found, &s.first.record
+}
+
+// maxReused bounds, in bytes, the memory that a tx keeps for the next one.
+const maxReused = 64 << 10
+
+// recycle leaves the memory of t to the next Update.
+func (t *tx) recycle() {
+	if cap(t.value) > maxReused || cap(t.missing) > 0 || cap(t.marked) > manyBatch || cap(t.counted) > manyBatch {
+		return
+	}
+	clear(t.marked[:cap(t.marked)])
+	*t = tx{
+		c:       t.c,
+		scratch: scratch{key: t.key[:0], value: t.value[:0]},
+		effects: effects{marked: t.marked[:0], counted: t.counted[:0]},
+	}
+	t.c.txs.Put(t)
+}
+
+// fetch reads ahead the records of products that will be loaded once each, whose
+// scopes are declared: together they cost less, above all those of products
+// that do not exist.
+func (t *tx) fetch(products []productkey.Key) error {
+	t.fetched = make(map[productkey.Key][]byte, len(products))
+	keys := make([][]byte, 0, len(products))
+	fetched := make([]productkey.Key, 0, len(products))
+	var space []byte // of the keys
+	for _, k := range products {
+		if _, twice := t.fetched[k]; twice {
+			continue
+		}
+		data, ok := t.cached(k)
+		t.fetched[k] = data
+		if !ok {
+			begin := len(space)
+			space = encoding.AppendProductKey(space, k.Account, k.ID)
+			keys = append(keys, space[begin:])
+			fetched = append(fetched, k)
+		}
+	}
+	return t.txn.GetMany(t.ctx, keys, func(i int, value []byte) error {
+		t.fetched[fetched[i]] = bytes.Clone(value)
+		return nil
+	})
+}

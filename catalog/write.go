@@ -1,0 +1,159 @@
+package catalog
+
+import (
+	"slices"
+
+	"github.com/shelflife-db/shelflife/catalog/internal/productkey"
+	"github.com/shelflife-db/shelflife/encoding"
+	"github.com/shelflife-db/shelflife/ttl"
+)
+
+// write replaces f.stored by next, nil to remove the product. Everything that
+// hangs on a product's state hangs here: its record, its place in the list,
+// its expiry entry, the fate of its image bytes, the index and the cache. The
+// pending uses of a product that is removed stay for scans that began before;
+// they are of its incarnation only, and go when they have been folded.
+// incoming are the blobs that next may refer to beside those of the old state.
+// A *ValidationError about one of them or the record's size, or an unreadable
+// header, comes before anything is written.
+func (t *tx) write(f *found, next *encoding.Record, incoming []*incomingBlob) error {
+	if next != nil {
+		if err := t.checkSize(next); err != nil {
+			return err
+		}
+	}
+	claims, err := t.checkClaims(f, next, incoming)
+	if err != nil {
+		return err
+	}
+	released, err := t.checkReleases(f, next)
+	if err != nil {
+		return err
+	}
+	wanted := t.markCache(productkey.Of(f.account, f.id))
+	if err := t.writeExpiry(f, next); err != nil {
+		return err
+	}
+	if err := t.writeListed(f, next); err != nil {
+		return err
+	}
+	if err := t.writeBlobs(f, next, claims, released); err != nil {
+		return err
+	}
+	if err := t.writeRecord(f, next, wanted); err != nil {
+		return err
+	}
+	f.stored, f.size = next, len(t.value)
+	return nil
+}
+
+// checkSize refuses a record that the backend can't keep: limits may be set so
+// that one fits into them and not into a value.
+func (t *tx) checkSize(next *encoding.Record) error {
+	limit := t.c.maxValueSize
+	size := len(next.Title) + len(next.Description) + len(next.Metadata)
+	for i := range next.Images {
+		size += len(next.Images[i].URL) + len(next.Images[i].Classifications)
+	}
+	if limit == 0 || size < limit/2 || len(encoding.AppendRecord(nil, next)) <= limit {
+		return nil
+	}
+	return invalid("", CodeValidationFailed, "the product is larger than the %d bytes that the store takes of one", limit)
+}
+
+// writeRecord writes next, and has the cache follow if it is wanted there.
+func (t *tx) writeRecord(f *found, next *encoding.Record, wanted bool) error {
+	t.key = encoding.AppendProductKey(t.key[:0], f.account, f.id)
+	if next == nil {
+		return t.txn.Delete(t.key, f.size)
+	}
+	t.value = encoding.AppendRecord(t.value[:0], next)
+	if wanted {
+		k, record := productkey.Of(f.account, f.id), slices.Clone(t.value)
+		t.txn.OnVisible(func() { t.c.cache.Put(k, record) })
+	}
+	return t.txn.Put(t.key, t.value)
+}
+
+func (t *tx) writeListed(f *found, next *encoding.Record) error {
+	was, is := f.stored != nil && f.stored.Listed, next != nil && next.Listed
+	if was == is {
+		return nil
+	}
+	t.key = encoding.AppendListedKey(t.key[:0], f.account, f.id)
+	if is {
+		return t.txn.Put(t.key, nil)
+	}
+	return t.txn.Delete(t.key, 0)
+}
+
+// writeExpiry keeps the product's current expiry entry, whose deadline is the
+// record's IndexedAt, at or before the product's deadline. An entry that lies
+// in the future and early enough stays: the sweeper moves it when it is due.
+func (t *tx) writeExpiry(f *found, next *encoding.Record) error {
+	was, is := int64(encoding.None), int64(encoding.None)
+	if f.stored != nil {
+		was = f.stored.IndexedAt
+	}
+	if next != nil {
+		is = next.ExpiresAt()
+		if is != encoding.None && was != encoding.None && t.now < was && was <= is {
+			is = was
+		}
+		next.IndexedAt = is
+	}
+	if was == is {
+		return nil
+	}
+	e := encoding.Expiry{Kind: encoding.ExpiryProduct, Account: f.account, ID: f.id}
+	if was != encoding.None {
+		e.Deadline = was
+		if err := t.deleteExpiry(e); err != nil {
+			return err
+		}
+	}
+	if is != encoding.None {
+		e.Deadline = is
+		return t.putExpiry(e)
+	}
+	return nil
+}
+
+// writeBlobs lets go of the released blobs and makes the claimed ones next's
+// own.
+func (t *tx) writeBlobs(f *found, next *encoding.Record, claims []*incomingBlob, released []release) error {
+	for _, r := range released {
+		if err := t.releaseBlob(f.account, r); err != nil {
+			return err
+		}
+	}
+	for _, b := range claims {
+		if err := t.claimBlob(next, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// putExpiry and deleteExpiry write an entry of the expiry space and have the
+// index follow once that is visible.
+func (t *tx) putExpiry(e encoding.Expiry) error {
+	e.Shard = encoding.Shard(e.Account, e.ID, t.c.shards)
+	t.key = encoding.AppendExpiryKey(t.key[:0], e)
+	entry := indexEntry(e.Deadline, t.key)
+	t.txn.OnVisible(func() { t.c.addToIndex(entry) })
+	return t.txn.Put(t.key, nil)
+}
+
+func (t *tx) deleteExpiry(e encoding.Expiry) error {
+	e.Shard = encoding.Shard(e.Account, e.ID, t.c.shards)
+	t.key = encoding.AppendExpiryKey(t.key[:0], e)
+	entry := indexEntry(e.Deadline, t.key)
+	t.txn.OnVisible(func() { t.c.index.Remove(entry) })
+	return t.txn.Delete(t.key, 0)
+}
+
+// indexEntry is the index's form of an entry of the expiry space.
+func indexEntry(deadline int64, key []byte) ttl.Entry {
+	return ttl.Entry{Deadline: deadline, Key: string(key)}
+}
