@@ -53,6 +53,8 @@ func TestReadmeGo(t *testing.T) {
 
 // TestReadmeShell runs each command of the README.
 func TestReadmeShell(t *testing.T) {
+	// One block goes on from another: they share a folder, which has what "go
+	// build" puts there.
 	dir := t.TempDir()
 	binary := filepath.Join(dir, "shelflife")
 	run(t, ".", "go", "build", "-o", binary, "./cmd/shelflife")
@@ -68,12 +70,13 @@ func TestReadmeShell(t *testing.T) {
 			case strings.HasPrefix(script, "go test "):
 				out := run(t, ".", "sh", "-ec", script+" -benchtime 1x")
 				require.Contains(t, out, "Benchmark")
-			case strings.Contains(script, "serve --demo"):
-				requireServes(t, binary, strings.Fields(script)[3:])
+			case strings.Contains(script, " serve --d"):
+				// In a folder, with what "go run" would have built.
+				script = strings.ReplaceAll(script, "go run ./cmd/shelflife", "./shelflife")
+				requireServes(t, dir, script)
 			default:
-				// In an empty folder, with what "go run" would have built.
-				script = strings.ReplaceAll(script, "go run ./cmd/shelflife", binary)
-				run(t, t.TempDir(), "sh", "-ec", script)
+				script = strings.ReplaceAll(script, "go build ./cmd/shelflife", "true")
+				run(t, dir, "sh", "-ec", script)
 			}
 		})
 	}
@@ -86,23 +89,30 @@ func requireInCI(t *testing.T, line string) {
 	require.Contains(t, strings.Split(string(ci), "\n"), line)
 }
 
-// requireServes starts a server on a free port, waits until it says where it
-// is, and stops it.
-func requireServes(t *testing.T, binary string, args []string) {
-	cmd := exec.Command(binary, append(args, "--addr", "127.0.0.1:0")...)
-	cmd.Dir = t.TempDir()
-	stdout, err := cmd.StdoutPipe()
+// requireServes runs a script that ends in a server, which it has serve at a
+// free port, waits until that says where it is, and stops it.
+func requireServes(t *testing.T, dir, script string) {
+	lines := strings.Split(script, "\n")
+	last := len(lines) - 1
+	// The shell becomes the server, which then gets the signal.
+	lines[last] = "exec " + lines[last] + " --addr 127.0.0.1:0"
+	cmd := exec.Command("sh", "-ec", strings.Join(lines, "\n"))
+	cmd.Dir = dir
+	out, in, err := os.Pipe()
 	require.NoError(t, err)
+	defer out.Close()
+	cmd.Stdout, cmd.Stderr = in, in
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	lines := bufio.NewScanner(stdout)
+	require.NoError(t, in.Close())
+	said := bufio.NewScanner(out)
 	found := false
-	for !found && lines.Scan() {
-		found = strings.Contains(lines.Text(), "http://127.0.0.1:")
+	for !found && said.Scan() {
+		found = strings.Contains(said.Text(), "http://127.0.0.1:")
 	}
 	require.True(t, found, "the server never said where it is")
 	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
-	for lines.Scan() {
+	for said.Scan() {
 	}
 	require.NoError(t, cmd.Wait())
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"testing"
 	"testing/iotest"
 
@@ -76,7 +77,7 @@ func TestOpenImageErrors(t *testing.T) {
 		w.upsert("p", catalog.Patch{Images: catalog.Set([]catalog.NewImage{
 			{URL: "https://cdn.example/1.jpg"}, {Upload: catalog.NewUpload(bytes.NewReader(png))},
 		})})
-		for order, want := range map[int]error{-1: catalog.ErrImageNotFound, 0: catalog.ErrImageNotFound, 1: nil, 2: catalog.ErrImageNotFound, 1 << 40: catalog.ErrImageNotFound} {
+		for order, want := range map[int]error{-1: catalog.ErrImageNotFound, 0: catalog.ErrImageNotFound, 1: nil, 2: catalog.ErrImageNotFound, math.MaxInt: catalog.ErrImageNotFound} {
 			_, err := w.c().OpenImage(ctx, acme, "p", order)
 			require.ErrorIs(t, err, want, "order %d", order)
 			require.NotErrorIs(t, err, catalog.ErrNotFound)

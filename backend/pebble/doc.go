@@ -33,4 +33,12 @@
 //
 // Close waits for running calls. A Scan holds one until the loop that ranges
 // over it takes its next step, so a loop body must not wait for Close.
+//
+// # What linking it does
+//
+// Pebble imports expvar, which by itself registers /debug/vars on
+// http.DefaultServeMux: the process's command line and its memory statistics. A
+// host that serves that mux, as http.ListenAndServe(addr, nil) does, shows them
+// to whoever asks. Give http.Server a Handler of its own, or keep secrets out of
+// the command line.
 package pebble

@@ -12,7 +12,15 @@ import (
 func main() {
 	ctx, stop := context.WithCancel(context.Background())
 	stopOnSignals(stop)
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(run(ctx, takeArgs(), os.Stdin, os.Stdout, os.Stderr))
+}
+
+// takeArgs returns the arguments and leaves none in os.Args, which expvar, linked
+// by the engine, would show to whoever got at it: API keys may be among them.
+func takeArgs() []string {
+	args := os.Args[1:]
+	os.Args = os.Args[:1]
+	return args
 }
 
 // stopOnSignals has stop called when the process is told to end.

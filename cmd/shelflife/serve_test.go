@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"errors"
+	"expvar"
 	"fmt"
 	"io"
 	"net"
@@ -221,6 +222,28 @@ func TestKeysAndPrefix(t *testing.T) {
 	require.Contains(t, log, `"status":404,"code":"PRODUCT_NOT_FOUND","account":"other","client":"127.0.0.1:`)
 	require.Contains(t, log, `"status":401,"code":"MISSING_API_KEY","client":"127.0.0.1:`)
 	require.Empty(t, s.stdout.String())
+}
+
+// TestKeysAreServedNowhere: the engine links expvar, which shows the command
+// line at /debug/vars of a mux that is not served, and is left none to show.
+func TestKeysAreServedNowhere(t *testing.T) {
+	s := startServer(t, "--data", t.TempDir())
+	for _, path := range []string{"/debug/vars", "/debug/pprof/cmdline", "/debug/pprof/", "/metrics"} {
+		for _, key := range []string{testKey, ""} {
+			s.key = key
+			a := s.do("GET", path, "")
+			require.Contains(t, []int{http.StatusNotFound, http.StatusUnauthorized}, a.status, path)
+			require.NotContains(t, a.body, testKey)
+			require.NotContains(t, fmt.Sprint(a.header), testKey)
+		}
+	}
+	s.stop()
+
+	given := os.Args
+	defer func() { os.Args = given }()
+	os.Args = []string{"shelflife", "serve", "--api-key", testAccount + "=" + testKey}
+	require.Equal(t, []string{"serve", "--api-key", testAccount + "=" + testKey}, takeArgs())
+	require.NotContains(t, expvar.Get("cmdline").String(), testKey)
 }
 
 func TestKeysFromTheEnvironment(t *testing.T) {

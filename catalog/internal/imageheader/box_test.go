@@ -33,8 +33,8 @@ func versionOf(version byte, flags int) []byte {
 	return v
 }
 
-func u16(n int) []byte { return binary.BigEndian.AppendUint16(nil, uint16(n)) }
-func u32(n int) []byte { return binary.BigEndian.AppendUint32(nil, uint32(n)) }
+func u16(n int) []byte               { return binary.BigEndian.AppendUint16(nil, uint16(n)) }
+func u32[N int | uint32](n N) []byte { return binary.BigEndian.AppendUint32(nil, uint32(n)) }
 
 func ftyp(major string, compatible ...string) []byte {
 	content := append([]byte(major), 0, 0, 0, 0)
@@ -44,9 +44,9 @@ func ftyp(major string, compatible ...string) []byte {
 	return boxOf("ftyp", content)
 }
 
-func meta(content ...[]byte) []byte { return fullBox("meta", 0, 0, content...) }
-func pitm(item int) []byte          { return fullBox("pitm", 0, 0, u16(item)) }
-func ispe(width, height int) []byte { return fullBox("ispe", 0, 0, u32(width), u32(height)) }
+func meta(content ...[]byte) []byte    { return fullBox("meta", 0, 0, content...) }
+func pitm(item int) []byte             { return fullBox("pitm", 0, 0, u16(item)) }
+func ispe(width, height uint32) []byte { return fullBox("ispe", 0, 0, u32(width), u32(height)) }
 
 // ipma associates each item with property indices, 7 bits wide.
 func ipma(entries ...[]byte) []byte {
@@ -63,7 +63,7 @@ func entry(item int, indices ...byte) []byte {
 }
 
 // heic is a file of one item of the given size.
-func heic(width, height int) []byte {
+func heic(width, height uint32) []byte {
 	return append(ftyp("heic", "mif1", "heic"), meta(
 		pitm(1),
 		boxOf("iprp", boxOf("ipco", ispe(width, height)), ipma(entry(1, 1))),

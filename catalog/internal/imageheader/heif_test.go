@@ -137,7 +137,7 @@ func TestHEIFMalformed(t *testing.T) {
 		{"two extents", withIPMA(ipma(entry(1, 1, 2)))},
 		{"two extents in two boxes", withIPMA(ipma(entry(1, 1)), fullBox("ipma", 1, 0, u32(1), u32(1), []byte{1, 2}))},
 		{"associations without a count", withIPMA(fullBox("ipma", 0, 0, u16(1)))},
-		{"more associations promised", withIPMA(fullBox("ipma", 0, 0, u32(math.MaxUint32), entry(1, 1)))},
+		{"more associations promised", withIPMA(fullBox("ipma", 0, 0, u32(uint32(math.MaxUint32)), entry(1, 1)))},
 		{"associations cut off in an item", withIPMA(fullBox("ipma", 0, 0, u32(2), entry(1, 1), []byte{0}))},
 		{"associations cut off in the indices", withIPMA(fullBox("ipma", 0, 0, u32(1), u16(1), []byte{3, 1, 1}))},
 		{"too many associations", withIPMA(ipma(entry(1, 1), make([]byte, maxAssociations)))},
@@ -145,7 +145,7 @@ func TestHEIFMalformed(t *testing.T) {
 		{"box smaller than its header", withSize(7)},
 		{"box larger than the one around it", withSize(4096)},
 		{"64-bit size below the header's", slices.Concat(brands, u32(1), []byte("free"), u32(0), u32(15), meta(pitm(1), iprp))},
-		{"64-bit size beyond all files", slices.Concat(brands, u32(1), []byte("free"), u32(math.MaxUint32), u32(math.MaxUint32), meta(pitm(1), iprp))},
+		{"64-bit size beyond all files", slices.Concat(brands, u32(1), []byte("free"), u32(uint32(math.MaxUint32)), u32(uint32(math.MaxUint32)), meta(pitm(1), iprp))},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

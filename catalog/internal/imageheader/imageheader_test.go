@@ -165,7 +165,7 @@ func TestReadPolyglot(t *testing.T) {
 func TestReadLimit(t *testing.T) {
 	tests := []struct {
 		name          string
-		width, height int
+		width, height uint32
 		limit         int64
 		reason        string
 	}{
@@ -186,7 +186,7 @@ func TestReadLimit(t *testing.T) {
 				return
 			}
 			require.NoError(t, err)
-			require.Equal(t, Info{HEIC, tt.width, tt.height}, got)
+			require.Equal(t, Info{HEIC, int(tt.width), int(tt.height)}, got)
 		})
 	}
 }
@@ -267,7 +267,7 @@ func TestReadMemory(t *testing.T) {
 	jpegRest := jpegFrame(0xC0, 8, 3, 7, 3)[2:]
 	whole := heic(7, 3)
 	const behindFtyp = 24
-	huge := u32(math.MaxUint32)
+	huge := u32(uint32(math.MaxUint32))
 	tests := []struct {
 		name   string
 		r      io.Reader
