@@ -117,7 +117,8 @@ func TestUpsertFieldStates(t *testing.T) {
 				require.NotEqual(t, before.Version(), got.Version())
 				want := tt.want(before)
 				want.UpdatedAt = got.UpdatedAt
-				require.Equal(t, string(want.AppendJSON(nil)), string(got.AppendJSON(nil)))
+				wantJSON := strings.ReplaceAll(string(want.AppendJSON(nil)), before.Version().String(), got.Version().String())
+				require.Equal(t, wantJSON, string(got.AppendJSON(nil)))
 			})
 		}
 	})
