@@ -115,3 +115,26 @@ func FuzzReadArray(f *testing.F) {
 		}
 	})
 }
+
+// TestReadArrayInBoundedMemory: neither a long array nor a long element is held.
+func TestReadArrayInBoundedMemory(t *testing.T) {
+	const elements, limit = 20_000, 1 << 10
+	for name, r := range map[string]io.Reader{
+		"array":   io.MultiReader(strings.NewReader("[{}"), io.LimitReader(withoutEndOf{`,{}`}, 3*(elements-1)), strings.NewReader("]")),
+		"element": io.MultiReader(strings.NewReader(`["`), io.LimitReader(withoutEndOf{"x"}, 64<<20), strings.NewReader(`"]`)),
+	} {
+		in := newArrayReader(bufio.NewReaderSize(r, peeked), limit)
+		largest := 0
+		for {
+			e, err := in.next()
+			if err == io.EOF {
+				break
+			}
+			require.NoError(t, err, name)
+			largest = max(largest, cap(e.text))
+			require.Equal(t, name == "element", e.tooLong())
+		}
+		require.Less(t, largest, 2*limit, name)
+		require.Equal(t, map[string]int{"array": elements, "element": 1}[name], in.element)
+	}
+}
