@@ -19,6 +19,8 @@ type body struct {
 	json  []byte
 	files []*File
 	spool *spool // nil if there are no files
+	// unreadable says that a part has a Content-Disposition that can't be parsed.
+	unreadable bool
 }
 
 // Close gives up the files.
@@ -43,25 +45,54 @@ func (h *Handler) readBody(r *http.Request) (*body, error) {
 	if r.ContentLength > limit {
 		return nil, tooLarge(message)
 	}
-	var source io.Reader = http.NoBody // what a request made by hand may lack
+	if boundary.fault != "" {
+		return nil, invalidField("", boundary.fault)
+	}
+	if kind == kindMultipart && isParsed(r) {
+		return h.readParsedForm(r.MultipartForm)
+	}
+	source := &countedBody{Reader: http.NoBody} // what a request made by hand may lack
 	if r.Body != nil {
-		// Not told of w: that the connection is closed is readOn's to decide.
-		source = http.MaxBytesReader(nil, r.Body, limit)
+		// Not told of the answer: whether the connection is closed is decided by
+		// what reads on.
+		source.Reader = http.MaxBytesReader(nil, r.Body, limit)
 	}
 	var b *body
-	switch {
-	case kind == kindJSON:
+	if kind == kindJSON {
 		b, err = readJSON(source, r.ContentLength)
-	case boundary == "":
-		return nil, invalidField("", "the Content-Type names no boundary")
-	default:
-		b, err = h.readMultipart(source, boundary)
+	} else {
+		b, err = h.readMultipart(source, boundary.text)
 	}
-	if err = bodyError(err, message); err != nil {
-		err = begunError{err}
+	switch {
+	case source.lacks(r.ContentLength) && (err != nil || source.read == 0), errors.Is(err, http.ErrBodyReadAfterClose):
+		return nil, errReadBefore
+	case err != nil:
+		return nil, begunError{bodyError(err, message)}
 	}
-	return b, err
+	return b, nil
 }
+
+// errReadBefore is the host's fault. The server would not let a body of the
+// client's end before its length.
+var errReadBefore = errors.New("httpadapter: the body was read before the handler got the request, by r.FormValue in a middleware, say")
+
+// countedBody knows how much of a body there was.
+type countedBody struct {
+	io.Reader
+	read  int64
+	ended bool // without an error
+}
+
+// Read implements io.Reader.
+func (b *countedBody) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	b.read += int64(n)
+	b.ended = b.ended || err == io.EOF
+	return n, err
+}
+
+// lacks reports whether the body ended before it had the announced length.
+func (b *countedBody) lacks(length int64) bool { return b.ended && b.read < length }
 
 type bodyKind int
 
@@ -70,30 +101,38 @@ const (
 	kindMultipart
 )
 
-// contentType tells what the body claims to be. boundary is "" if it is
-// missing.
-func contentType(header http.Header) (kind bodyKind, boundary string, err error) {
+// boundary is that of a multipart body, or what is wrong with it.
+type boundary struct{ text, fault string }
+
+// contentType finds out what the body claims to be. Of the parameters the
+// boundary counts, and the charset of JSON, which must be UTF-8 or a part of it.
+// That of a multipart body means nothing: clients give their default.
+func contentType(header http.Header) (kind bodyKind, b boundary, err error) {
 	values := header.Values("Content-Type")
 	if len(values) != 1 {
-		return 0, "", errMediaType
+		return 0, boundary{}, errMediaType
 	}
 	for _, coding := range header.Values("Content-Encoding") {
 		if coding != "" && !strings.EqualFold(coding, "identity") {
-			return 0, "", errMediaType
+			return 0, boundary{}, errMediaType
 		}
 	}
 	// With a malformed parameter the type is returned all the same.
 	media, params, err := mime.ParseMediaType(values[0])
-	if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
-		return 0, "", errMediaType
-	}
 	switch {
 	case media == "application/json" && err == nil:
-		return kindJSON, "", nil
+		switch strings.ToLower(params["charset"]) {
+		case "", "utf-8", "utf8", "us-ascii":
+			return kindJSON, boundary{}, nil
+		}
+	case media == "multipart/form-data" && err != nil:
+		return kindMultipart, boundary{fault: "the parameters of the Content-Type can't be parsed: a boundary with other characters than letters, digits and '+_-. must be quoted"}, nil
+	case media == "multipart/form-data" && params["boundary"] == "":
+		return kindMultipart, boundary{fault: "the Content-Type names no boundary"}, nil
 	case media == "multipart/form-data":
-		return kindMultipart, params["boundary"], nil
+		return kindMultipart, boundary{text: params["boundary"]}, nil
 	}
-	return 0, "", errMediaType
+	return 0, boundary{}, errMediaType
 }
 
 // readJSON reads a body of the announced length; -1 if it is not known.
@@ -141,6 +180,9 @@ func (h *Handler) decode(w http.ResponseWriter, b *body, o productjson.Options) 
 			if f.Name == fileKey {
 				return h.upload(f)
 			}
+		}
+		if b.unreadable {
+			return nil, &catalog.ValidationError{Fields: []catalog.FieldError{{Code: catalog.CodeFileNotFound, Message: "names no file part of this request, " + unreadablePart}}}
 		}
 		return nil, nil
 	}

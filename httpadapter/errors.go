@@ -43,7 +43,7 @@ var (
 		message: "the body must be application/json or multipart/form-data, in UTF-8 and without a content encoding"}
 	errInternal     = &answer{status: http.StatusInternalServerError, code: "INTERNAL", message: "internal error"}
 	errUnavailable  = &answer{status: http.StatusServiceUnavailable, code: "UNAVAILABLE", message: "the service is unavailable, try again later"}
-	errUnknown      = &answer{status: http.StatusServiceUnavailable, code: "UNAVAILABLE", message: "the write may or may not have happened: read before repeating it"}
+	errUnknown      = &answer{status: http.StatusServiceUnavailable, code: "UNKNOWN_OUTCOME", message: "the write may or may not have happened: read before repeating it"}
 	errCondition    = &answer{status: http.StatusPreconditionFailed, code: "PRECONDITION_FAILED", message: "the condition of the request does not hold"}
 	errNoProduct    = &answer{status: http.StatusNotFound, code: "PRODUCT_NOT_FOUND", message: "no such product"}
 	errNoImage      = &answer{status: http.StatusNotFound, code: "IMAGE_NOT_FOUND", message: "no uploaded image there"}
@@ -127,18 +127,18 @@ func (h *Handler) WriteError(w http.ResponseWriter, r *http.Request, err error) 
 }
 
 func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) {
-	a := answerFor(err)
+	a, id := answerFor(err), RequestID(w, r)
 	recordCode(w, a.code)
 	switch {
 	case a.status < http.StatusInternalServerError:
 	case isLeaving(r, err):
-		h.options.Logger.DebugContext(r.Context(), "the client left", "method", r.Method, "error", err)
+		h.options.Logger.DebugContext(r.Context(), "the client left", "method", r.Method, "request_id", id, "error", err)
 	default:
 		level := slog.LevelError
 		if a.status == http.StatusServiceUnavailable {
 			level = slog.LevelWarn
 		}
-		h.options.Logger.Log(r.Context(), level, "request failed", "method", r.Method, "status", a.status, "error", err)
+		h.options.Logger.Log(r.Context(), level, "request failed", "method", r.Method, "status", a.status, "request_id", id, "error", err)
 	}
 	header := w.Header()
 	switch a.status {

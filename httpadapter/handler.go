@@ -97,6 +97,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
+	RequestID(w, r)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	account, err := h.authenticate(r)
 	if err != nil {

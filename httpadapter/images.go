@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -51,9 +52,9 @@ func (h *Handler) getImage(w http.ResponseWriter, r *request) error {
 		return answer.refused
 	case source.err != nil:
 		if errors.Is(source.err, catalog.ErrImageGone) || r.Context().Err() != nil {
-			h.options.Logger.DebugContext(r.Context(), "image cut off", "error", source.err)
+			h.options.Logger.DebugContext(r.Context(), "image cut off", "request_id", RequestID(w, r.Request), "error", source.err)
 		} else {
-			h.options.Logger.ErrorContext(r.Context(), "image cut off", "error", source.err)
+			h.options.Logger.ErrorContext(r.Context(), "image cut off", "request_id", RequestID(w, r.Request), "error", source.err)
 		}
 		// The one way to end the answer so that the client notices: net/http
 		// takes this value as the wish to drop the connection.
@@ -67,19 +68,38 @@ func (h *Handler) getImage(w http.ResponseWriter, r *request) error {
 // several ranges at once and the last 0 bytes, which it may ignore: ServeContent
 // refuses the first, heeds the second, reads several in a goroutine that it
 // leaves behind when the client goes, while the image is closed, and answers the
-// last with a range that ends before it begins.
+// last with a range that ends before it begins. Positions are any digits (14.1.2);
+// those that ServeContent could not read are replaced by one behind every end.
 func withOneRange(r *http.Request) *http.Request {
 	ranges := r.Header.Get("Range")
-	spec, ofBytes := strings.CutPrefix(ranges, "bytes=")
-	suffix, isSuffix := strings.CutPrefix(strings.TrimSpace(spec), "-")
-	empty := isSuffix && suffix != "" && strings.Trim(suffix, "0") == ""
-	if ranges == "" || r.Method == http.MethodGet && ofBytes && !empty && !strings.Contains(spec, ",") {
+	if ranges == "" {
 		return r
 	}
-	whole := *r
-	whole.Header = r.Header.Clone()
-	whole.Header.Del("Range")
-	return &whole
+	own := *r
+	own.Header = r.Header.Clone()
+	spec, ofBytes := strings.CutPrefix(ranges, "bytes=")
+	first, last, isRange := strings.Cut(strings.TrimSpace(spec), "-")
+	empty := isRange && first == "" && last != "" && strings.Trim(last, "0") == ""
+	switch {
+	case r.Method != http.MethodGet || !ofBytes || empty || strings.Contains(spec, ","):
+		own.Header.Del("Range")
+	case isRange:
+		own.Header.Set("Range", "bytes="+boundedPosition(first)+"-"+boundedPosition(last))
+	}
+	return &own
+}
+
+// boundedPosition returns a position of a range that fits into 63 bits. What is
+// no number is returned as it is.
+func boundedPosition(text string) string {
+	digits := strings.TrimSpace(text)
+	if strings.Trim(digits, "0123456789") != "" {
+		return text
+	}
+	if digits = strings.TrimLeft(digits, "0"); len(digits) > 18 {
+		return strconv.FormatInt(math.MaxInt64, 10)
+	}
+	return text
 }
 
 // withJoinedTags returns r with each list of entity tags in one line: of several,

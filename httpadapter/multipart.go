@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"maps"
 	"math"
+	"mime"
 	"mime/multipart"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,20 +52,83 @@ func (readNopCloser) Close() error { return nil }
 // spool.
 func (h *Handler) readMultipart(source io.Reader, boundary string) (*body, error) {
 	guard := &headerGuard{source: &unfinished{source: source}}
-	m := &multipartReader{
-		guard:     guard,
-		parts:     multipart.NewReader(guard, boundary),
+	m := h.newMultipartReader()
+	err := m.read(guard, multipart.NewReader(guard, boundary))
+	if err == nil {
+		// What follows the last boundary means nothing but counts.
+		_, err = io.Copy(io.Discard, source)
+	}
+	return m.finish(err)
+}
+
+func (h *Handler) newMultipartReader() *multipartReader {
+	return &multipartReader{
 		body:      &body{spool: newSpool(h.options.SpoolDir, h.catalog.Ready)},
 		names:     make(map[string]bool),
 		maxParts:  h.options.MaxParts,
 		maxJSON:   h.options.MaxJSONBytes,
 		maxUpload: h.limits.ImageBytes,
 	}
-	err := m.read()
-	if err == nil {
-		// What follows the last boundary means nothing but counts.
-		_, err = io.Copy(io.Discard, source)
+}
+
+// isParsed reports whether something before the handler has read the form, and
+// whole: what was cut off leaves no form behind.
+func isParsed(r *http.Request) bool {
+	return r.MultipartForm != nil && len(r.MultipartForm.Value)+len(r.MultipartForm.File) > 0
+}
+
+// readParsedForm is readMultipart for a form that a middleware of the host has
+// read already. Its parts come in the order of their names.
+func (h *Handler) readParsedForm(form *multipart.Form) (*body, error) {
+	m := h.newMultipartReader()
+	return m.finish(m.readParsed(form))
+}
+
+func (m *multipartReader) readParsed(form *multipart.Form) error {
+	count := 0
+	add := func(p incomingPart, content io.Reader) error {
+		if count++; count > m.maxParts {
+			return errTooManyParts
+		}
+		return m.part(p, content)
 	}
+	for _, name := range slices.Sorted(maps.Keys(form.Value)) {
+		for _, text := range form.Value[name] {
+			if err := add(incomingPart{name: name}, strings.NewReader(text)); err != nil {
+				return err
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(form.File)) {
+		for _, header := range form.File[name] {
+			file, err := header.Open()
+			if err != nil {
+				return &spoolError{err}
+			}
+			p := incomingPart{name: name, filename: header.Filename, contentType: header.Header.Get("Content-Type")}
+			err = add(p, file)
+			_ = file.Close() // nothing was written to it
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// multipartReader reads one body. Faults of its make-up wait until it is known
+// that no size is exceeded.
+type multipartReader struct {
+	body      *body
+	names     map[string]bool
+	faults    []catalog.FieldError
+	maxParts  int
+	maxJSON   int64
+	maxUpload int64
+}
+
+// finish returns the body that was read, or err, or the faults.
+func (m *multipartReader) finish(err error) (*body, error) {
 	if err == nil {
 		err = m.err()
 	}
@@ -72,27 +138,16 @@ func (h *Handler) readMultipart(source io.Reader, boundary string) (*body, error
 	return m.body, nil
 }
 
-// multipartReader reads one body. Faults of its make-up wait until it is known
-// that no size is exceeded.
-type multipartReader struct {
-	guard     *headerGuard
-	parts     *multipart.Reader
-	body      *body
-	names     map[string]bool
-	faults    []catalog.FieldError
-	maxParts  int
-	maxJSON   int64
-	maxUpload int64
-}
+var errTooManyParts = tooLarge("the multipart body has too many parts")
 
 // read takes in all parts.
-func (m *multipartReader) read() error {
+func (m *multipartReader) read(guard *headerGuard, parts *multipart.Reader) error {
 	for count := 1; ; count++ {
 		// The content of the part before was read to its end, so that all that
 		// is read here are the headers of the next.
-		m.guard.begin()
-		part, err := m.parts.NextRawPart()
-		if m.guard.end() {
+		guard.begin()
+		part, err := parts.NextRawPart()
+		if guard.end() {
 			return errPartHeader // for the parser a line may just have ended there
 		}
 		if err == io.EOF {
@@ -102,18 +157,26 @@ func (m *multipartReader) read() error {
 			return err
 		}
 		if count > m.maxParts {
-			return tooLarge("the multipart body has too many parts")
+			return errTooManyParts
 		}
-		if err := m.part(part); err != nil {
+		if disposition := part.Header.Get("Content-Disposition"); disposition != "" {
+			_, _, err := mime.ParseMediaType(disposition)
+			m.body.unreadable = m.body.unreadable || err != nil
+		}
+		p := incomingPart{name: part.FormName(), filename: part.FileName(), contentType: part.Header.Get("Content-Type")}
+		if err := m.part(p, part); err != nil {
 			return err
 		}
 	}
 }
 
-func (m *multipartReader) part(part *multipart.Part) error {
-	name := m.label("", "the name of a part", part.FormName())
+// incomingPart is what the headers of a part say.
+type incomingPart struct{ name, filename, contentType string }
+
+func (m *multipartReader) part(p incomingPart, content io.Reader) error {
+	name := m.label("", "the name of a part", p.name)
 	if name == dataPart {
-		data, err := io.ReadAll(io.LimitReader(part, min(m.maxJSON, math.MaxInt64-1)+1))
+		data, err := io.ReadAll(io.LimitReader(content, min(m.maxJSON, math.MaxInt64-1)+1))
 		switch {
 		case err != nil:
 			return err
@@ -122,14 +185,14 @@ func (m *multipartReader) part(part *multipart.Part) error {
 		}
 		m.body.json = data
 	} else {
-		stored, err := m.body.spool.add(part, m.maxUpload)
+		stored, err := m.body.spool.add(content, m.maxUpload)
 		if err != nil {
 			return err
 		}
 		m.body.files = append(m.body.files, &File{
 			Name:        name,
-			Filename:    m.label(name, "the file name", part.FileName()),
-			ContentType: m.label(name, "the Content-Type", part.Header.Get("Content-Type")),
+			Filename:    m.label(name, "the file name", p.filename),
+			ContentType: m.label(name, "the Content-Type", p.contentType),
 			Size:        stored.size,
 			stored:      stored,
 		})
@@ -166,13 +229,21 @@ func (m *multipartReader) fault(path, message string) {
 // err returns the faults of a body that was read to its end, or nil.
 func (m *multipartReader) err() error {
 	if !m.names[dataPart] {
-		m.fault(dataPart, "the part with the JSON is missing")
+		message := "the part with the JSON is missing"
+		if m.body.unreadable {
+			message += ", " + unreadablePart
+		}
+		m.fault(dataPart, message)
 	}
 	if len(m.faults) == 0 {
 		return nil
 	}
 	return &catalog.ValidationError{Fields: m.faults}
 }
+
+// unreadablePart is said where a part is missing that may be there under a name
+// that could not be read.
+const unreadablePart = "but the Content-Disposition of a part can't be parsed: is it properly quoted?"
 
 // maxPartHeader limits what may be read for the headers of one part, in bytes.
 // The multipart package itself would take in 10 MiB of them.

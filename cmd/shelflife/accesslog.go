@@ -51,7 +51,7 @@ func logRequests(log *slog.Logger, clock ttl.Clock, next http.Handler) http.Hand
 			attrs = append(attrs, slog.String("method", method), slog.String("path", path), slog.Int("status", rec.status))
 			for _, a := range []slog.Attr{
 				slog.String("code", rec.code), slog.String("account", n.account),
-				slog.String("client", r.RemoteAddr), slog.String("request_id", w.Header().Get(requestIDHeader)),
+				slog.String("client", r.RemoteAddr), slog.String("request_id", w.Header().Get(httpadapter.RequestIDHeader)),
 			} {
 				if a.Value.String() != "" {
 					attrs = append(attrs, a)

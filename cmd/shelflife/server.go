@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/shelflife-db/shelflife/httpadapter"
 	"github.com/shelflife-db/shelflife/ttl"
 )
 
@@ -45,12 +46,12 @@ func mount(prefix string, api, health http.Handler) http.Handler {
 		path := r.URL.EscapedPath()
 		switch {
 		case path == healthPath:
-			identify(w, r)
+			httpadapter.RequestID(w, r)
 			health.ServeHTTP(w, r)
 		case strings.HasPrefix(path, prefix+"/"):
 			under.ServeHTTP(w, r)
 		default:
-			identify(w, r)
+			httpadapter.RequestID(w, r)
 			answerJSON(w, r, http.StatusNotFound, `{"code":"NOT_FOUND","message":"no such path","status":404}`)
 		}
 	})
