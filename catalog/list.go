@@ -28,10 +28,18 @@ type ListOptions struct {
 	// Limit is the largest number of products of the page, 1 to 200. Default:
 	// 50. A page of very large products may hold fewer.
 	Limit int
+	// MaxBytes is how long the page's products may be in their JSON form,
+	// separated by commas: a page that would be longer holds fewer, at least one.
+	// 0 sets no such limit, a negative one is refused. Default: none.
+	MaxBytes int
 	// Cursor is the NextCursor of an earlier page, whatever its other options
 	// were: the page goes on behind that one's last product. Default: the
 	// beginning.
 	Cursor string
+	// From is the ID at which the page begins, or before the next one if there is
+	// no such product: at most 255 bytes of valid UTF-8. It is refused together
+	// with a Cursor. Default: the beginning.
+	From string
 	// Prefix chooses the products whose ID begins with it, byte for byte. It is at
 	// most 255 bytes of valid UTF-8: one that ends within a code point is refused,
 	// so cut an ID at a code point to make a prefix of it. Default: all.
@@ -59,6 +67,9 @@ type AllOptions struct {
 	// most 255 bytes of valid UTF-8: one that ends within a code point is refused,
 	// so cut an ID at a code point to make a prefix of it. Default: all.
 	Prefix string
+	// From is the ID at which the loop begins, or before the next one if there is
+	// no such product: at most 255 bytes of valid UTF-8. Default: the beginning.
+	From string
 	// Unlisted chooses the unlisted products too. Default: the listed only.
 	Unlisted bool
 }
@@ -79,6 +90,13 @@ func (c *Catalog) list(ctx context.Context, account string, o ListOptions) (page
 	if o.Limit < 1 || o.Limit > maxLimit {
 		faults.add("limit", CodeValidationFailed, "must be 1 to %d, not %d", maxLimit, o.Limit)
 	}
+	checkFrom(faults, o.From)
+	if o.From != "" && o.Cursor != "" {
+		faults.add("from", CodeValidationFailed, "must not be given together with a cursor")
+	}
+	if o.MaxBytes < 0 {
+		faults.add("maxBytes", CodeValidationFailed, "must not be negative, as %d is", o.MaxBytes)
+	}
 	after := ""
 	if o.Cursor != "" {
 		var ok bool
@@ -97,10 +115,10 @@ func (c *Catalog) list(ctx context.Context, account string, o ListOptions) (page
 	defer c.uses.Pin()()
 	memory := pageMemory{left: o.Limit}
 	l := lister{
-		c: c, reader: c.backend, account: account, prefix: o.Prefix, unlisted: o.Unlisted,
+		c: c, reader: c.backend, account: account, prefix: o.Prefix, from: o.From, unlisted: o.Unlisted,
 		began: c.now.Now(), patience: callTime,
 	}
-	size := 0
+	size, budget := 0, jsonBudget{most: o.MaxBytes}
 	for value, err := range l.records(ctx, after) {
 		if err != nil {
 			return Page{}, err
@@ -121,6 +139,10 @@ func (c *Catalog) list(ctx context.Context, account string, o ListOptions) (page
 		product, err := s.productIn(memory.next())
 		if err != nil {
 			return Page{}, err
+		}
+		if n := len(page.Products); !budget.takes(page.Products, product, len(value)) {
+			page.HasMore, page.NextCursor = true, c.encodeCursor(page.Products[n-1].ExternalID)
+			return page, nil
 		}
 		page.Products = append(page.Products, product)
 		size += len(value)
@@ -156,12 +178,13 @@ func (c *Catalog) all(ctx context.Context, account string, o AllOptions, instant
 		faults := new(ValidationError)
 		checkAccount(faults, account)
 		checkPrefix(faults, o.Prefix)
+		checkFrom(faults, o.From)
 		if err := faults.err(); err != nil {
 			yield(nil, err)
 			return
 		}
 		defer c.uses.Pin()()
-		l := lister{c: c, account: account, prefix: o.Prefix, unlisted: o.Unlisted, began: c.now.Now(), instant: instant}
+		l := lister{c: c, account: account, prefix: o.Prefix, from: o.From, unlisted: o.Unlisted, began: c.now.Now(), instant: instant}
 		snapshot, err := c.backend.Snapshot(ctx)
 		if err != nil {
 			yield(nil, err)
@@ -192,12 +215,52 @@ func checkPrefix(faults *ValidationError, prefix string) {
 	}
 }
 
+func checkFrom(faults *ValidationError, from string) {
+	if len(from) > maxNameBytes || !utf8.ValidString(from) {
+		faults.add("from", CodeValidationFailed, "must be at most %d bytes of valid UTF-8", maxNameBytes)
+	}
+}
+
+// jsonBudget is what the JSON of a page's products may still take.
+type jsonBudget struct {
+	most     int // 0: any
+	bound    int // how long the products have at most become
+	exact    int // how long the measured ones are
+	measured int // products of the page
+	scratch  []byte
+}
+
+// takes reports whether a product goes on the page behind the others, the first
+// one in any case. To write it all a second time is left out while no product
+// could be so long.
+func (b *jsonBudget) takes(page []*Product, p *Product, recordSize int) bool {
+	if b.most == 0 {
+		return true
+	}
+	// A byte of a record takes at most six of the text, an escaped control
+	// character; names and numbers are short.
+	b.bound += 8*recordSize + 1024
+	if b.bound <= b.most {
+		return true
+	}
+	for ; b.measured < len(page); b.measured++ {
+		b.exact += b.size(page[b.measured]) + len(",")
+	}
+	return len(page) == 0 || b.exact+b.size(p) <= b.most
+}
+
+func (b *jsonBudget) size(p *Product) int {
+	b.scratch = p.AppendJSON(b.scratch[:0])
+	return len(b.scratch)
+}
+
 // lister walks the products of an account.
 type lister struct {
 	c        *Catalog
 	reader   backend.Reader
 	account  string
 	prefix   string
+	from     string
 	unlisted bool
 	began    int64 // a time before the state that reader sees
 	// patience is how long the walk may count as one instant, in milliseconds;
@@ -221,6 +284,11 @@ const callTime = 10_000
 func (l *lister) records(ctx context.Context, after string) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		start, end := encoding.ProductPrefixRange(l.account, l.prefix)
+		if l.from != "" {
+			if first := encoding.AppendProductKey(nil, l.account, l.from); bytes.Compare(first, start) > 0 {
+				start = first
+			}
+		}
 		if after != "" {
 			behind := encoding.AppendSuccessor(nil, encoding.AppendProductKey(nil, l.account, after))
 			if bytes.Compare(behind, start) > 0 {

@@ -3,6 +3,7 @@ package catalog
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -18,7 +19,21 @@ const timeLayout = "2006-01-02T15:04:05.000Z"
 // present and null when empty, except that of an image only sourceUrl and
 // order are always present. Metadata and classifications are copied as they
 // are.
-func (p *Product) AppendJSON(dst []byte) []byte {
+func (p *Product) AppendJSON(dst []byte) []byte { return p.appendJSON(dst, "") }
+
+// AppendJSONWithHref is AppendJSON with an href for each image that was uploaded:
+// imagesPath, which is written as it is, and the image's order behind a slash.
+func (p *Product) AppendJSONWithHref(dst []byte, imagesPath string) []byte {
+	return p.appendJSON(dst, imagesPath)
+}
+
+// HasUploads reports whether any image of the product was uploaded.
+func (p *Product) HasUploads() bool {
+	return slices.ContainsFunc(p.Images, func(i Image) bool { return i.ContentType != "" })
+}
+
+// appendJSON is AppendJSONWithHref; an empty imagesPath leaves href out.
+func (p *Product) appendJSON(dst []byte, imagesPath string) []byte {
 	dst = append(dst, `{"externalId":`...)
 	dst = appendString(dst, p.ExternalID)
 	dst = append(dst, `,"title":`...)
@@ -30,7 +45,7 @@ func (p *Product) AppendJSON(dst []byte) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = p.Images[i].appendJSON(dst)
+		dst = p.Images[i].appendJSON(dst, imagesPath)
 	}
 	dst = append(dst, `],"metadata":`...)
 	if p.Metadata == nil {
@@ -72,7 +87,7 @@ func (p Product) MarshalJSON() ([]byte, error) {
 	return p.AppendJSON(nil), nil
 }
 
-func (i *Image) appendJSON(dst []byte) []byte {
+func (i *Image) appendJSON(dst []byte, imagesPath string) []byte {
 	dst = append(dst, `{"sourceUrl":`...)
 	dst = appendString(dst, i.SourceURL)
 	dst = append(dst, `,"order":`...)
@@ -90,6 +105,10 @@ func (i *Image) appendJSON(dst []byte) []byte {
 		dst = strconv.AppendInt(dst, int64(i.Width), 10)
 		dst = append(dst, `,"height":`...)
 		dst = strconv.AppendInt(dst, int64(i.Height), 10)
+		if imagesPath != "" {
+			dst = append(dst, `,"href":`...)
+			dst = appendString(dst, imagesPath+"/"+strconv.Itoa(i.Order))
+		}
 	}
 	return append(dst, '}')
 }

@@ -67,7 +67,7 @@ func (l tagList) versions() []catalog.Version {
 		if tag.weak {
 			continue
 		}
-		if v, ok := catalog.ETagVersion(tag.opaque); ok {
+		if v, ok := versionIn(tag.opaque); ok {
 			versions = append(versions, v)
 		}
 	}

@@ -6,7 +6,7 @@
 // # Endpoints
 //
 //	POST   /products                          explicit upsert: 201 or 200, the product
-//	GET    /products                          list: limit, cursor, prefix, unlisted=true
+//	GET    /products                          list: limit, cursor or from, prefix, unlisted=true
 //	GET    /products/{externalId}             read
 //	DELETE /products/{externalId}             delete: 204
 //	POST   /products/{externalId}/use         record a use; the body is ignored
@@ -39,6 +39,15 @@
 // returns it, {"sourceUrl": "upload://…"}, keeps the bytes that the product
 // has. Names that are not known are ignored. Package productjson says it all.
 //
+// With ?strict=true, on any request, or Options.Strict, which ?strict=false
+// overrides, names in body and query that are not known are VALIDATION_FAILED,
+// with their paths. Names that can only be read are known. In a host's own
+// endpoint the spec alone is judged.
+//
+// Answers hold a product as [Handler.AppendProduct] writes it: with its version,
+// which If-Match takes in quotes, and the href of each uploaded image. A page of a
+// list ends at 2 MiB, with fewer products than were asked for, if it must.
+//
 // What a GET returned may be posted back and edits nothing; the version in it is
 // ignored. It carries validForDays, though: where that is a number the post
 // renews the product, whose expiresAt moves, as any upsert does that gives the
@@ -52,7 +61,7 @@
 // The handler routes by the escaped path, so that IDs may hold escaped
 // slashes; it works at the root, under http.StripPrefix, and behind patterns
 // with methods. Location and Link are built from the path that the client
-// asked for. (http.StripPrefix itself does not find a prefix that needs
+// asked for, or from Options.PublicPath. (http.StripPrefix itself does not find a prefix that needs
 // escaping, like "/my shop", in front of an ID with an escaped slash.)
 //
 // # Conditions
@@ -82,10 +91,19 @@
 //	415  UNSUPPORTED_MEDIA_TYPE
 //	416  RANGE_NOT_SATISFIABLE
 //	500  INTERNAL
-//	503  UNAVAILABLE
+//	503  UNAVAILABLE, UNKNOWN_OUTCOME
 //
-// A host's own endpoint answers its own faults in the same form by passing a
-// *catalog.ValidationError to [Handler.WriteError].
+// A host's own endpoint answers its own faults in the same form by passing
+// [ProductRequest.Fault] to [Handler.WriteError].
+//
+// Every answer has the header X-Request-ID, the client's if it is sane, and the
+// log has it as request_id. An answer that is given before the body was read
+// reaches its client: see [Handler.ReadOn].
+//
+// # Browsers
+//
+// Options.AllowedOrigins lets pages of other origins in. A host routes OPTIONS of
+// its own endpoints to the handler, which answers preflights on any path.
 //
 // The URL of an image is refused for what no client could fetch, and for
 // credentials, with the character and its position in bytes; letters beyond

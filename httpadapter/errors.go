@@ -127,6 +127,7 @@ func (h *Handler) WriteError(w http.ResponseWriter, r *http.Request, err error) 
 }
 
 func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) {
+	h.begin(w, r)
 	a, id := answerFor(err), RequestID(w, r)
 	recordCode(w, a.code)
 	switch {

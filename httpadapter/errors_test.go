@@ -117,7 +117,7 @@ func TestFailuresOfTheStore(t *testing.T) {
 	}{
 		{errors.New("secret text"), 500, "INTERNAL"},
 		{fmt.Errorf("secret text: %w", backend.ErrUnavailable), 503, "UNAVAILABLE"},
-		{fmt.Errorf("secret text: %w", backend.ErrUnknownOutcome), 503, "UNAVAILABLE"},
+		{fmt.Errorf("secret text: %w", backend.ErrUnknownOutcome), 503, "UNKNOWN_OUTCOME"},
 		{fmt.Errorf("secret text: %w", backend.ErrClosed), 503, "UNAVAILABLE"},
 		{fmt.Errorf("secret text: %w", context.DeadlineExceeded), 503, "UNAVAILABLE"},
 	} {

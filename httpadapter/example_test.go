@@ -41,9 +41,9 @@ func ExampleHandler_ReadProduct() {
 		}
 		file, ok := req.File("photo")
 		if !ok {
-			shop.WriteError(w, r, &catalog.ValidationError{Fields: []catalog.FieldError{
-				{Path: "photo", Code: catalog.CodeFileNotFound, Message: "a photograph is required"},
-			}})
+			shop.WriteError(w, r, req.Fault(catalog.FieldError{
+				Path: "photo", Code: catalog.CodeFileNotFound, Message: "a photograph is required",
+			}))
 			return
 		}
 		photo, err := io.ReadAll(file.Open())
@@ -51,7 +51,13 @@ func ExampleHandler_ReadProduct() {
 			shop.WriteError(w, r, err)
 			return
 		}
-		fmt.Fprintf(w, "%s tries on %s (%s): %s", photo, req.Product.Title, req.Outcome, req.JSON)
+		// Nothing has happened so far: the host has looked at its own part first.
+		result, err := req.Apply(r.Context())
+		if err != nil {
+			shop.WriteError(w, r, err)
+			return
+		}
+		fmt.Fprintf(w, "%s tries on %s (%s): %s", photo, result.Product.Title, result.Outcome, req.JSON)
 	})
 	server := httptest.NewServer(mux)
 	defer server.Close()
@@ -92,9 +98,10 @@ func ExampleHandler_ReadProduct() {
 	_ = parts.Close()
 	post("/try-on", parts.FormDataContentType(), &form)
 
-	post("/try-on", "application/json", strings.NewReader(`{"product":{"externalId":"tees/43"}}`))
+	// Without a photograph the product is not created either.
+	post("/try-on", "application/json", strings.NewReader(`{"product":{"externalId":"tees/43","images":[{"source":{"url":"https://cdn.example/43.jpg"}}]}}`))
 	// Output:
 	// 201 /shop/products/tees%2F42
 	// 200 Ann tries on Red tee (used): {"product":{"externalId":"tees/42"},"pose":"front"}
-	// 404 {"code":"PRODUCT_NOT_FOUND","message":"no such product","status":404}
+	// 400 {"code":"MULTIPART_FILE_NOT_FOUND","message":"photo: a photograph is required","status":400,"details":[{"path":"photo","code":"MULTIPART_FILE_NOT_FOUND","message":"a photograph is required"}]}
 }

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 
 	"github.com/shelflife-db/shelflife/catalog"
 )
@@ -42,6 +43,27 @@ type Options struct {
 	// vanishes by itself when the request ends, on most systems even if the
 	// process dies. Small files stay in memory. Default: os.TempDir().
 	SpoolDir string
+	// Strict makes names in bodies and queries that the contract does not know
+	// VALIDATION_FAILED, for clients that would rather learn of a slip than have it
+	// ignored. A request says it for itself with ?strict=true or ?strict=false.
+	// Names that a client can only read are known; a host's own members and
+	// parameters are not judged. Default: such names are ignored.
+	Strict bool
+	// PublicPath is the path, in its escaped form, under which clients see the
+	// handler, "/" for the root, where that can't be told from the requests: behind
+	// a proxy that takes off a prefix, and for the hosts' own endpoints that answer
+	// with products. It goes into Location, Link and the href of images, and into
+	// the entity tags of products that have one; the routes do not depend on it. A
+	// slash at its end means nothing. Default: what was taken off the path of each
+	// request.
+	PublicPath string
+	// AllowedOrigins are the origins of pages, as the header Origin has them
+	// (https://shop.example), that may use the handler from a browser; "*" allows
+	// all. Their preflights are answered before authentication on any path, also
+	// for a host that routes OPTIONS of its own endpoints to the handler; answers,
+	// errors included, may be read by the page. Cookies and other credentials of
+	// the browser are never allowed. Default: none.
+	AllowedOrigins []string
 	// Logger gets the cause of every 500 and 503, and at the debug level what
 	// a client's leaving cut off. It is given no key and no body. Default:
 	// none.
@@ -65,6 +87,7 @@ func New(c *catalog.Catalog, o *Options) *Handler {
 	h := &Handler{catalog: c, limits: c.Limits(), readingOn: make(chan struct{}, readOnMany)}
 	if o != nil {
 		h.options = *o
+		h.options.AllowedOrigins = slices.Clone(o.AllowedOrigins)
 	}
 	set(&h.options.MaxJSONBytes, DefaultMaxJSONBytes)
 	set(&h.options.MaxMultipartBytes, DefaultMaxMultipartBytes)
@@ -97,8 +120,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
-	RequestID(w, r)
-	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if h.begin(w, r) && isPreflight(r) {
+		answerPreflight(w, r)
+		return
+	}
 	account, err := h.authenticate(r)
 	if err != nil {
 		h.writeError(w, r, err)
@@ -107,4 +132,12 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 	if err := h.route(w, r, account); err != nil {
 		h.writeError(w, r, err)
 	}
+}
+
+// begin sets what every answer has, and reports whether it goes to a page of an
+// allowed origin. Calling it again does nothing.
+func (h *Handler) begin(w http.ResponseWriter, r *http.Request) (allowed bool) {
+	RequestID(w, r)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	return h.allowOrigin(w, r)
 }

@@ -6,29 +6,54 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/shelflife-db/shelflife/catalog"
 )
 
+// maxPage is how long the body of a list may be, in bytes, unless its first
+// product alone is longer.
+const maxPage = 2 << 20
+
 // listProducts is GET /products.
 func (h *Handler) listProducts(w http.ResponseWriter, r *request) error {
-	q, faults := readListQuery(r.URL.RawQuery)
-	page, err := h.catalog.List(r.Context(), r.account, q.options)
-	if err := mergeQueryFaults(faults, err); err != nil {
-		return err
+	q := h.readListQuery(r.URL.RawQuery)
+	for {
+		page, err := h.catalog.List(r.Context(), r.account, q.options)
+		if err := mergeQueryFaults(q.faults, err); err != nil {
+			return err
+		}
+		body, fitting := h.appendPage(nil, r, page)
+		if fitting < len(page.Products) {
+			// Paths of images made it too long. The catalog knows best where the
+			// shorter page ends.
+			q.options.Limit = fitting
+			continue
+		}
+		if page.HasMore {
+			w.Header().Set("Link", "<"+h.mountPath(r.Request)+"/products?"+q.next(page.NextCursor)+`>; rel="next"`)
+		}
+		w.Header().Set("Cache-Control", cacheControl)
+		writeJSON(w, r.Request, http.StatusOK, body)
+		return nil
 	}
-	body := []byte(`{"items":[`)
+}
+
+// appendPage appends the body of a page. fitting is how many of its products,
+// one at least, are not too long together.
+func (h *Handler) appendPage(body []byte, r *request, page catalog.Page) (_ []byte, fitting int) {
+	body = append(body, `{"items":[`...)
 	for i, p := range page.Products {
 		if i > 0 {
 			body = append(body, ',')
 		}
-		body = p.AppendJSON(body)
+		body = h.AppendProduct(body, r.Request, p)
+		if i > 0 && len(body) > maxPage-pageEnd {
+			return nil, i
+		}
 	}
 	body = append(body, `],"nextCursor":`...)
 	if page.HasMore {
 		body = appendString(body, page.NextCursor)
-		w.Header().Set("Link", "<"+r.mountPath()+"/products?"+q.next(page.NextCursor)+`>; rel="next"`)
 	} else {
 		body = append(body, `null`...)
 	}
@@ -36,67 +61,36 @@ func (h *Handler) listProducts(w http.ResponseWriter, r *request) error {
 	body = strconv.AppendBool(body, page.HasMore)
 	body = append(body, `,"count":`...)
 	body = strconv.AppendInt(body, int64(len(page.Products)), 10)
-	body = append(body, '}')
-	w.Header().Set("Cache-Control", cacheControl)
-	writeJSON(w, r.Request, http.StatusOK, body)
-	return nil
+	return append(body, '}'), len(page.Products)
 }
+
+// pageEnd is more than what follows the products of a page: a cursor holds an ID.
+const pageEnd = 1 << 10
 
 // listQuery is what a list is asked for.
 type listQuery struct {
+	*query
 	options catalog.ListOptions
-	given   map[string]string // the known parameters
 }
 
-var listParameters = []string{"limit", "cursor", "prefix", "unlisted"}
+var listParameters = []string{"limit", "cursor", "from", "prefix", "unlisted"}
 
-// readListQuery reads the known parameters and ignores all others, whatever
-// they hold. Parameters with faults are left out of the options; of one that
-// is repeated nothing else is said.
-func readListQuery(raw string) (q listQuery, faults []catalog.FieldError) {
-	q.given = make(map[string]string)
-	fault := func(name, message string) {
-		faults = append(faults, catalog.FieldError{Path: name, Code: catalog.CodeValidationFailed, Message: message})
+// readListQuery reads the parameters of a list. Those with faults are left out of
+// the options.
+func (h *Handler) readListQuery(raw string) listQuery {
+	q := listQuery{query: h.readQuery(raw, true, listParameters...)}
+	q.options = catalog.ListOptions{
+		Cursor: q.given["cursor"], From: q.given["from"], Prefix: q.given["prefix"], MaxBytes: maxPage - pageEnd,
 	}
-	escaped := make(map[string][]string)
-	for pair := range strings.SplitSeq(raw, "&") {
-		rawName, rawValue, _ := strings.Cut(pair, "=")
-		name, err := url.QueryUnescape(rawName)
-		if err == nil && slices.Contains(listParameters, name) {
-			escaped[name] = append(escaped[name], rawValue)
-		}
-	}
-	for _, name := range listParameters {
-		values := escaped[name]
-		if len(values) == 0 {
-			continue
-		}
-		value, err := url.QueryUnescape(values[0])
-		switch {
-		case len(values) > 1:
-			fault(name, "must not be repeated")
-		case err != nil:
-			fault(name, "is not properly percent-encoded")
-		default:
-			q.given[name] = value
-		}
-	}
-	q.options.Cursor = q.given["cursor"]
-	q.options.Prefix = q.given["prefix"]
 	if text, ok := q.given["limit"]; ok {
 		n, err := strconv.ParseUint(text, 10, 16)
 		if err != nil || n == 0 {
-			fault("limit", "must be an integer from 1 to 200")
+			q.fault("limit", "must be an integer from 1 to 200")
 		}
 		q.options.Limit = int(n) // 0, the default, where it is at fault
 	}
-	if text, ok := q.given["unlisted"]; ok {
-		q.options.Unlisted = text == "true"
-		if text != "true" && text != "false" {
-			fault("unlisted", "must be true or false")
-		}
-	}
-	return q, faults
+	q.flag("unlisted", &q.options.Unlisted)
+	return q
 }
 
 // mergeQueryFaults joins the adapter's faults with those of the catalog, which
@@ -117,11 +111,12 @@ func mergeQueryFaults(faults []catalog.FieldError, err error) error {
 	return &catalog.ValidationError{Fields: faults}
 }
 
-// next returns the query of the next page: the same but for the cursor.
+// next returns the query of the next page: the same but for the cursor, which
+// stands in for the beginning.
 func (q listQuery) next(cursor string) string {
 	values := url.Values{"cursor": {cursor}}
-	for _, name := range listParameters {
-		if value, ok := q.given[name]; ok && name != "cursor" {
+	for name, value := range q.given {
+		if name != "cursor" && name != "from" {
 			values.Set(name, value)
 		}
 	}

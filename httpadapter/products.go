@@ -19,34 +19,35 @@ func (h *Handler) upsertProduct(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	defer b.Close()
-	u, err := h.decode(w, b, productjson.Options{RequireExternalID: true})
+	q := h.readQuery(r.URL.RawQuery, true)
+	u, err := h.decode(w, b, productjson.Options{RequireExternalID: true, Strict: q.strict})
 	if err != nil {
 		return err
 	}
 	c := readConditions(r.Header)
 	conds := c.forUpsert()
-	if u.Faulty() || len(c.faults) > 0 {
-		return u.Validate(h.catalog, r.account, c.faults...)
+	if faults := append(q.faults, c.faults...); u.Faulty() || len(faults) > 0 {
+		return u.Validate(h.catalog, r.account, faults...)
 	}
 	id, _ := u.ExternalID.Get()
 	result, err := h.catalog.Upsert(r.Context(), r.account, id, u.Patch, conds...)
 	if err != nil {
 		return u.Rewrite(err)
 	}
-	r.writeResult(w, result.Product, result.Outcome == catalog.Created)
+	h.writeResult(w, r, result)
 	return nil
 }
 
 // writeResult answers a write with the product.
-func (r *request) writeResult(w http.ResponseWriter, p *catalog.Product, created bool) {
-	status := http.StatusOK
-	if created {
+func (h *Handler) writeResult(w http.ResponseWriter, r *request, result catalog.Result) {
+	p, status := result.Product, http.StatusOK
+	if result.Outcome == catalog.Created {
 		status = http.StatusCreated
-		w.Header().Set("Location", r.productPath(p.ExternalID))
+		w.Header().Set("Location", h.productPath(r.Request, p.ExternalID))
 	}
-	w.Header().Set("ETag", p.ETag())
+	w.Header().Set("ETag", h.etag(r.Request, p))
 	w.Header().Set("Cache-Control", cacheControl)
-	writeJSON(w, r.Request, status, p.AppendJSON(nil))
+	writeJSON(w, r.Request, status, h.AppendProduct(nil, r.Request, p))
 }
 
 // getProduct is GET /products/{externalId}.
@@ -62,14 +63,14 @@ func (h *Handler) getProduct(w http.ResponseWriter, r *request) error {
 	if c.match.given && !c.match.any && !matchesVersion(c.match, p.Version()) {
 		return errCondition
 	}
-	etag := p.ETag()
+	etag := h.etag(r.Request, p)
 	w.Header().Set("ETag", etag)
 	w.Header().Set("Cache-Control", cacheControl)
 	if c.noneMatch.given && c.noneMatch.matchesWeakly(etag) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	writeJSON(w, r.Request, http.StatusOK, p.AppendJSON(nil))
+	writeJSON(w, r.Request, http.StatusOK, h.AppendProduct(nil, r.Request, p))
 	return nil
 }
 
@@ -107,13 +108,15 @@ func (h *Handler) useProduct(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	r.writeResult(w, p, false)
+	h.writeResult(w, r, catalog.Result{Product: p, Outcome: catalog.Used})
 	return nil
 }
 
-// fieldFaults joins faults of the headers with those of the ID in the path; nil
-// if the headers have none, because the catalog finds the others by itself.
-func (h *Handler) fieldFaults(r *request, faults []catalog.FieldError) error {
+// fieldFaults joins faults of the query and of the headers with those of the ID
+// in the path; nil if the first two have none, because the catalog finds the
+// others by itself. For requests that know no parameters of their own.
+func (h *Handler) fieldFaults(r *request, ofHeaders []catalog.FieldError) error {
+	faults := append(h.readQuery(r.URL.RawQuery, true).faults, ofHeaders...)
 	if len(faults) == 0 {
 		return nil
 	}

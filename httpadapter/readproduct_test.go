@@ -37,7 +37,12 @@ func (h *tryOn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.handler.WriteError(w, r, err)
 		return
 	}
-	fmt.Fprintf(w, "%s %s %s %s", req.Account, req.Outcome, req.Product.ExternalID, req.JSON)
+	result, err := req.Apply(r.Context())
+	if err != nil {
+		h.handler.WriteError(w, r, err)
+		return
+	}
+	fmt.Fprintf(w, "%s %s %s %s", req.Account, result.Outcome, result.Product.ExternalID, req.JSON)
 	for _, f := range req.Files {
 		content := f.Open()
 		n, err := io.Copy(io.Discard, content)

@@ -96,32 +96,3 @@ func sentPath(u *url.URL) string {
 	}
 	return u.EscapedPath()
 }
-
-// mountPath returns the escaped path under which the client sees what this
-// handler sees at "/", without a slash at its end. Where the path was rewritten
-// by something else than the removal of a prefix it can't be known and is
-// taken to be the root.
-func (r *request) mountPath() string {
-	asked, _, _ := strings.Cut(r.RequestURI, "?")
-	if !strings.HasPrefix(asked, "/") {
-		u, err := url.ParseRequestURI(asked) // the absolute form, as sent to a proxy
-		if err != nil {
-			return ""
-		}
-		asked = sentPath(u)
-	}
-	seen := sentPath(r.URL)
-	if !strings.HasPrefix(seen, "/") {
-		seen = "/" + seen
-	}
-	mount, ok := strings.CutSuffix(asked, seen)
-	if !ok {
-		return ""
-	}
-	return mount
-}
-
-// productPath returns the path of a product as the client sees it.
-func (r *request) productPath(id string) string {
-	return r.mountPath() + "/products/" + url.PathEscape(id)
-}

@@ -3,6 +3,7 @@ package httpadapter
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 
@@ -13,33 +14,82 @@ import (
 // ProductMember is the member of a body that [Handler.ReadProduct] reads.
 const ProductMember = "product"
 
-// ProductRequest is a request to a host's own endpoint, with the product that
-// it is about.
+// ProductRequest is a request to a host's own endpoint, with the product spec
+// that it carries. Nothing of the spec is done before Apply.
 type ProductRequest struct {
 	// Account is what the authenticator said.
 	Account string
-	// Product is the product as it is after what the spec did, which is
-	// durable.
-	Product *catalog.Product
-	// Outcome is what the spec did. Used: it named a product and nothing else.
-	// After Edited and Unchanged the product was used as well.
-	Outcome catalog.Outcome
+	// ExternalID is that of the product; "" where Apply makes a one-shot product.
+	ExternalID string
+	// Patch is what the spec sets; it is empty for a plain use. Its uploads can be
+	// read until the request ends.
+	Patch catalog.Patch
 	// JSON is the whole JSON of the request: the body, or the data part.
 	JSON json.RawMessage
 	// Files are the file parts that the spec does not name, those without a
 	// name included, in the order of the body. They can be read until the
 	// request ends.
 	Files []*File
+
+	handler *Handler
+	upsert  *productjson.Upsert
+	conds   []catalog.Condition
+	applied bool
 }
 
 // File returns the file with the name, if there is one.
-func (p *ProductRequest) File(name string) (file *File, ok bool) {
-	i := slices.IndexFunc(p.Files, func(f *File) bool { return f.Name == name })
+func (q *ProductRequest) File(name string) (file *File, ok bool) {
+	i := slices.IndexFunc(q.Files, func(f *File) bool { return f.Name == name })
 	if i < 0 {
 		return nil, false
 	}
-	return p.Files[i], true
+	return q.Files[i], true
 }
+
+// Fault returns what the host found wrong with its own part of the request as an
+// error for [Handler.WriteError], which answers it as it answers faults of the
+// spec; nil if there is nothing. Paths are those of the request's JSON, or names
+// of parts, parameters and headers.
+func (q *ProductRequest) Fault(f ...catalog.FieldError) error {
+	if len(f) == 0 {
+		return nil
+	}
+	return &catalog.ValidationError{Fields: slices.Clone(f)}
+}
+
+var errApplied = errors.New("httpadapter: the product request was applied before")
+
+// Apply does what the spec says, durably, and returns the product as it is then
+// and what happened: Used where the spec named a product and nothing else; after
+// Edited and Unchanged the product was used as well. An error is to be answered
+// with [Handler.WriteError]: the paths of its faults are those of the request, and
+// nothing was changed unless it matches catalog.ErrUnknownOutcome. Once it has
+// succeeded it must not be called again. It must be called before the request
+// ends, by one goroutine at a time.
+func (q *ProductRequest) Apply(ctx context.Context) (catalog.Result, error) {
+	if q.applied {
+		return catalog.Result{}, errApplied
+	}
+	c := q.handler.catalog
+	var result catalog.Result
+	var err error
+	switch {
+	case q.isPlainUse():
+		result.Outcome = catalog.Used
+		result.Product, err = c.Use(ctx, q.Account, q.ExternalID)
+	case q.upsert.NamesProduct:
+		result, err = c.UpsertInline(ctx, q.Account, q.ExternalID, q.Patch, q.conds...)
+	default:
+		result, err = c.CreateOneShot(ctx, q.Account, q.Patch, q.conds...)
+	}
+	if err != nil {
+		return catalog.Result{}, q.upsert.Rewrite(err)
+	}
+	q.applied = true
+	return result, nil
+}
+
+func (q *ProductRequest) isPlainUse() bool { return q.upsert.NamesProduct && !q.upsert.SetsFields }
 
 // ReadProduct is the step of a host's own endpoint that reads a product spec
 // from the member "product" of the JSON of a request; see
@@ -49,23 +99,24 @@ func (h *Handler) ReadProduct(w http.ResponseWriter, r *http.Request) (*ProductR
 }
 
 // ReadProductAt authenticates a request, reads its JSON or multipart body
-// whole, within the handler's limits, and resolves the product spec in the
-// given member of the JSON as POST /uses does: an externalId alone is a use;
-// with fields it is an inline upsert and a use; without externalId it creates
-// a one-shot product. An empty member means that the whole object is the spec.
+// whole, within the handler's limits, and finds every fault of the product spec
+// in the given member of the JSON that can be told without the stored product.
+// An empty member means that the whole object is the spec. Nothing is written to
+// the catalog: look at the rest of the request, and then call
+// [ProductRequest.Apply], which resolves the spec as POST /uses does. An
+// externalId alone is a use; with fields it is an inline upsert and a use; without
+// externalId it creates a one-shot product.
 //
-// If-Match and If-None-Match apply as they do to POST /uses. If the spec has a
-// deprecated form, the Deprecation header is set on w; nothing else is done to
-// w. An error is to be answered with [Handler.WriteError]; nothing was changed
-// then, unless it matches catalog.ErrUnknownOutcome. The paths of its faults
-// begin with the member.
-//
-// What the spec says is done, durably, when ReadProductAt returns, also if the
-// host then refuses the request for a reason of its own.
+// If-Match and If-None-Match apply as they do to POST /uses. The query is the
+// host's, but for the parameter strict, which judges the names in the spec. On w
+// the headers are set that every answer has, and Deprecation if the spec has a
+// deprecated form. An error is to be answered with [Handler.WriteError]; the paths
+// of its faults begin with the member.
 //
 // The files are given up when the context of r ends, as the server has it end
 // with the request. A host that calls it otherwise must end that context.
 func (h *Handler) ReadProductAt(w http.ResponseWriter, r *http.Request, member string) (*ProductRequest, error) {
+	h.begin(w, r)
 	account, err := h.authenticate(r)
 	if err != nil {
 		return nil, err
@@ -74,17 +125,18 @@ func (h *Handler) ReadProductAt(w http.ResponseWriter, r *http.Request, member s
 	if err != nil {
 		return nil, err
 	}
-	resolved, err := h.resolve(w, r, account, b, member)
+	q, err := h.parseSpec(w, r, account, b, member, false)
 	if err != nil {
 		_ = b.Close() // the error that matters is the other
 		return nil, err
 	}
+	id := RequestID(w, r)
 	context.AfterFunc(r.Context(), func() {
 		if err := b.Close(); err != nil {
-			h.options.Logger.Warn("giving up uploaded files failed", "error", err)
+			h.options.Logger.Warn("giving up uploaded files failed", "request_id", id, "error", err)
 		}
 	})
-	return resolved, nil
+	return q, nil
 }
 
 // resolveUse is POST /uses.
@@ -94,48 +146,44 @@ func (h *Handler) resolveUse(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	defer b.Close()
-	resolved, err := h.resolve(w, r.Request, r.account, b, "")
+	q, err := h.parseSpec(w, r.Request, r.account, b, "", true)
 	if err != nil {
 		return err
 	}
-	r.writeResult(w, resolved.Product, resolved.Outcome == catalog.Created)
+	result, err := q.Apply(r.Context())
+	if err != nil {
+		return err
+	}
+	h.writeResult(w, r, result)
 	return nil
 }
 
-// resolve does what the product spec in a body says.
-func (h *Handler) resolve(w http.ResponseWriter, r *http.Request, account string, b *body, member string) (*ProductRequest, error) {
-	u, err := h.decode(w, b, productjson.Options{Member: member})
+// parseSpec reads the product spec in a body. Of the handler's own requests the
+// whole query is judged.
+func (h *Handler) parseSpec(w http.ResponseWriter, r *http.Request, account string, b *body, member string, own bool) (*ProductRequest, error) {
+	params := h.readQuery(r.URL.RawQuery, own)
+	u, err := h.decode(w, b, productjson.Options{Member: member, Strict: params.strict})
 	if err != nil {
 		return nil, err
 	}
+	q := &ProductRequest{Account: account, Patch: u.Patch, JSON: b.json, handler: h, upsert: u}
+	q.ExternalID, _ = u.ExternalID.Get()
 	c := readConditions(r.Header)
-	var conds []catalog.Condition
-	plain := u.NamesProduct && !u.SetsFields
-	if plain {
+	if q.isPlainUse() {
 		c.forUse()
 	} else {
-		conds = c.forUpsert()
+		q.conds = c.forUpsert()
 	}
-	if u.Faulty() || len(c.faults) > 0 {
-		return nil, u.Validate(h.catalog, account, c.faults...)
+	if faults := append(params.faults, c.faults...); u.Faulty() || len(faults) > 0 {
+		return nil, u.Validate(h.catalog, account, faults...)
 	}
-	id, _ := u.ExternalID.Get()
-	resolved := &ProductRequest{Account: account, JSON: b.json, Outcome: catalog.Used}
-	var result catalog.Result
-	switch {
-	case plain:
-		resolved.Product, err = h.catalog.Use(r.Context(), account, id)
-	case u.NamesProduct:
-		result, err = h.catalog.UpsertInline(r.Context(), account, id, u.Patch, conds...)
-	default:
-		result, err = h.catalog.CreateOneShot(r.Context(), account, u.Patch, conds...)
+	if err := u.Validate(h.catalog, account); err != nil {
+		return nil, err
 	}
-	if err != nil {
-		return nil, u.Rewrite(err)
-	}
-	if !plain {
-		resolved.Product = result.Product
-		resolved.Outcome = result.Outcome
+	if !u.NamesProduct && u.Patch.Images.IsAbsent() && len(q.conds) == 0 { // conditions come first
+		return nil, u.Rewrite(&catalog.ValidationError{Fields: []catalog.FieldError{{
+			Path: "images", Code: catalog.CodeImagesRequired, Message: "a product can't be created without an image",
+		}}})
 	}
 	taken := make(map[string]bool)
 	for _, key := range u.FileKeys() {
@@ -143,8 +191,8 @@ func (h *Handler) resolve(w http.ResponseWriter, r *http.Request, account string
 	}
 	for _, f := range b.files {
 		if !taken[f.Name] {
-			resolved.Files = append(resolved.Files, f)
+			q.Files = append(q.Files, f)
 		}
 	}
-	return resolved, nil
+	return q, nil
 }

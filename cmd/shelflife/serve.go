@@ -26,6 +26,7 @@ type serveCmd struct {
 	Data string `placeholder:"DIR" help:"Folder of the store, made if it is missing. Required but for --demo, where it is ${demodir} by default."`
 
 	Prefix     string   `placeholder:"PATH" default:"/" help:"Path under which the API is mounted. Default: ${default}."`
+	PublicPath string   `name:"public-path" placeholder:"PATH" help:"Path under which clients see the API, where a proxy takes off a part of it. Default: what --prefix says."`
 	APIKey     []string `name:"api-key" sep:"none" placeholder:"ACCOUNT=KEY" help:"An API key and the account it is for; may be repeated. Other users of the machine may see it."`
 	APIKeyFile string   `name:"api-key-file" placeholder:"FILE" help:"File of API keys, one ACCOUNT=KEY a line; # begins a comment line. Others must not be able to write it, and should not to read it."`
 
@@ -154,6 +155,7 @@ func (c *serveCmd) serve(p *process, at site) (err error) {
 		Authenticate:      noteAccount(at.auth.Authenticate),
 		MaxMultipartBytes: int64(c.MaxRequestSize),
 		SpoolDir:          uploads.dir,
+		PublicPath:        c.PublicPath,
 		Logger:            log,
 	})
 	url := baseURL(at.listener.Addr()) + at.prefix

@@ -32,7 +32,10 @@ func (c *serveCmd) check() (prefix string, err error) {
 	if err != nil {
 		return "", err
 	}
-	return cleanPrefix(c.Prefix)
+	if _, err := cleanPrefix("--public-path", c.PublicPath); err != nil {
+		return "", err
+	}
+	return cleanPrefix("--prefix", c.Prefix)
 }
 
 func (c *serveCmd) catalogOptions(clock ttl.Clock) catalog.Options {

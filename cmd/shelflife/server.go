@@ -57,13 +57,13 @@ func mount(prefix string, api, health http.Handler) http.Handler {
 	})
 }
 
-// cleanPrefix returns the path under which the API is mounted, without a slash
-// at its end: "" for the root.
-func cleanPrefix(path string) (string, error) {
+// cleanPrefix returns the path that a flag gives, without a slash at its end: ""
+// for the root.
+func cleanPrefix(flag, path string) (string, error) {
 	if path == "" || path == "/" {
 		return "", nil
 	}
-	wrong := fmt.Errorf("--prefix %q must be a path like /shop, of letters, digits, -, . and _", path)
+	wrong := fmt.Errorf("%s %q must be a path like /shop, of letters, digits, -, . and _", flag, path)
 	rest, ok := strings.CutPrefix(strings.TrimSuffix(path, "/"), "/")
 	if !ok {
 		return "", wrong

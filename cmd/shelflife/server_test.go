@@ -20,12 +20,12 @@ import (
 
 func TestCleanPrefix(t *testing.T) {
 	for given, want := range map[string]string{"": "", "/": "", "/shop": "/shop", "/shop/": "/shop", "/a/b-c/v1.2_3": "/a/b-c/v1.2_3"} {
-		got, err := cleanPrefix(given)
+		got, err := cleanPrefix("--prefix", given)
 		require.NoError(t, err, given)
 		require.Equal(t, want, got, given)
 	}
 	for _, given := range []string{"shop", "//", "/a//b", "/a/../b", "/.", "/a b", "/a%20b", "/ü", "/a?b", "/a#b", "/{a}", "/a//"} {
-		_, err := cleanPrefix(given)
+		_, err := cleanPrefix("--prefix", given)
 		require.Error(t, err, given)
 	}
 }

@@ -1,0 +1,87 @@
+package httpadapter
+
+import (
+	"fmt"
+	"hash/fnv"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/shelflife-db/shelflife/catalog"
+)
+
+// mountPath returns the escaped path under which the client of r sees the
+// handler, without a slash at its end. Where the path was rewritten by something
+// else than the removal of a prefix it can't be known and is taken to be the
+// root, unless Options.PublicPath says it.
+func (h *Handler) mountPath(r *http.Request) string {
+	if h.options.PublicPath != "" {
+		return strings.TrimRight(h.options.PublicPath, "/")
+	}
+	asked, _, _ := strings.Cut(r.RequestURI, "?")
+	if !strings.HasPrefix(asked, "/") {
+		u, err := url.ParseRequestURI(asked) // the absolute form, as sent to a proxy
+		if err != nil {
+			return ""
+		}
+		asked = sentPath(u)
+	}
+	seen := sentPath(r.URL)
+	if !strings.HasPrefix(seen, "/") {
+		seen = "/" + seen
+	}
+	mount, ok := strings.CutSuffix(asked, seen)
+	if !ok {
+		return ""
+	}
+	return mount
+}
+
+// productPath returns the path of a product as the client of r sees it.
+func (h *Handler) productPath(r *http.Request, id string) string {
+	return h.mountPath(r) + "/products/" + url.PathEscape(id)
+}
+
+// AppendProduct appends the JSON form of a product as the handler answers with
+// it: that of [catalog.Product.AppendJSON], and the href of each image that was
+// uploaded, the path at which the client of r can fetch it. It is for a host's own
+// endpoints. Options.PublicPath must be set there unless the handler is mounted at
+// the root: what r asked for says nothing of it.
+func (h *Handler) AppendProduct(dst []byte, r *http.Request, p *catalog.Product) []byte {
+	if !p.HasUploads() {
+		return p.AppendJSON(dst)
+	}
+	return p.AppendJSONWithHref(dst, h.productPath(r, p.ExternalID)+"/images")
+}
+
+// mountSeparator stands in an entity tag in front of what it owes to the mount
+// path. Neither is in a tag of the catalog's.
+const mountSeparator = "~"
+
+// etag returns the entity tag of what AppendProduct appends. It depends on the
+// mount path where the JSON does: the same store may be served under another path
+// tomorrow.
+func (h *Handler) etag(r *http.Request, p *catalog.Product) string {
+	tag := p.ETag()
+	if !p.HasUploads() {
+		return tag
+	}
+	mount := h.mountPath(r)
+	if mount == "" {
+		return tag
+	}
+	sum := fnv.New64a()
+	_, _ = sum.Write([]byte(mount)) // a hash takes everything
+	return fmt.Sprintf(`%s%s%x"`, strings.TrimSuffix(tag, `"`), mountSeparator, sum.Sum64())
+}
+
+// versionIn returns the version that an entity tag names: the quoted version
+// itself, or the tag of a product.
+func versionIn(tag string) (catalog.Version, bool) {
+	inner := strings.Trim(tag, `"`)
+	if v, ok := catalog.ParseVersion(inner); ok {
+		return v, true
+	}
+	inner, _, _ = strings.Cut(inner, mountSeparator)
+	return catalog.ETagVersion(`"` + inner + `"`)
+}
