@@ -27,16 +27,17 @@ var layers = map[string][]string{
 	"backend/backendtest": {"backend"},
 	"backend/memory":      {"backend"},
 	"backend/pebble":      {"backend"},
+	"backend/postgres":    {"backend"},
 	"catalog":             {"backend", "encoding", "ttl"},
 	"httpadapter":         {"backend", "encoding", "ttl", "catalog"},
 	"cmd": {
 		"backend", "encoding", "ttl", "catalog", "httpadapter",
-		"backend/memory", "backend/pebble",
+		"backend/memory", "backend/pebble", "backend/postgres",
 	},
 }
 
 // engines are the modules of storage engines.
-var engines = []string{"github.com/cockroachdb/", "github.com/dgraph-io/", "go.etcd.io/bbolt", "github.com/syndtr/goleveldb"}
+var engines = []string{"github.com/cockroachdb/", "github.com/jackc/", "github.com/dgraph-io/", "go.etcd.io/bbolt", "github.com/syndtr/goleveldb"}
 
 // projectImports returns the imports of each package of the module, by path
 // within it, tests and other modules left out.
@@ -121,7 +122,7 @@ func violations(imports map[string][]string) []string {
 
 func TestImportsRunOneWay(t *testing.T) {
 	imports := projectImports(t)
-	for _, pkg := range []string{"backend", "backend/memory", "backend/pebble", "encoding", "ttl", "catalog"} {
+	for _, pkg := range []string{"backend", "backend/memory", "backend/pebble", "backend/postgres", "encoding", "ttl", "catalog"} {
 		require.Contains(t, imports, pkg, "the walk must find the packages")
 	}
 	require.Empty(t, violations(imports))

@@ -1,0 +1,253 @@
+package postgres
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/shelflife-db/shelflife/backend"
+)
+
+// Bounds of a batch. Its time is bounded by that of the commits before it.
+const (
+	maxMembers    = 256
+	maxBatchBytes = 4 << 20
+)
+
+type batchState uint8
+
+const (
+	gathering batchState = iota // Updates may join
+	sent                        // the commit is on its way
+	finished
+)
+
+// A batch is a commit of one or more Updates, in the order of their tickets.
+// They join it after their callbacks have ended; it is sent as soon as those
+// before it have finished. So an Update that meets nobody is sent at once, and
+// those of one hot key gather while a commit is under way.
+//
+// All or none of a batch commits. If something that one of its Updates read is
+// not so any more, all run again.
+//
+// All fields are guarded by Store.mu while it gathers; afterwards those of the
+// commit belong to run, and what the Updates need of the result is set before
+// done is closed.
+type batch struct {
+	s       *Store
+	seq     uint64 // batches wait for those with lower numbers only
+	ver     int64  // of what it writes
+	patient bool
+	state   batchState
+	deps    []*batch // that must finish before
+	tickets []*ticket
+
+	members int
+	scopes  map[backend.Scope]struct{}
+	reads   map[string]int64 // versions before the batch
+	ranges  []*readRange
+	writes  overlay
+	visible chan struct{} // closed when the last of the members' functions have run
+
+	done     chan struct{}
+	conflict bool
+	err      error
+}
+
+// newVersion draws a version.
+func newVersion() int64 { return rand.Int64N(1<<63-2) + 1 }
+
+// member is an Update in a batch.
+type member struct {
+	b            *batch
+	before, mine chan struct{} // closed when the functions of the one before, and its own, have run
+}
+
+// join puts a run into a batch and releases its ticket. Without writes it is
+// only validated.
+func (s *Store) join(t *ticket, x *txn, writes bool, o backend.UpdateOptions) member {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	deps := slices.DeleteFunc(slices.Clone(t.after), func(b *batch) bool { return b.state == finished })
+	// The youngest of those that must come before is the only one that may be
+	// joined: in an older one the run would come before what it has seen.
+	var home *batch
+	for _, d := range deps {
+		if home == nil || d.seq > home.seq {
+			home = d
+		}
+	}
+	if home != nil && !home.takes(x, o) {
+		home = nil
+	}
+	if home == nil {
+		s.batches++
+		home = &batch{
+			s: s, seq: s.batches, ver: newVersion(), patient: o.Patient,
+			scopes: map[backend.Scope]struct{}{}, reads: map[string]int64{}, done: make(chan struct{}),
+		}
+		defer func() { go home.run() }()
+	}
+	for _, d := range deps {
+		if d != home && !slices.Contains(home.deps, d) {
+			home.deps = append(home.deps, d)
+		}
+	}
+	home.members++
+	for _, scope := range t.scopes {
+		home.scopes[scope] = struct{}{}
+	}
+	for k, r := range x.reads {
+		if r.from != home {
+			home.reads[k] = r.ver
+		}
+	}
+	home.ranges = append(home.ranges, x.ranges...)
+	m := member{b: home}
+	if writes {
+		home.writes.add(&x.own)
+		if len(x.visible) > 0 {
+			m.before, m.mine = home.visible, make(chan struct{})
+			home.visible = m.mine
+		}
+	}
+	s.release(t, home)
+	return m
+}
+
+// takes reports whether a run may join. It needs Store.mu.
+func (b *batch) takes(x *txn, o backend.UpdateOptions) bool {
+	if b.state != gathering || b.patient != o.Patient || b.members >= maxMembers || b.writes.bytes+x.own.bytes > maxBatchBytes {
+		return false
+	}
+	for k, r := range x.reads {
+		if r.from == b {
+			continue
+		}
+		if ver, ok := b.reads[k]; ok && ver != r.ver {
+			return false // one of the two is out of date: not the other's business
+		}
+	}
+	// A range is compared with the table as it is before the batch.
+	for _, r := range x.ranges {
+		if b.writes.touches(r.r) {
+			return false
+		}
+	}
+	return true
+}
+
+// run commits the batch when its turn has come. Its Updates wait for it, so it
+// ends before they do.
+func (b *batch) run() {
+	err := b.turn()
+	ok := false
+	if err == nil {
+		ok, err = b.s.commit(b)
+	}
+	b.conflict, b.err = err == nil && !ok, err
+	for k := range b.reads {
+		if !ok {
+			b.s.cache.drop(k)
+		}
+	}
+	for k, w := range b.writes.keys {
+		if ok && !w.deleted {
+			b.s.cache.put(k, row{w.value, b.ver})
+		} else {
+			b.s.cache.drop(k)
+		}
+	}
+	b.s.mu.Lock()
+	b.state = finished
+	for _, t := range b.tickets {
+		t.after = slices.DeleteFunc(t.after, func(o *batch) bool { return o.state == finished })
+		b.s.forget(t)
+	}
+	b.tickets = nil
+	b.s.mu.Unlock()
+	close(b.done)
+}
+
+// turn waits for the batches before and ends the gathering.
+func (b *batch) turn() error {
+	var late <-chan time.Time
+	if !b.patient {
+		t := time.NewTimer(b.s.o.CommitTimeout)
+		defer t.Stop()
+		late = t.C
+	}
+	for {
+		b.s.mu.Lock()
+		b.deps = slices.DeleteFunc(b.deps, func(d *batch) bool { return d.state == finished })
+		if len(b.deps) == 0 {
+			b.state = sent
+			b.s.mu.Unlock()
+			return nil
+		}
+		before := b.deps[0]
+		b.s.mu.Unlock()
+		select {
+		case <-before.done:
+		case <-late:
+			b.s.mu.Lock()
+			b.state = sent // nobody joins what has failed
+			b.s.mu.Unlock()
+			return fmt.Errorf("%w: postgres: a commit under the same scopes does not end", backend.ErrUnavailable)
+		}
+	}
+}
+
+// await returns the result of a member: whether it must run again, or why the
+// batch failed. After a commit it runs fns in the member's turn.
+func (m member) await(fns []func()) (again bool, err error) {
+	<-m.b.done
+	if m.mine != nil {
+		// Closed whatever becomes of fns, or of this goroutine.
+		defer close(m.mine)
+	}
+	if m.b.err != nil || m.b.conflict {
+		return m.b.conflict, m.b.err
+	}
+	if m.before != nil {
+		<-m.before
+	}
+	for _, fn := range fns {
+		fn()
+	}
+	return false, nil
+}
+
+// reachable returns the unfinished batches that a run after those in after may
+// see the writes of, the latest first. It needs Store.mu.
+func reachable(after []*batch) []*batch {
+	var all []*batch
+	todo := slices.Clone(after)
+	for len(todo) > 0 {
+		b := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if b.state != finished && !slices.Contains(all, b) {
+			all = append(all, b)
+			todo = append(todo, b.deps...)
+		}
+	}
+	slices.SortFunc(all, func(x, y *batch) int { return cmp.Compare(y.seq, x.seq) })
+	return all
+}
+
+// sortedKeys returns the keys of overlays in r, ascending, each once.
+func sortedKeys(r backend.Range, overlays ...*overlay) [][]byte {
+	var keys [][]byte
+	for _, o := range overlays {
+		for k := range o.keys {
+			if inRange(k, r) {
+				keys = append(keys, []byte(k))
+			}
+		}
+	}
+	slices.SortFunc(keys, bytes.Compare)
+	return slices.CompactFunc(keys, bytes.Equal)
+}

@@ -1,0 +1,290 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/shelflife-db/shelflife/backend"
+)
+
+// Bounds of the locks that one commit holds: the server's table of locks is
+// sized for some 64 per connection.
+const (
+	maxItemLocks = 16  // of a group, before the whole group is locked
+	maxLocks     = 128 // before the whole store is locked
+)
+
+// scopeLocks are the locks on the server that scopes stand for, in the order in
+// which everybody takes them. A whole group is its lock, exclusive; an item is
+// its group's lock, shared, and its own. The store's lock is shared by all but
+// those who would need too many.
+func (s *Store) scopeLocks(scopes map[backend.Scope]struct{}) (locks []int64, exclusive []bool) {
+	items := map[string]int{}
+	for scope := range scopes {
+		if scope.Item == "" {
+			items[scope.Group] = maxItemLocks + 1
+		} else {
+			items[scope.Group]++
+		}
+	}
+	modes := map[int64]bool{}
+	lock := func(excl bool, names ...string) {
+		n := s.lockNumber(names...)
+		modes[n] = modes[n] || excl
+	}
+	for scope := range scopes {
+		if items[scope.Group] > maxItemLocks {
+			lock(true, "g", scope.Group)
+		} else {
+			lock(false, "g", scope.Group)
+			lock(true, "i", scope.Group, scope.Item)
+		}
+	}
+	if len(modes) > maxLocks {
+		clear(modes)
+		lock(true, "s")
+	} else if len(modes) > 0 {
+		lock(false, "s")
+	}
+	locks, exclusive = make([]int64, 0, len(modes)), make([]bool, 0, len(modes))
+	for n := range modes {
+		locks = append(locks, n)
+	}
+	slices.Sort(locks)
+	for _, n := range locks {
+		exclusive = append(exclusive, modes[n])
+	}
+	return locks, exclusive
+}
+
+// lockNumber is the same in all processes. Names that happen to share one only
+// wait for each other.
+func (s *Store) lockNumber(names ...string) int64 {
+	text := []byte(s.lockSalt)
+	for _, n := range names {
+		text = append(binary.AppendUvarint(text, uint64(len(n))), n...)
+	}
+	sum := sha256.Sum256(text)
+	return int64(binary.BigEndian.Uint64(sum[:]))
+}
+
+// A change is a batch as the server takes it.
+type change struct {
+	locks     []int64
+	exclusive []bool
+
+	readParts []int32
+	readKeys  [][]byte
+	readVers  []int64
+
+	rangeParts           []int32
+	rangeFrom, rangeTo   [][]byte
+	rangeCounts          []int64
+	rangeSums            []string
+	deleteParts          []int32
+	deleteFrom, deleteTo [][]byte
+	removeParts          []int32
+	removeKeys           [][]byte
+	putParts             []int32
+	putKeys, putValues   [][]byte
+	ver                  int64
+	bytes                int // of what is written, roughly
+}
+
+func (s *Store) change(b *batch) *change {
+	c := &change{
+		readParts: make([]int32, 0, len(b.reads)), readKeys: make([][]byte, 0, len(b.reads)), readVers: make([]int64, 0, len(b.reads)),
+		rangeParts: []int32{}, rangeFrom: [][]byte{}, rangeTo: [][]byte{}, rangeCounts: []int64{}, rangeSums: []string{},
+		deleteParts: []int32{}, deleteFrom: [][]byte{}, deleteTo: [][]byte{},
+		removeParts: []int32{}, removeKeys: [][]byte{},
+		putParts: []int32{}, putKeys: [][]byte{}, putValues: [][]byte{},
+		ver: b.ver, bytes: b.writes.bytes,
+	}
+	c.locks, c.exclusive = s.scopeLocks(b.scopes)
+	for k, ver := range b.reads {
+		key := []byte(k)
+		c.readParts, c.readKeys, c.readVers = append(c.readParts, s.part(key)), append(c.readKeys, key), append(c.readVers, ver)
+	}
+	for _, r := range b.ranges {
+		for i := range r.parts {
+			p := &r.parts[i]
+			c.rangeParts = append(c.rangeParts, p.part)
+			c.rangeFrom, c.rangeTo = append(c.rangeFrom, r.r.Start), append(c.rangeTo, r.r.End)
+			c.rangeCounts, c.rangeSums = append(c.rangeCounts, p.count), append(c.rangeSums, p.text())
+		}
+	}
+	for _, r := range b.writes.ranges {
+		first, last := int32(0), int32(s.parts-1)
+		if part, ok := s.o.Partition.RangePart(r.Start, r.End, s.parts); ok {
+			first, last = int32(part), int32(part)
+		}
+		for p := first; p <= last; p++ {
+			c.deleteParts = append(c.deleteParts, p)
+			c.deleteFrom, c.deleteTo = append(c.deleteFrom, r.Start), append(c.deleteTo, r.End)
+		}
+	}
+	// In order, so that statements outside of any scope, a vacuum or a portable
+	// commit meet rows in the same order as others.
+	keys := make([]string, 0, len(b.writes.keys))
+	for k := range b.writes.keys {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, cmp.Compare)
+	for _, k := range keys {
+		w, key := b.writes.keys[k], []byte(k)
+		if w.deleted {
+			c.removeParts, c.removeKeys = append(c.removeParts, s.part(key)), append(c.removeKeys, key)
+		} else {
+			c.putParts, c.putKeys, c.putValues = append(c.putParts, s.part(key)), append(c.putKeys, key), append(c.putValues, w.value)
+		}
+	}
+	return c
+}
+
+// call sends the change as one call of the server's function. In a transaction
+// it commits with that, else by itself.
+func (c *change) call(ctx context.Context, s *Store, conn *pgx.Conn, lockTimeout time.Duration) (ok bool, err error) {
+	err = conn.QueryRow(ctx, s.sql.commit, int32(lockTimeout.Milliseconds()), c.locks, c.exclusive,
+		c.readParts, c.readKeys, c.readVers,
+		c.rangeParts, c.rangeFrom, c.rangeTo, c.rangeCounts, c.rangeSums,
+		c.deleteParts, c.deleteFrom, c.deleteTo, c.removeParts, c.removeKeys,
+		c.putParts, c.putKeys, c.putValues, c.ver).Scan(&ok)
+	return ok, err
+}
+
+// portable sends it as one statement in a transaction, all in one round trip.
+func (c *change) portable(ctx context.Context, s *Store, conn *pgx.Conn) (ok bool, err error) {
+	b := &pgx.Batch{}
+	b.Queue("BEGIN ISOLATION LEVEL SERIALIZABLE")
+	b.Queue(s.sql.portableCommit, c.readParts, c.readKeys, c.readVers,
+		c.rangeParts, c.rangeFrom, c.rangeTo, c.rangeCounts, c.rangeSums,
+		c.deleteParts, c.deleteFrom, c.deleteTo, c.removeParts, c.removeKeys,
+		c.putParts, c.putKeys, c.putValues, c.ver).QueryRow(func(r pgx.Row) error { return r.Scan(&ok) })
+	committed := false
+	b.Queue("COMMIT").Exec(func(tag pgconn.CommandTag) error {
+		committed = tag.String() == "COMMIT"
+		return nil
+	})
+	if err := conn.SendBatch(ctx, b).Close(); err != nil {
+		if sqlState(err) != "" && !conn.IsClosed() && conn.PgConn().TxStatus() != 'I' {
+			_, _ = conn.PgConn().Exec(ctx, "ROLLBACK").ReadAll() // else the pool closes the connection
+		}
+		return false, err
+	}
+	return ok && committed, nil
+}
+
+// commit sends a batch, at most once where that could take effect twice. It is
+// false when something that was read has changed.
+func (s *Store) commit(b *batch) (ok bool, err error) {
+	c := s.change(b)
+	// Until then what surely had no effect is sent again.
+	retry, cancel := context.WithTimeout(context.Background(), s.o.CallTimeout)
+	defer cancel()
+	if b.patient {
+		cancel()
+		retry, cancel = context.WithCancel(context.Background())
+		defer cancel()
+	}
+	var p pause
+	for {
+		ok, err = s.send(retry, c, b.patient)
+		if err == nil || !errors.Is(err, errAgain) {
+			return ok, err
+		}
+		if !p.wait(retry, s.life.Closing()) {
+			return false, unavailable(errors.Unwrap(err))
+		}
+	}
+}
+
+// errAgain is matched by errors of commits that surely had no effect and may
+// have one when they are sent again.
+var errAgain = errors.New("postgres: send again")
+
+type againError struct{ cause error }
+
+func (e *againError) Error() string        { return describe(e.cause) }
+func (e *againError) Unwrap() error        { return e.cause }
+func (e *againError) Is(target error) bool { return target == errAgain }
+
+// send sends a commit once.
+func (s *Store) send(acquire context.Context, c *change, patient bool) (ok bool, err error) {
+	conn, err := s.calls.Acquire(acquire)
+	if err != nil {
+		s.lost(err)
+		if transient(err) {
+			return false, &againError{err}
+		}
+		return false, unavailable(err)
+	}
+	defer conn.Release()
+	ctx, cancel := s.commitContext(patient, c.bytes)
+	defer cancel()
+	takeWarning(conn.Conn())
+	if s.portable {
+		ok, err = c.portable(ctx, s, conn.Conn())
+	} else {
+		ok, err = c.call(ctx, s, conn.Conn(), s.lockTimeout(patient))
+	}
+	return ok, s.judge(conn.Conn(), err)
+}
+
+// commitContext limits the wait for the answer to a commit of so many bytes.
+func (s *Store) commitContext(patient bool, bytes int) (context.Context, context.CancelFunc) {
+	if patient {
+		return context.WithCancel(context.Background())
+	}
+	return context.WithTimeout(context.Background(), s.o.CommitTimeout+time.Duration(bytes>>20)*time.Second)
+}
+
+// lockTimeout is how long the server waits for commits of other processes: less
+// than its client waits for it, which then knows that there was no effect.
+func (s *Store) lockTimeout(patient bool) time.Duration {
+	if patient {
+		return 0
+	}
+	return max(time.Millisecond, s.o.CommitTimeout/2)
+}
+
+// judge says what the end of a commit on c means.
+func (s *Store) judge(c *pgx.Conn, err error) error {
+	// The server has committed, and does not know whether its standby has.
+	if takeWarning(c) {
+		return unknown(errors.New("the server was told not to wait for its synchronous standby"))
+	}
+	if err == nil {
+		s.reached()
+		return nil
+	}
+	var pg *pgconn.PgError
+	switch {
+	case pgconn.SafeToRetry(err): // nothing was sent
+		s.lost(err)
+		return &againError{err}
+	case !errors.As(err, &pg), pg.SeverityUnlocalized != "ERROR":
+		// No answer, or the end of the connection, which may come after the commit.
+		s.lost(err)
+		return unknown(err)
+	}
+	// The server's answer: there was no commit.
+	switch pg.Code {
+	case stateSerialization, stateDeadlock, stateLockTimeout:
+		return &againError{err}
+	case "54000", "22001", "23502":
+		return fmt.Errorf("postgres: %w", err)
+	}
+	if pg.Code == stateReadOnly {
+		s.lost(errors.New("the server takes no writes"))
+	}
+	return unavailable(err)
+}

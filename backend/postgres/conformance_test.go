@@ -1,0 +1,98 @@
+package postgres_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/backend/backendtest"
+	"github.com/shelflife-db/shelflife/backend/postgres"
+	"github.com/shelflife-db/shelflife/backend/postgres/postgrestest"
+)
+
+var seedFlag = flag.Uint64("seed", 0, "repeats the random tests of a run that logged it; 0 = a new one")
+
+func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
+
+// store is what a handle was opened with.
+type store struct {
+	link    *link
+	options postgres.Options
+}
+
+// harness opens each store in a table of its own, through a link that can
+// stall. Another handle is what another process would have: handles share
+// nothing but the server.
+func harness(t *testing.T, o postgres.Options) backendtest.Harness {
+	l := newLink(t, postgrestest.Database(t))
+	var mu sync.Mutex
+	stores := map[backend.Backend]store{}
+	on := func(t *testing.T, st store) backend.Backend {
+		s, err := postgres.Open(t.Context(), st.link.dsn, &st.options)
+		require.NoError(t, err)
+		mu.Lock()
+		defer mu.Unlock()
+		stores[s] = st
+		return s
+	}
+	of := func(b backend.Backend) store {
+		mu.Lock()
+		defer mu.Unlock()
+		return stores[b]
+	}
+	reopen := func(t *testing.T, b backend.Backend) backend.Backend {
+		require.NoError(t, b.Close())
+		return on(t, of(b))
+	}
+	tables := 0
+	return backendtest.Harness{
+		Open: func(t *testing.T) backend.Backend {
+			tables++
+			o.Table = fmt.Sprint("store_", tables)
+			return on(t, store{l, o})
+		},
+		Reopen: reopen,
+		Second: func(t *testing.T, b backend.Backend) backend.Backend { return on(t, of(b)) },
+		Stall: func(_ *testing.T, b backend.Backend) func() {
+			l := of(b).link
+			l.stall()
+			return l.resume
+		},
+		// The end of a server takes seconds to recover from: TestKill does that.
+		Exceptions: []backendtest.Exception{backendtest.NoCrash, backendtest.LaggingSize},
+		Seed:       *seedFlag,
+	}
+}
+
+func TestConformance(t *testing.T) {
+	for name, o := range map[string]postgres.Options{
+		"Default":  {},
+		"Portable": {Portable: true},
+		"Parts":    {Partition: lastByte{}, Parts: 5},
+		"NoCache":  {CacheSize: -1, Connections: 2},
+	} {
+		o.CallTimeout, o.CommitTimeout = 2*time.Second, 2*time.Second
+		t.Run(name, func(t *testing.T) { backendtest.Run(t, harness(t, o)) })
+	}
+}
+
+// lastByte spreads keys by their last byte, the worst there is: all ranges lie
+// in all parts.
+type lastByte struct{}
+
+func (lastByte) Name() string { return "last byte" }
+
+func (lastByte) Part(key []byte, parts int) int {
+	if len(key) == 0 {
+		return 0
+	}
+	return int(key[len(key)-1]) % parts
+}
+
+func (lastByte) RangePart([]byte, []byte, int) (int, bool) { return 0, false }

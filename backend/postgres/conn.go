@@ -1,0 +1,227 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/shelflife-db/shelflife/backend"
+)
+
+const (
+	connectTimeout = 5 * time.Second // where the connection string has none
+	firstPause     = 5 * time.Millisecond
+	longestPause   = 250 * time.Millisecond
+	probeEvery     = 5 * time.Second
+	probeAgain     = 200 * time.Millisecond // while the server is lost
+)
+
+// errConnectionString hides what pgx says of a connection string: it quotes it.
+var errConnectionString = errors.New("postgres: the connection string is not valid: want postgres://USER@HOST/DATABASE or KEY=VALUE pairs")
+
+// newPool prepares a pool that connects when it is first used.
+func newPool(ctx context.Context, dsn string, size int, o *Options) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		return nil, errConnectionString
+	}
+	config.MaxConns, config.MinConns = int32(size), 0
+	if config.ConnConfig.ConnectTimeout == 0 {
+		config.ConnConfig.ConnectTimeout = connectTimeout
+	}
+	if config.ConnConfig.RuntimeParams["application_name"] == "" {
+		config.ConnConfig.RuntimeParams["application_name"] = "shelflife"
+	}
+	config.ConnConfig.OnNotice = noteWarning
+	if !o.StandbyReads && config.ConnConfig.ValidateConnect == nil {
+		config.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, errConnectionString
+	}
+	return pool, nil
+}
+
+// warned is the name of what noteWarning leaves on a connection.
+const warned = "shelflife.warned"
+
+// noteWarning remembers that the server ended its wait for a synchronous standby:
+// what it then reports as committed is on the primary alone. It runs in the
+// goroutine that reads from c.
+func noteWarning(c *pgconn.PgConn, n *pgconn.Notice) {
+	if n.SeverityUnlocalized == "WARNING" && (n.Code == stateWarning || n.Code == stateShutdown) {
+		c.CustomData()[warned] = true
+	}
+}
+
+// takeWarning reports whether there was such a warning since it was last asked.
+func takeWarning(c *pgx.Conn) bool {
+	data := c.PgConn().CustomData()
+	_, ok := data[warned]
+	delete(data, warned)
+	return ok
+}
+
+// A pause is the growing time between two attempts.
+type pause time.Duration
+
+// wait waits for one pause, and reports whether ctx and the store still hold.
+func (p *pause) wait(ctx context.Context, closing <-chan struct{}) bool {
+	d := min(max(time.Duration(*p)*2, firstPause), longestPause)
+	*p = pause(d)
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+	case <-closing:
+	}
+	return false
+}
+
+// read runs fn, which only reads, on a connection for short calls, and runs it
+// again while the server can't be reached, until CallTimeout. fn is final when
+// it has handed something to the caller.
+func (s *Store) read(ctx context.Context, fn func(context.Context, *pgx.Conn) (final bool, err error)) error {
+	limited, cancel := context.WithTimeout(ctx, s.o.CallTimeout)
+	defer cancel()
+	var p pause
+	for {
+		final := false
+		conn, err := s.calls.Acquire(limited)
+		if err == nil {
+			final, err = fn(limited, conn.Conn())
+			conn.Release()
+		}
+		switch {
+		case err == nil:
+			s.reached()
+			return nil
+		case isCallers(err):
+			return errors.Unwrap(err)
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case limited.Err() != nil:
+			s.lost(err)
+			return errNoAnswer
+		case final || !transient(err):
+			return readError(err)
+		}
+		s.lost(err)
+		if !p.wait(limited, s.life.Closing()) {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return readError(err)
+		}
+	}
+}
+
+// callerError is an error of a callback of the caller, on its way out.
+type callerError struct{ error }
+
+func (e *callerError) Unwrap() error { return e.error }
+
+func callers(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &callerError{err}
+}
+
+func isCallers(err error) bool {
+	_, ok := err.(*callerError)
+	return ok
+}
+
+// lost remembers that the server could not be reached.
+func (s *Store) lost(err error) {
+	text := describe(err)
+	if s.down.Swap(&text) == nil {
+		s.o.Logger.Warn("postgres: the server is lost", "error", text)
+		select {
+		case s.probe <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// reached remembers that the server has answered.
+func (s *Store) reached() {
+	if s.down.Load() != nil && s.down.Swap(nil) != nil {
+		s.o.Logger.Info("postgres: the server answers again")
+	}
+}
+
+// watch asks the server now and then whether it takes writes, and often while it
+// is lost, so that Ready knows without asking. It ends when the store closes.
+func (s *Store) watch() {
+	defer close(s.watched)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	next := probeEvery
+	for {
+		t := time.NewTimer(next)
+		select {
+		case <-t.C:
+		case <-s.probe:
+			t.Reset(probeAgain)
+			select {
+			case <-t.C:
+			case <-s.life.Closing():
+			}
+		case <-s.life.Closing():
+		}
+		t.Stop()
+		if s.life.Closed() {
+			return
+		}
+		if next = probeEvery; !s.ask(ctx) {
+			next = probeAgain
+		}
+	}
+}
+
+// ask asks the server once.
+func (s *Store) ask(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	go func() { // Close does not wait for an answer
+		select {
+		case <-s.life.Closing():
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	var readOnly string
+	err := s.calls.QueryRow(ctx, "SELECT current_setting('transaction_read_only')").Scan(&readOnly)
+	switch {
+	case s.life.Closed():
+	case err != nil:
+		s.lost(err)
+		return false
+	case readOnly == "on":
+		s.lost(errors.New("the server takes no writes"))
+		return false
+	default:
+		s.reached()
+	}
+	return true
+}
+
+// Ready implements [backend.Backend].
+func (s *Store) Ready() error {
+	if s.life.Closed() {
+		return backend.ErrClosed
+	}
+	if text := s.down.Load(); text != nil {
+		return unavailable(errors.New(*text))
+	}
+	return nil
+}

@@ -1,0 +1,60 @@
+// Package postgres is a [backend.Backend] on PostgreSQL, for catalogs that
+// several processes share. It speaks to the server through jackc/pgx.
+//
+//	store, err := postgres.Open(ctx, "postgres://shelflife@db/shop", &postgres.Options{
+//		Partition: encoding.AccountPartition{},
+//	})
+//
+// # What it needs
+//
+// PostgreSQL 15 or later, and a role that may create tables and functions in
+// the schema that its search_path names first; afterwards one that may use them.
+// fsync must be on, and synchronous_commit not off: Open refuses the latter.
+// A server that speaks the protocol but has no PL/pgSQL or advisory locks works
+// with [Options.Portable]: CockroachDB and YugabyteDB are compatible by design,
+// not tested. Behind PgBouncer in transaction mode put
+// default_query_exec_mode=cache_describe into the connection string (not tested
+// either). The connection string is anything that pgx takes, with several hosts
+// too.
+//
+// # The table
+//
+// A row is (part, k, v, ver): the key with its part (see [Options.Partition]),
+// its value, and a version, which is a number drawn at random for each commit, so
+// that it never repeats for a key, deleted and created anew or not.
+//
+// # How an Update works
+//
+// Reads are plain statements outside of any transaction, or come from a cache of
+// this process, or from Updates of this process that are still on their way.
+// A commit is one call: on the server it locks what the scopes say, compares the
+// versions of everything that was read, keys, missing keys and ranges, and
+// writes. If one differs nothing is written and the callback runs again, after
+// a few times under locks that it holds on the server meanwhile. So an Update
+// whose reads are cached costs one round trip, another one two.
+//
+// Inside the process Updates of overlapping scopes run one after the other, but
+// a callback does not wait for the commit of the one before it: it sees what
+// that wrote, joins it, and those that gathered while a commit was under way are
+// committed together by the next. A result is returned only when the commit of
+// all it was based on is durable.
+//
+// Every commit is durable, so UpdateOptions.Buffered changes nothing and Durable
+// has nothing to do.
+//
+// # When the server does not answer
+//
+// Reads are repeated on a new connection until [Options.CallTimeout], then fail
+// with [backend.ErrUnavailable]. A commit is sent once: when its answer is lost,
+// or does not come in [Options.CommitTimeout], the Update fails with
+// [backend.ErrUnknownOutcome]. So it does when the server was told to stop
+// waiting for its synchronous standby, where the commit may be lost with the
+// primary. A patient Update waits for as long as the connection holds; if that
+// breaks its outcome is unknown too.
+//
+// # Time
+//
+// Reads are stamped with the server's clock (see [backend.ReadTime]). It is the
+// administrator's business that the clocks of a primary and the standby that
+// may take over agree: a store's time can go back by their difference.
+package postgres

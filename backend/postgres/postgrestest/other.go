@@ -1,0 +1,43 @@
+//go:build !unix
+
+package postgrestest
+
+import (
+	"errors"
+	"testing"
+)
+
+// A Server is a PostgreSQL of the tests' own; there are none on this system.
+type Server struct{}
+
+var errSystem = errors.New("no PostgreSQL is started on this system")
+
+// Main runs the tests of a package.
+func Main(m *testing.M) int { return m.Run() }
+
+// Database skips t.
+func Database(t testing.TB) string { t.Helper(); t.Skip(errSystem); return "" }
+
+// Start skips t.
+func Start(t testing.TB, _ ...string) *Server { t.Helper(); t.Skip(errSystem); return nil }
+
+// DSN is not reached here, as are the methods below.
+func (*Server) DSN(string) string { return "" }
+
+// Socket returns nothing.
+func (*Server) Socket() string { return "" }
+
+// Database skips t.
+func (*Server) Database(t testing.TB) string { return Database(t) }
+
+// Restart fails.
+func (*Server) Restart() error { return errSystem }
+
+// Kill fails.
+func (*Server) Kill() error { return errSystem }
+
+// Freeze fails.
+func (*Server) Freeze() error { return errSystem }
+
+// Thaw fails.
+func (*Server) Thaw() error { return errSystem }

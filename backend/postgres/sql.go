@@ -1,0 +1,194 @@
+package postgres
+
+import (
+	"strings"
+)
+
+// statements are the SQL of one store. In them T is the store's table.
+type statements struct {
+	table string
+
+	get, getTimed         string
+	getMany, getManyTimed string
+	commit, lock          string
+	portableCommit        string
+}
+
+func newStatements(table string) statements {
+	s := statements{table: table}
+	s.get = s.sql(`SELECT v, ver FROM T WHERE part = $1 AND k = $2`)
+	// One row also where there is none, for the time. now() is that of the
+	// transaction's first message, which comes before its snapshot;
+	// statement_timestamp() may be after it.
+	s.getTimed = s.sql(`SELECT t.v, coalesce(t.ver, 0), ` + stamp + `
+		FROM (SELECT 1) o LEFT JOIN T t ON t.part = $1 AND t.k = $2`)
+	// OFFSET 0 keeps the planner from anything but a look-up for each key.
+	s.getMany = s.sql(`SELECT r.i, t.v, t.ver, 0::int8
+		FROM unnest($1::int4[], $2::bytea[]) WITH ORDINALITY r(p, k, i)
+		CROSS JOIN LATERAL (SELECT v, ver FROM T WHERE part = r.p AND k = r.k OFFSET 0) t`)
+	s.getManyTimed = s.sql(`SELECT r.i, t.v, coalesce(t.ver, 0), ` + stamp + `
+		FROM unnest($1::int4[], $2::bytea[]) WITH ORDINALITY r(p, k, i)
+		LEFT JOIN LATERAL (SELECT v, ver FROM T WHERE part = r.p AND k = r.k OFFSET 0) t ON true`)
+	s.commit = s.sql(`SELECT T_commit_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`)
+	s.lock = s.sql(`SELECT T_lock_1($1, $2, $3)`)
+	s.portableCommit = s.sql(portableCommit)
+	return s
+}
+
+const stamp = `(extract(epoch FROM now()) * 1000)::int8`
+
+// sql puts the name of the table in the place of T.
+func (s statements) sql(text string) string {
+	r := strings.NewReplacer(
+		" T ", ` "`+s.table+`" `, " T\n", ` "`+s.table+"\"\n", " T;", ` "`+s.table+`";`, "T.", `"`+s.table+`".`,
+		"T_meta", `"`+s.table+`_meta"`, "T_commit_1", `"`+s.table+`_commit_1"`, "T_lock_1", `"`+s.table+`_lock_1"`,
+	)
+	return r.Replace(text)
+}
+
+// page is the statement for a page of a scan: its parameters are the part (or
+// the number of parts), both bounds and the number of rows.
+func (s statements) page(p page) string {
+	value, version, order, time := "NULL::bytea", "0::int8", "k", "0::int8"
+	if !p.keysOnly {
+		value = "v"
+	}
+	if p.versions {
+		version = "ver"
+	}
+	if p.reverse {
+		order = "k DESC"
+	}
+	if p.timed {
+		time = stamp
+	}
+	if p.onePart {
+		return s.sql(`SELECT k, ` + value + `, ` + version + `, ` + time + ` FROM T
+			WHERE part = $1 AND k >= $2 AND k < $3 ORDER BY ` + order + ` LIMIT $4`)
+	}
+	return s.sql(`SELECT r.k, r.v, r.ver, ` + time + ` FROM generate_series(0, $1::int4 - 1) p
+		CROSS JOIN LATERAL (SELECT k, ` + value + ` AS v, ` + version + ` AS ver FROM T
+			WHERE part = p AND k >= $2 AND k < $3 ORDER BY ` + order + ` LIMIT $4) r
+		ORDER BY r.` + order + ` LIMIT $4`)
+}
+
+// tables create a store.
+const tables = `
+CREATE TABLE IF NOT EXISTS T_meta (name text PRIMARY KEY, value text NOT NULL);
+CREATE TABLE IF NOT EXISTS T (
+	part int4 NOT NULL,
+	k bytea NOT NULL,
+	v bytea NOT NULL,
+	ver int8 NOT NULL,
+	PRIMARY KEY (part, k)
+)`
+
+// fillfactor leaves room on each page for the next versions of its rows, which
+// then need no new entry of the index.
+const fillfactor = `ALTER TABLE T SET (fillfactor = 70)`
+
+// functions are how a store commits that is not portable.
+//
+// T_lock_1 takes the locks of scopes in the order given, which is the same in
+// all processes: nobody waits in a circle.
+//
+// T_commit_1 validates and writes. Each of its statements has a snapshot of its
+// own, as it runs in a READ COMMITTED transaction: those after the locks see
+// everything that the locks' former holders have committed.
+const functions = `
+CREATE OR REPLACE FUNCTION T_lock_1(a_timeout int4, a_locks int8[], a_exclusive bool[]) RETURNS bool
+LANGUAGE plpgsql VOLATILE AS $fn$
+BEGIN
+	PERFORM set_config('lock_timeout', a_timeout::text, true);
+	FOR i IN 1..cardinality(a_locks) LOOP
+		IF a_exclusive[i] THEN
+			PERFORM pg_advisory_xact_lock(a_locks[i]);
+		ELSE
+			PERFORM pg_advisory_xact_lock_shared(a_locks[i]);
+		END IF;
+	END LOOP;
+	RETURN true;
+END $fn$;
+
+CREATE OR REPLACE FUNCTION T_commit_1(
+	a_timeout int4, a_locks int8[], a_exclusive bool[],
+	a_rpart int4[], a_rkey bytea[], a_rver int8[],
+	a_spart int4[], a_sfrom bytea[], a_sto bytea[], a_scount int8[], a_ssum text[],
+	a_dpart int4[], a_dfrom bytea[], a_dto bytea[],
+	a_xpart int4[], a_xkey bytea[],
+	a_wpart int4[], a_wkey bytea[], a_wval bytea[],
+	a_ver int8
+) RETURNS bool
+LANGUAGE plpgsql VOLATILE AS $fn$
+DECLARE
+	n int8;
+	s text;
+BEGIN
+	PERFORM set_config('lock_timeout', a_timeout::text, true);
+	FOR i IN 1..cardinality(a_locks) LOOP
+		IF a_exclusive[i] THEN
+			PERFORM pg_advisory_xact_lock(a_locks[i]);
+		ELSE
+			PERFORM pg_advisory_xact_lock_shared(a_locks[i]);
+		END IF;
+	END LOOP;
+	IF cardinality(a_rpart) > 0 THEN
+		PERFORM 1 FROM unnest(a_rpart, a_rkey, a_rver) r(p, k, ver)
+			LEFT JOIN LATERAL (SELECT t.ver FROM T t WHERE t.part = r.p AND t.k = r.k OFFSET 0) c ON true
+			WHERE coalesce(c.ver, 0) <> r.ver LIMIT 1;
+		IF FOUND THEN
+			RETURN false;
+		END IF;
+	END IF;
+	FOR i IN 1..cardinality(a_spart) LOOP
+		SELECT count(*), coalesce(sum(t.ver), 0)::text INTO n, s FROM T t
+			WHERE t.part = a_spart[i] AND t.k >= a_sfrom[i] AND t.k < a_sto[i];
+		IF n <> a_scount[i] OR s <> a_ssum[i] THEN
+			RETURN false;
+		END IF;
+	END LOOP;
+	FOR i IN 1..cardinality(a_dpart) LOOP
+		DELETE FROM T t WHERE t.part = a_dpart[i] AND t.k >= a_dfrom[i] AND t.k < a_dto[i];
+	END LOOP;
+	FOR i IN 1..cardinality(a_xpart) LOOP
+		DELETE FROM T t WHERE t.part = a_xpart[i] AND t.k = a_xkey[i];
+	END LOOP;
+	IF cardinality(a_wpart) > 0 THEN
+		INSERT INTO T AS t (part, k, v, ver)
+			SELECT w.p, w.k, w.v, a_ver FROM unnest(a_wpart, a_wkey, a_wval) w(p, k, v)
+			ON CONFLICT (part, k) DO UPDATE SET v = EXCLUDED.v, ver = EXCLUDED.ver;
+	END IF;
+	RETURN true;
+END $fn$`
+
+// portableCommit does the same in one statement of a SERIALIZABLE transaction,
+// whose parts all see the state before it: a row may be changed by one of them
+// only.
+const portableCommit = `WITH bad AS (
+	SELECT 1 FROM unnest($1::int4[], $2::bytea[], $3::int8[]) r(p, k, ver)
+		LEFT JOIN T t ON t.part = r.p AND t.k = r.k
+		WHERE coalesce(t.ver, 0) <> r.ver
+	UNION ALL
+	SELECT 1 FROM unnest($4::int4[], $5::bytea[], $6::bytea[], $7::int8[], $8::text[]) s(p, f, e, n, m)
+		CROSS JOIN LATERAL (SELECT count(*) AS n, coalesce(sum(t.ver), 0)::text AS m FROM T t
+			WHERE t.part = s.p AND t.k >= s.f AND t.k < s.e) c
+		WHERE c.n <> s.n OR c.m <> s.m
+), good AS (SELECT NOT EXISTS (SELECT 1 FROM bad) AS ok),
+ranges AS (
+	DELETE FROM T t USING unnest($9::int4[], $10::bytea[], $11::bytea[]) d(p, f, e)
+		WHERE (SELECT ok FROM good) AND t.part = d.p AND t.k >= d.f AND t.k < d.e
+		AND NOT EXISTS (SELECT 1 FROM unnest($12::int4[], $13::bytea[]) x(p, k) WHERE x.p = t.part AND x.k = t.k)
+		AND NOT EXISTS (SELECT 1 FROM unnest($14::int4[], $15::bytea[]) w(p, k) WHERE w.p = t.part AND w.k = t.k)
+	RETURNING 1
+), points AS (
+	DELETE FROM T t USING unnest($12::int4[], $13::bytea[]) x(p, k)
+		WHERE (SELECT ok FROM good) AND t.part = x.p AND t.k = x.k
+	RETURNING 1
+), puts AS (
+	INSERT INTO T AS t (part, k, v, ver)
+		SELECT w.p, w.k, w.v, $17::int8 FROM unnest($14::int4[], $15::bytea[], $16::bytea[]) w(p, k, v)
+		WHERE (SELECT ok FROM good)
+		ON CONFLICT (part, k) DO UPDATE SET v = EXCLUDED.v, ver = EXCLUDED.ver
+	RETURNING 1
+)
+SELECT ok FROM good`
