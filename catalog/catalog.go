@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/shelflife-db/shelflife/backend"
@@ -41,8 +42,10 @@ type Catalog struct {
 	txs     sync.Pool
 	index   *ttl.Index
 	sweeper *ttl.Sweeper
-	hooks   *expiryhooks.Hooks[Expired]
-	swept   *sweptAccounts
+	// damage is what was met first, nil if none was.
+	damage atomic.Pointer[metDamage]
+	hooks  *expiryhooks.Hooks[Expired]
+	swept  *sweptAccounts
 
 	// calls counts the operations that Close waits for. It ends closing first,
 	// for those that can take long and be repeated, and for Options.OnExpire.
@@ -151,7 +154,7 @@ func (c *Catalog) start() {
 // again returns the result of the first call.
 func (c *Catalog) Close() error {
 	c.close(ErrClosed)
-	return wrap("close", "", c.calls.Close(func() error {
+	return c.wrap("close", "", c.calls.Close(func() error {
 		c.stop()
 		c.running.Wait()
 		c.sweeper.Save(context.Background())
@@ -184,9 +187,9 @@ func (c *Catalog) long(ctx context.Context, call func(context.Context) error) er
 // an error that matches ErrClosed or ErrUnavailable. It is cheap.
 func (c *Catalog) Ready() error {
 	if c.calls.Closed() {
-		return wrap("ready", "", backend.ErrClosed)
+		return c.wrap("ready", "", backend.ErrClosed)
 	}
-	return wrap("ready", "", c.backend.Ready())
+	return c.wrap("ready", "", c.backend.Ready())
 }
 
 // Limits returns the limits in force, defaults filled in.

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"hash"
 
 	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/catalog/internal/productkey"
 	"github.com/shelflife-db/shelflife/encoding"
 )
 
@@ -23,11 +25,20 @@ type CheckReport struct {
 	// Stale counts the entries of the expiry space that stand for nothing any
 	// more. They are harmless: the sweeper drops them when they are due.
 	Stale int
+	// Unreadable counts the stretches of the store that can't be read. What is
+	// in them is in none of the counts above.
+	Unreadable int
 	// Problems are the broken invariants; none in a sound store.
 	Problems []Problem
 	// Truncated tells that the check ended early, after 1,000 problems.
 	Truncated bool
+	// Complete says that the whole store was walked. It is false in the report
+	// of a check that failed.
+	Complete bool
 }
+
+// Sound reports whether the whole store was walked and nothing is wrong with it.
+func (r CheckReport) Sound() bool { return r.Complete && len(r.Problems) == 0 }
 
 // Problem is one broken invariant.
 type Problem struct {
@@ -36,8 +47,15 @@ type Problem struct {
 	What       string
 }
 
-// String returns a line that names the product and the problem.
+// String returns a line that names the product, as far as it is known, and the
+// problem.
 func (p Problem) String() string {
+	switch {
+	case p.Account == "":
+		return p.What
+	case p.ExternalID == "":
+		return fmt.Sprintf("account %q: %s", p.Account, p.What)
+	}
 	return fmt.Sprintf("account %q, product %q: %s", p.Account, p.ExternalID, p.What)
 }
 
@@ -45,14 +63,16 @@ func (p Problem) String() string {
 // broken invariant: a product without its current expiry entry, a list that
 // disagrees with the products, a key that disagrees with its record, an image
 // whose bytes are missing, damaged or nobody's, a part of the use journal that
-// can't be read. It changes nothing.
+// can't be read. Where a stretch of the store can't be read at all, it names the
+// products concerned, as far as the rest of the store knows them, and otherwise
+// those between which they lie, and reads on behind. It changes nothing.
 func (c *Catalog) Check(ctx context.Context) (CheckReport, error) {
 	var report CheckReport
 	err := c.long(ctx, func(ctx context.Context) (err error) {
 		report, err = c.check(ctx)
 		return err
 	})
-	return report, wrap("check", "", err)
+	return report, c.wrap("check", "", err)
 }
 
 func (c *Catalog) check(ctx context.Context) (CheckReport, error) {
@@ -76,6 +96,7 @@ func (c *Catalog) check(ctx context.Context) (CheckReport, error) {
 			return k.report, err
 		}
 	}
+	k.report.Complete = !k.report.Truncated
 	return k.report, nil
 }
 
@@ -85,16 +106,24 @@ type checker struct {
 	reader backend.Reader
 	report CheckReport
 	blob   blobCheck // the blob whose keys are being walked
+	// unreadable are the products that were said to be.
+	unreadable map[productkey.Key]struct{}
 }
 
 func (k *checker) walk(space byte, visit func(key, value []byte) error) error {
 	start, end := encoding.SpaceRange(space)
-	for e, err := range k.reader.Scan(k.ctx, backend.Range{Start: start, End: end}, backend.ScanOptions{}) {
-		if err != nil {
+	o := backend.ScanOptions{PastDamage: true}
+	for e, err := range k.reader.Scan(k.ctx, backend.Range{Start: start, End: end}, o) {
+		var damage *backend.DamageError
+		switch {
+		case errors.As(err, &damage):
+			k.damaged(space, damage)
+		case err != nil:
 			return err
-		}
-		if err := visit(e.Key, e.Value); err != nil {
-			return err
+		default:
+			if err := visit(e.Key, e.Value); err != nil {
+				return err
+			}
 		}
 		if len(k.report.Problems) >= maxProblems {
 			k.report.Truncated = true
@@ -156,7 +185,7 @@ func (k *checker) product(key, value []byte) error {
 		return err
 	}
 	listed, err := k.exists(encoding.AppendListedKey(nil, account, id))
-	if err != nil {
+	if unread, err := k.unread(err); unread || err != nil {
 		return err
 	}
 	if listed != r.Listed {
@@ -182,6 +211,7 @@ func (k *checker) productExpiry(r *encoding.Record) error {
 	if err == nil && !ok {
 		k.problem(r.Account, r.ID, "has no expiry entry at %d", r.IndexedAt)
 	}
+	_, err = k.unread(err)
 	return err
 }
 
@@ -192,10 +222,13 @@ func (k *checker) productImages(r *encoding.Record) error {
 			continue
 		}
 		h, err := k.header(r.Account, img.Blob)
+		unread, err := k.unread(err)
 		if err != nil {
 			return err
 		}
 		switch {
+		case unread:
+			k.problem(r.Account, r.ID, "image %d: what is known of its bytes %s can't be read", i, img.Blob)
 		case h == nil:
 			k.problem(r.Account, r.ID, "image %d: its bytes %s are missing", i, img.Blob)
 		case h.State != encoding.BlobOwned || h.Owner != r.ID || h.Incarnation != r.Incarnation:
@@ -218,7 +251,7 @@ func (k *checker) listed(key, _ []byte) error {
 	if err == nil && !ok {
 		k.problem(account, id, "in the list but does not exist")
 	}
-	return err
+	return k.named(account, id, err)
 }
 
 // blobCheck is what was seen of a blob whose keys are being walked.
@@ -226,6 +259,7 @@ type blobCheck struct {
 	account string
 	id      encoding.BlobID
 	header  *encoding.BlobHeader
+	unread  bool // some of it can't be read, which has been said
 	chunks  uint32
 	size    int64
 	hash    hash.Hash
@@ -243,15 +277,18 @@ func (k *checker) blobKey(key, value []byte) error {
 	}
 	b := &k.blob
 	if b.account != account || b.id != id {
+		unread := b.unread
 		k.endBlob()
 		k.blob = blobCheck{account: account, id: id}
-		k.problem(account, "", "image bytes %s have no header", id)
+		if !unread {
+			k.problem(account, "", "image bytes %s have no header", id)
+		}
 		return nil
 	}
 	if b.header == nil {
 		return nil // said already
 	}
-	if n != b.chunks+1 {
+	if n != b.chunks+1 && !b.unread {
 		k.problem(account, b.header.Owner, "image bytes %s: chunk %d is missing", id, b.chunks+1)
 	}
 	b.chunks = n
@@ -276,6 +313,7 @@ func (k *checker) beginBlob(account string, id encoding.BlobID, value []byte) er
 	if err == nil && !ok {
 		k.problem(account, h.Owner, "image bytes %s wait for removal but have no expiry entry at %d", id, h.Deadline)
 	}
+	_, err = k.unread(err)
 	return err
 }
 
@@ -291,7 +329,7 @@ func (k *checker) owned(account string, id encoding.BlobID, h *encoding.BlobHead
 	if err == nil && (!found || r.Incarnation != h.Incarnation || indexOfBlob(r.Images, id) < 0) {
 		k.problem(account, h.Owner, "does not refer to the image bytes %s that it owns", id)
 	}
-	return err
+	return k.named(account, h.Owner, err)
 }
 
 // endBlob checks the bytes of the blob that was walked. Those of a staged one
@@ -300,6 +338,10 @@ func (k *checker) endBlob() {
 	b := k.blob
 	k.blob = blobCheck{}
 	if b.header == nil || b.header.State != encoding.BlobOwned {
+		return
+	}
+	if b.unread {
+		k.problem(b.account, b.header.Owner, "image bytes %s can't be read whole", b.id)
 		return
 	}
 	if b.chunks != b.header.Chunks || b.size != b.header.Size || !bytes.Equal(b.hash.Sum(nil), b.header.SHA256[:]) {
@@ -321,6 +363,10 @@ func (k *checker) expiry(key, _ []byte) error {
 	if err == nil && !current {
 		k.report.Stale++
 	}
+	if e.Kind == encoding.ExpiryProduct {
+		return k.named(e.Account, e.ID, err)
+	}
+	_, err = k.unread(err) // said where images are walked
 	return err
 }
 

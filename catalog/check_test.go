@@ -130,7 +130,7 @@ func TestCheckFindsDamage(t *testing.T) {
 				require.False(t, report.Truncated)
 				if test.found == nil {
 					require.Empty(t, report.Problems)
-					require.Equal(t, catalog.CheckReport{Products: 2, Listed: 2, Blobs: 2, Entries: 1}, report)
+					require.Equal(t, catalog.CheckReport{Products: 2, Listed: 2, Blobs: 2, Entries: 1, Complete: true}, report)
 					continue
 				}
 				require.NotEmpty(t, report.Problems)

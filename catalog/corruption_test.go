@@ -212,7 +212,19 @@ func (d *damaged) require(t *testing.T, fs vfs.FS, torn bool, f *damageFigures) 
 	defer func() { _ = c.Close() }()
 	found, failed := readContent(t, c, d.ids)
 	report, checkErr := c.Check(t.Context())
-	sound := checkErr == nil && len(report.Problems) == 0
+	if checkErr != nil {
+		return fmt.Errorf("check does not read on: %w", checkErr)
+	}
+	for id, err := range failed {
+		named := func(p catalog.Problem) bool { return p.Account == acme && p.ExternalID == id }
+		if report.Unreadable == 0 && !slices.ContainsFunc(report.Problems, named) {
+			return fmt.Errorf("check does not name %q, which can't be read: %w\n%v", id, err, report.Problems)
+		}
+		if !errors.Is(err, catalog.ErrDamaged) && !errors.Is(err, catalog.ErrImageNotFound) {
+			return fmt.Errorf("not said to be damage: %w", err)
+		}
+	}
+	sound := report.Sound()
 	truth := d.states[len(d.states)-1]
 	if len(failed) > 0 {
 		f.unreadable++

@@ -22,7 +22,7 @@ const deleteBatch = 64
 //	IfVersion, IfExists  ErrPreconditionFailed  deleted if the version is one of them
 //	CreateOnly           ErrNotFound            ErrPreconditionFailed
 func (c *Catalog) Delete(ctx context.Context, account, externalID string, conds ...Condition) error {
-	return wrap("delete", externalID, c.delete(ctx, account, externalID, conds))
+	return c.wrap("delete", externalID, c.delete(ctx, account, externalID, conds))
 }
 
 func (c *Catalog) delete(ctx context.Context, account, id string, conds []Condition) error {
@@ -60,7 +60,7 @@ func (c *Catalog) DeleteAccount(ctx context.Context, account string) (removed in
 		removed, err = c.deleteAccount(ctx, account)
 		return err
 	})
-	return removed, wrap("delete account", account, err)
+	return removed, c.wrap("delete account", account, err)
 }
 
 func (c *Catalog) deleteAccount(ctx context.Context, account string) (removed int, err error) {

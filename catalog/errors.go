@@ -25,6 +25,10 @@ var (
 	// reader can't go back; nothing was changed.
 	ErrUploadSpent = errors.New("the upload was read by an earlier upsert, and its reader can't seek back: " +
 		"repeat with a new Upload of a new reader, use a reader that can seek, or stage the image first")
+	// ErrDamaged says that what was asked for can't be read, because bytes of the
+	// store have changed or are missing. What names products is a [*DamageError].
+	// The rest of the store is not concerned.
+	ErrDamaged = errors.New("damaged: can't be read")
 	// ErrClosed says that the catalog is closed.
 	ErrClosed = errors.New("catalog is closed")
 	// ErrUnavailable says that the store can't serve the call now; nothing was
@@ -166,6 +170,8 @@ func wrap(op, id string, err error) error {
 		e.class = ErrClosed
 	case errors.Is(err, backend.ErrUnavailable):
 		e.class = ErrUnavailable
+	case !errors.Is(err, ErrDamaged) && isDamage(err):
+		e.class = ErrDamaged
 	}
 	return e
 }

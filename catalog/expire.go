@@ -26,7 +26,7 @@ func (c *Catalog) Sweep(ctx context.Context) (ttl.SweepResult, error) {
 		res, err = c.sweeper.Sweep(ctx)
 		return errors.Join(err, c.swept.awaitDurable(ctx, c))
 	})
-	return res, wrap("sweep", "", err)
+	return res, c.wrap("sweep", "", err)
 }
 
 // maxSwept bounds sweptAccounts.

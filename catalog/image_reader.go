@@ -46,7 +46,7 @@ var _ io.ReadSeekCloser = (*ImageReader)(nil)
 // it is used; it never returns other bytes.
 func (c *Catalog) OpenImage(ctx context.Context, account, externalID string, order int) (*ImageReader, error) {
 	r, err := c.openImage(ctx, account, externalID, order)
-	return r, wrap("open image", externalID, err)
+	return r, c.wrap("open image", externalID, err)
 }
 
 func (c *Catalog) openImage(ctx context.Context, account, id string, order int) (*ImageReader, error) {
@@ -85,7 +85,7 @@ func (r *ImageReader) Info() ImageInfo {
 // Read implements io.Reader.
 func (r *ImageReader) Read(p []byte) (int, error) {
 	if r.closed {
-		return 0, wrap("read image", "", fs.ErrClosed)
+		return 0, r.c.wrap("read image", "", fs.ErrClosed)
 	}
 	if r.offset >= r.header.Size {
 		return 0, io.EOF
@@ -95,15 +95,15 @@ func (r *ImageReader) Read(p []byte) (int, error) {
 	}
 	// What is in memory is not given to whom the store would refuse it.
 	if err := r.ctx.Err(); err != nil {
-		return 0, wrap("read image", "", err)
+		return 0, r.c.wrap("read image", "", err)
 	}
 	if r.c.calls.Closed() {
-		return 0, wrap("read image", "", backend.ErrClosed)
+		return 0, r.c.wrap("read image", "", backend.ErrClosed)
 	}
 	size := int64(r.header.ChunkSize)
 	if number := r.offset / size; number != r.number {
 		if err := r.load(number); err != nil {
-			return 0, wrap("read image", "", err)
+			return 0, r.c.wrap("read image", "", err)
 		}
 	}
 	n := copy(p, r.chunk[r.offset%size:])
@@ -114,7 +114,7 @@ func (r *ImageReader) Read(p []byte) (int, error) {
 // Seek implements io.Seeker.
 func (r *ImageReader) Seek(offset int64, whence int) (int64, error) {
 	if r.closed {
-		return 0, wrap("seek in image", "", fs.ErrClosed)
+		return 0, r.c.wrap("seek in image", "", fs.ErrClosed)
 	}
 	switch whence {
 	case io.SeekStart:
@@ -123,10 +123,10 @@ func (r *ImageReader) Seek(offset int64, whence int) (int64, error) {
 	case io.SeekEnd:
 		offset += r.header.Size
 	default:
-		return 0, wrap("seek in image", "", fmt.Errorf("unknown whence %d", whence))
+		return 0, r.c.wrap("seek in image", "", fmt.Errorf("unknown whence %d", whence))
 	}
 	if offset < 0 {
-		return 0, wrap("seek in image", "", errors.New("position before the beginning"))
+		return 0, r.c.wrap("seek in image", "", errors.New("position before the beginning"))
 	}
 	r.offset = offset
 	return offset, nil

@@ -3,6 +3,7 @@ package catalog
 import (
 	"bytes"
 	"context"
+	"errors"
 	"iter"
 	"unicode/utf8"
 
@@ -46,6 +47,10 @@ type ListOptions struct {
 	Prefix string
 	// Unlisted chooses the unlisted products too. Default: the listed only.
 	Unlisted bool
+	// PastDamage has the page go on behind products that can't be read, which
+	// Page.Damaged names. Whoever deletes elsewhere what a list lacks must look
+	// there. Default: damage is an error.
+	PastDamage bool
 }
 
 // Page is a part of a list. Its products share memory: one that is kept keeps
@@ -58,6 +63,10 @@ type Page struct {
 	NextCursor string
 	// HasMore tells whether there is more, exactly.
 	HasMore bool
+	// Damaged are stretches of IDs in or right behind the page that can't be
+	// read; see ListOptions.PastDamage. One at the end of a page is named again
+	// by the next.
+	Damaged []*DamageError
 }
 
 // AllOptions choose the products of [Catalog.All]. The zero value chooses the
@@ -72,14 +81,20 @@ type AllOptions struct {
 	From string
 	// Unlisted chooses the unlisted products too. Default: the listed only.
 	Unlisted bool
+	// PastDamage has the loop go on behind products that can't be read: each
+	// stretch of them is a step with a nil product and an error that is a
+	// *DamageError. Any other error is the last step. Default: so is damage.
+	PastDamage bool
 }
 
 // List returns a page of an account's products in byte order of their IDs.
 // Whoever pages through sees every product that lives and stays listed
-// meanwhile exactly once, whatever is written.
+// meanwhile exactly once, whatever is written. It skips nothing silently: where
+// products can't be read it fails with a *[DamageError] that says between which
+// IDs they lie, unless ListOptions.PastDamage.
 func (c *Catalog) List(ctx context.Context, account string, o ListOptions) (Page, error) {
 	page, err := c.list(ctx, account, o)
-	return page, wrap("list", "", err)
+	return page, c.wrap("list", "", err)
 }
 
 func (c *Catalog) list(ctx context.Context, account string, o ListOptions) (page Page, err error) {
@@ -116,16 +131,20 @@ func (c *Catalog) list(ctx context.Context, account string, o ListOptions) (page
 	memory := pageMemory{left: o.Limit}
 	l := lister{
 		c: c, reader: c.backend, account: account, prefix: o.Prefix, from: o.From, unlisted: o.Unlisted,
-		began: c.now.Now(), patience: callTime,
+		began: c.now.Now(), patience: callTime, pastDamage: o.PastDamage,
 	}
 	size, budget := 0, jsonBudget{most: o.MaxBytes}
 	for value, err := range l.records(ctx, after) {
-		if err != nil {
-			return Page{}, err
-		}
 		var s stored
-		live, err := l.see(ctx, memory.copy(value), &s)
+		live := false
+		if err == nil {
+			live, err = l.see(ctx, memory.copy(value), &s)
+		}
+		damage, past := l.passed(err)
 		switch n := len(page.Products); {
+		case past:
+			page.Damaged = append(page.Damaged, damage)
+			continue
 		case err != nil:
 			return Page{}, err
 		case !live:
@@ -137,7 +156,11 @@ func (c *Catalog) list(ctx context.Context, account string, o ListOptions) (page
 			return page, nil
 		}
 		product, err := s.productIn(memory.next())
-		if err != nil {
+		if err = damageOf(account, l.key, err); err != nil {
+			if damage, past := l.passed(err); past {
+				page.Damaged = append(page.Damaged, damage)
+				continue
+			}
 			return Page{}, err
 		}
 		if n := len(page.Products); !budget.takes(page.Products, product, len(value)) {
@@ -162,8 +185,9 @@ func (c *Catalog) All(ctx context.Context, account string, o AllOptions) iter.Se
 			var p *Product
 			if err == nil {
 				p, err = s.product()
+				err = damageOf(account, nil, err)
 			}
-			if !yield(p, wrap("list all", "", err)) || err != nil {
+			if !yield(p, c.wrap("list all", "", err)) || err != nil && !(o.PastDamage && isDamage(err)) {
 				return
 			}
 		}
@@ -184,7 +208,10 @@ func (c *Catalog) all(ctx context.Context, account string, o AllOptions, instant
 			return
 		}
 		defer c.uses.Pin()()
-		l := lister{c: c, account: account, prefix: o.Prefix, from: o.From, unlisted: o.Unlisted, began: c.now.Now(), instant: instant}
+		l := lister{
+			c: c, account: account, prefix: o.Prefix, from: o.From, unlisted: o.Unlisted, began: c.now.Now(),
+			instant: instant, pastDamage: o.PastDamage,
+		}
 		snapshot, err := c.backend.Snapshot(ctx)
 		if err != nil {
 			yield(nil, err)
@@ -198,11 +225,11 @@ func (c *Catalog) all(ctx context.Context, account string, o AllOptions, instant
 			if err == nil {
 				live, err = l.see(ctx, bytes.Clone(value), &s)
 			}
-			if err != nil {
+			if _, past := l.passed(err); err != nil && !past {
 				yield(nil, err)
 				return
 			}
-			if live && !yield(&s, nil) {
+			if (live || err != nil) && !yield(&s, err) {
 				return
 			}
 		}
@@ -268,6 +295,19 @@ type lister struct {
 	patience int64
 	// instant says that all are judged by the time began.
 	instant bool
+	// pastDamage says that damage does not end the walk.
+	pastDamage bool
+	// walk says that unlisted products are stepped over one by one, since the
+	// listed space can't be read.
+	walk bool
+	// key is that of the record that was yielded, until the next step.
+	key []byte
+}
+
+// passed returns err as damage behind which the walk goes on, if it is that.
+func (l *lister) passed(err error) (damage *DamageError, past bool) {
+	past = l.pastDamage && errors.As(err, &damage)
+	return damage, past
 }
 
 // callTime is longer, in milliseconds, than a page should take. A product that
@@ -315,14 +355,19 @@ func (l *lister) records(ctx context.Context, after string) iter.Seq2[[]byte, er
 			start = until
 			if run != "" {
 				next, err := l.nextListed(ctx, run)
-				if err != nil {
+				switch {
+				case isDamage(err):
+					// The records know what is listed, too.
+					l.walk = true
+					start = encoding.AppendSuccessor(nil, encoding.AppendProductKey(nil, l.account, run))
+				case err != nil:
 					yield(nil, err)
 					return
-				}
-				if next == "" {
+				case next == "":
 					return
+				default:
+					start = encoding.AppendProductKey(nil, l.account, next)
 				}
-				start = encoding.AppendProductKey(nil, l.account, next)
 			}
 		}
 	}
@@ -332,14 +377,21 @@ func (l *lister) records(ctx context.Context, after string) iter.Seq2[[]byte, er
 // run is not "" where it broke off, at this ID, in a run of unlisted products.
 func (l *lister) scan(ctx context.Context, r backend.Range, yield func([]byte, error) bool) (run string, more bool) {
 	skipped := 0
-	for e, err := range l.reader.Scan(ctx, r, backend.ScanOptions{}) {
-		if err != nil {
-			yield(nil, err)
-			return "", false
+	for e, err := range l.reader.Scan(ctx, r, backend.ScanOptions{PastDamage: l.pastDamage}) {
+		var h encoding.Header
+		if l.key = e.Key; err == nil {
+			h, err = encoding.PeekRecord(e.Value)
 		}
-		h, err := encoding.PeekRecord(e.Value)
-		if err == nil && !h.Listed && !l.unlisted {
-			if skipped++; skipped < unlistedRun {
+		if err != nil {
+			err = damageOf(l.account, e.Key, err)
+			_, past := l.passed(err)
+			if !yield(nil, err) || !past {
+				return "", false
+			}
+			continue
+		}
+		if !h.Listed && !l.unlisted {
+			if skipped++; skipped < unlistedRun || l.walk {
 				continue
 			}
 			_, id, err := encoding.DecodeProductKey(e.Key)
@@ -350,10 +402,6 @@ func (l *lister) scan(ctx context.Context, r backend.Range, yield func([]byte, e
 			return id, true
 		}
 		skipped = 0
-		if err != nil {
-			yield(nil, err)
-			return "", false
-		}
 		if !yield(e.Value, nil) {
 			return "", false
 		}
@@ -366,7 +414,7 @@ func (l *lister) scan(ctx context.Context, r backend.Range, yield func([]byte, e
 func (l *lister) see(ctx context.Context, data []byte, s *stored) (live bool, err error) {
 	s.shared = false
 	if s.images, err = encoding.BeginRecord(data, &s.Record); err != nil {
-		return false, err
+		return false, damageOf(l.account, l.key, err)
 	}
 	r := &s.Record
 	now := l.began + l.patience

@@ -38,7 +38,7 @@ func (c *Catalog) UpsertMany(ctx context.Context, account string, items []Upsert
 	results := make([]UpsertManyResult, len(items))
 	if err := c.calls.Enter(); err != nil {
 		for i := range results {
-			results[i].Err = wrap("upsert", items[i].ExternalID, err)
+			results[i].Err = c.wrap("upsert", items[i].ExternalID, err)
 		}
 		return results
 	}
@@ -50,7 +50,7 @@ func (c *Catalog) UpsertMany(ctx context.Context, account string, items []Upsert
 	m.end()
 	for i := range results {
 		if results[i].Err != nil {
-			results[i] = UpsertManyResult{Err: wrap("upsert", items[i].ExternalID, results[i].Err)}
+			results[i] = UpsertManyResult{Err: c.wrap("upsert", items[i].ExternalID, results[i].Err)}
 		}
 	}
 	return results

@@ -19,7 +19,7 @@ type stored struct {
 // Get returns a live product, whether it is listed or not, or ErrNotFound.
 func (c *Catalog) Get(ctx context.Context, account, externalID string) (*Product, error) {
 	p, err := c.get(ctx, account, externalID)
-	return p, wrap("get", externalID, err)
+	return p, c.wrap("get", externalID, err)
 }
 
 func (c *Catalog) get(ctx context.Context, account, id string) (*Product, error) {

@@ -46,7 +46,7 @@ type StagedImage struct {
 // with a *ValidationError whose paths are "".
 func (c *Catalog) StageImage(ctx context.Context, account string, r io.Reader) (StagedImage, error) {
 	img, err := c.stageImage(ctx, account, r)
-	return img, wrap("stage image", "", err)
+	return img, c.wrap("stage image", "", err)
 }
 
 func (c *Catalog) stageImage(ctx context.Context, account string, r io.Reader) (StagedImage, error) {

@@ -29,7 +29,7 @@ func (c *Catalog) Stats(ctx context.Context, account string) (AccountStats, erro
 			err = r.images.Rest(&r.Record)
 		}
 		if err != nil {
-			return AccountStats{}, wrap("stats", "", err)
+			return AccountStats{}, c.wrap("stats", "", err)
 		}
 		s.Products++
 		if r.Listed {
@@ -72,7 +72,7 @@ type StoreStats struct {
 // StoreStats returns figures about the store of all accounts.
 func (c *Catalog) StoreStats(ctx context.Context) (StoreStats, error) {
 	s, err := c.storeStats(ctx)
-	return s, wrap("store stats", "", err)
+	return s, c.wrap("store stats", "", err)
 }
 
 func (c *Catalog) storeStats(ctx context.Context) (s StoreStats, err error) {

@@ -36,7 +36,7 @@ func (plainUseError) Error() string { return "nothing but a use" }
 // the reader of an Upload; after all but ErrUnknownOutcome nothing was changed.
 func (c *Catalog) Upsert(ctx context.Context, account, externalID string, p Patch, conds ...Condition) (Result, error) {
 	res, err := c.upsert(ctx, explicit, account, externalID, p, conds)
-	return res, wrap("upsert", externalID, err)
+	return res, c.wrap("upsert", externalID, err)
 }
 
 // UpsertInline is an upsert on the way to using the product: it counts as a
@@ -47,7 +47,7 @@ func (c *Catalog) Upsert(ctx context.Context, account, externalID string, p Patc
 // For all else, errors included, it is like [Catalog.Upsert].
 func (c *Catalog) UpsertInline(ctx context.Context, account, externalID string, p Patch, conds ...Condition) (Result, error) {
 	res, err := c.upsert(ctx, inline, account, externalID, p, conds)
-	return res, wrap("upsert inline", externalID, err)
+	return res, c.wrap("upsert inline", externalID, err)
 }
 
 // CreateOneShot creates a product under an ID of its own, "_anon_" followed by
@@ -58,7 +58,7 @@ func (c *Catalog) UpsertInline(ctx context.Context, account, externalID string, 
 func (c *Catalog) CreateOneShot(ctx context.Context, account string, p Patch, conds ...Condition) (Result, error) {
 	id := generatedPrefix + rand.Text()
 	res, err := c.upsert(ctx, oneShot, account, id, p, conds)
-	return res, wrap("create one-shot", id, err)
+	return res, c.wrap("create one-shot", id, err)
 }
 
 func (c *Catalog) upsert(ctx context.Context, w way, account, id string, p Patch, conds []Condition) (Result, error) {

@@ -27,14 +27,14 @@ const (
 // see there.
 func (c *Catalog) Use(ctx context.Context, account, externalID string) (*Product, error) {
 	if err := checkNames(account, externalID); err != nil {
-		return nil, wrap("use", externalID, err)
+		return nil, c.wrap("use", externalID, err)
 	}
 	if err := c.calls.Enter(); err != nil {
-		return nil, wrap("use", externalID, err)
+		return nil, c.wrap("use", externalID, err)
 	}
 	defer c.calls.Exit()
 	p, err := c.use(ctx, account, externalID, nil)
-	return p, wrap("use", externalID, err)
+	return p, c.wrap("use", externalID, err)
 }
 
 // errOtherVersion says that a product is not at the version that was to be

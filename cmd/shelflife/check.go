@@ -12,7 +12,7 @@ type checkCmd struct {
 
 // Help tells the details.
 func (*checkCmd) Help() string {
-	return `Reads the whole store, as it is at one instant, prints how much of what it holds, and every broken invariant: a product without its expiry entry, a list that disagrees with the products, an image whose bytes are missing, damaged or nobody's.
+	return `Reads the whole store, as it is at one instant, prints how much of what it holds, and every broken invariant: a product without its expiry entry, a list that disagrees with the products, an image whose bytes are missing, damaged or nobody's. Where a part of the store can't be read, it names the products concerned, or those between which they lie, and counts what lies behind; shelflife salvage copies what can be read into a new store.
 
 It creates and removes nothing. The store must not be in use by a server.
 
@@ -30,6 +30,9 @@ func (c *checkCmd) Run(p *process) (err error) {
 	if err != nil {
 		return err
 	}
+	if report.Unreadable > 0 {
+		fmt.Fprintf(p.stderr, "%d stretches of the store can't be read; shelflife salvage copies the rest into a new store\n", report.Unreadable)
+	}
 	fmt.Fprintf(p.stdout, "products        %d\nlisted          %d\nstored images   %d\nexpiry entries  %d (%d stale)\nbroken          %d\n",
 		report.Products, report.Listed, report.Blobs, report.Entries, report.Stale, len(report.Problems))
 	for _, problem := range report.Problems {
@@ -38,7 +41,7 @@ func (c *checkCmd) Run(p *process) (err error) {
 	if report.Truncated {
 		fmt.Fprintln(p.stdout, "the check ended early: there may be more")
 	}
-	if len(report.Problems) > 0 {
+	if !report.Sound() {
 		return statusError(exitFailure)
 	}
 	return nil
