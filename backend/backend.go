@@ -13,8 +13,8 @@
 // whose scopes overlap behave as if they ran one after the other; others may
 // run at the same time. An engine that locks the scopes and one that detects
 // conflicts and runs the callback again both fulfil this. An engine need not
-// notice access outside the declared scopes: that is a race, which [Checked]
-// finds in tests.
+// notice access outside the declared scopes: that is a race, which Checked of
+// package backendtest finds.
 //
 // An engine that detects conflicts may read optimistically: from the store as
 // it goes along, from a cache of the process, or from what earlier Updates are
@@ -101,9 +101,9 @@ var (
 	// ErrNested is returned by Update when its context comes from the callback
 	// of another Update.
 	ErrNested = errors.New("backend: Update called inside an Update")
-	// ErrScope is returned by a [Checked] backend for access outside the
-	// declared scopes, and by every engine for a DeleteRange without a
-	// whole-group scope.
+	// ErrScope is returned by every engine for a DeleteRange without a whole-group
+	// scope, and in tests, by what Checked of package backendtest returns, for all
+	// access outside the declared scopes.
 	ErrScope = errors.New("backend: access outside the declared scopes")
 	// ErrTooLarge is returned for a key or value beyond the limits that
 	// [Properties] states. The transaction goes on without it.

@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/backend/backendtest"
 	"github.com/shelflife-db/shelflife/backend/memory"
 	"github.com/shelflife-db/shelflife/catalog"
 	"github.com/shelflife-db/shelflife/ttl"
@@ -147,7 +147,7 @@ func skewed(t *testing.T, ahead time.Duration) (c [2]*catalog.Catalog, clocks [2
 	store := memory.New(&memory.Options{Shared: true, Shards: 2})
 	for i := range c {
 		clocks[i] = ttl.NewManualClock(epoch.Add(time.Duration(i) * ahead))
-		checked := backend.Checked(store.Handle(), scopeOf, func(err error) { t.Errorf("undeclared access: %v", err) })
+		checked := backendtest.Checked(store.Handle(), scopeOf, func(err error) { t.Errorf("undeclared access: %v", err) })
 		var err error
 		c[i], err = catalog.Open(t.Context(), checked, &catalog.Options{Clock: clocks[i]})
 		require.NoError(t, err)

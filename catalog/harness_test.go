@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/backend/backendtest"
 	"github.com/shelflife-db/shelflife/backend/memory"
 	"github.com/shelflife-db/shelflife/backend/pebble"
 	"github.com/shelflife-db/shelflife/catalog"
@@ -96,7 +97,7 @@ func (w *world) c() *catalog.Catalog {
 func (w *world) start() {
 	for range w.handles {
 		opts := w.opts
-		checked := backend.Checked(w.open(), scopeOf, func(err error) { w.t.Errorf("undeclared access: %v", err) })
+		checked := backendtest.Checked(w.open(), scopeOf, func(err error) { w.t.Errorf("undeclared access: %v", err) })
 		c, err := catalog.Open(w.t.Context(), checked, &opts)
 		require.NoError(w.t, err)
 		w.catalogs = append(w.catalogs, c)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/backend/backendtest"
 	"github.com/shelflife-db/shelflife/catalog"
 	"github.com/shelflife-db/shelflife/encoding"
 	"github.com/shelflife-db/shelflife/ttl"
@@ -87,7 +88,7 @@ func (r *modelRun) start() error {
 			defer r.mu.Unlock()
 			r.expired = append(r.expired, expiredProduct{e.Product.Version(), e.Account + " " + string(e.Product.AppendJSON(nil))})
 		}
-		checked := backend.Checked(b, scopeOf, func(err error) {
+		checked := backendtest.Checked(b, scopeOf, func(err error) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.trespass = err

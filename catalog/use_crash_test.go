@@ -9,7 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
 
-	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/backend/backendtest"
 	"github.com/shelflife-db/shelflife/backend/memory"
 	"github.com/shelflife-db/shelflife/backend/pebble"
 	"github.com/shelflife-db/shelflife/catalog"
@@ -86,7 +86,7 @@ func cutPower(t *testing.T, window time.Duration) {
 	start := func(fs vfs.FS, clock ttl.Clock) *catalog.Catalog {
 		b, err := pebble.Open(ctx, "db", &pebble.Options{FS: fs, CacheSize: 16 << 20, MemTableSize: 1 << 20})
 		require.NoError(t, err)
-		checked := backend.Checked(b, scopeOf, func(err error) { t.Errorf("undeclared access: %v", err) })
+		checked := backendtest.Checked(b, scopeOf, func(err error) { t.Errorf("undeclared access: %v", err) })
 		c, err := catalog.Open(ctx, checked, &catalog.Options{Clock: clock, UseWindow: window})
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, c.Close()) })

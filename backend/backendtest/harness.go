@@ -210,7 +210,7 @@ func (s *store) use(raw backend.Backend) {
 		s.Fatal("the harness returned no backend")
 	}
 	s.raw = raw
-	s.Backend = backend.Checked(raw, scopeOf, func(err error) { s.Errorf("the suite or the engine: %v", err) })
+	s.Backend = Checked(raw, scopeOf, func(err error) { s.Errorf("the suite or the engine: %v", err) })
 }
 
 // second returns another handle, which is closed with the test.

@@ -87,7 +87,7 @@ func testRangeAmongScopes(s *store) {
 func testViolations(s *store) {
 	s.put(durable, kv{"g/a/", "1"}, kv{"g/b/", "2"}, kv{"h/a/", "3"})
 	reports := 0
-	b := backend.Checked(s.raw, scopeOf, func(error) { reports++ })
+	b := Checked(s.raw, scopeOf, func(error) { reports++ })
 	err := b.Update(s.ctx, []backend.Scope{item("g", "a"), whole("h")}, durable, func(ctx context.Context, t backend.Txn) error {
 		reports = 0
 		_, _, err := get(ctx, t, key("g", "b"))

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/backend/backendtest"
 )
 
 func TestBetween(t *testing.T) {
@@ -142,7 +143,7 @@ func requireAllButDamage(t *testing.T, s *Store, want map[string]string, what st
 	snapshot, err := s.Snapshot(t.Context())
 	require.NoError(t, err)
 	defer func() { require.NoError(t, snapshot.Close()) }()
-	checked := backend.Checked(s, func([]byte) (backend.Scope, bool) { return backend.Scope{}, true }, nil)
+	checked := backendtest.Checked(s, func([]byte) (backend.Scope, bool) { return backend.Scope{}, true }, nil)
 	for _, reader := range []backend.Reader{snapshot, checked} {
 		var last []byte
 		var damaged []backend.Range

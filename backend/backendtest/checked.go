@@ -1,4 +1,4 @@
-package backend
+package backendtest
 
 import (
 	"bytes"
@@ -8,15 +8,17 @@ import (
 	"iter"
 	"slices"
 	"sync/atomic"
+
+	"github.com/shelflife-db/shelflife/backend"
 )
 
 // ErrMisuse is returned by a [Checked] backend for a call that breaks the
-// contract in another way than [ErrScope] says: the caller changed bytes of
+// contract in another way than [backend.ErrScope] says: the caller changed bytes of
 // the engine, wrote through a Txn that it was scanning, used a Txn after its
 // callback, from two goroutines or from inside a Get's fn, read the Backend
 // beside the Txn in a callback, or passed on a context that is not the
 // callback's own.
-var ErrMisuse = errors.New("backend: contract broken by the caller")
+var ErrMisuse = errors.New("backendtest: contract broken by the caller")
 
 // Checked returns a Backend for tests that watches its caller break the
 // contract of b in ways that some engines forgive and others do not.
@@ -27,7 +29,7 @@ var ErrMisuse = errors.New("backend: contract broken by the caller")
 // belongs to, with an empty Item where that is the group as a whole; it must
 // not keep or change key, and may be called concurrently. A key for which ok
 // is false is covered by nothing. The violating call does not reach b, fails
-// with an error that matches [ErrScope] and names the key in hexadecimal;
+// with an error that matches [backend.ErrScope] and names the key in hexadecimal;
 // other misuse gives [ErrMisuse].
 //
 // What b hands out is handed on as copies, which are overwritten as soon as
@@ -37,20 +39,20 @@ var ErrMisuse = errors.New("backend: contract broken by the caller")
 //
 // report, if it is not nil, is called with every violation as well, because
 // the caller may drop the error; it may be called concurrently.
-func Checked(b Backend, scopeOf func(key []byte) (s Scope, ok bool), report func(error)) Backend {
+func Checked(b backend.Backend, scopeOf func(key []byte) (s backend.Scope, ok bool), report func(error)) backend.Backend {
 	c := &checked{Backend: b, scopeOf: scopeOf, report: report}
 	c.reader = checkedReader{c: c, r: b}
 	return c
 }
 
 type checked struct {
-	Backend
-	scopeOf func(key []byte) (Scope, bool)
+	backend.Backend
+	scopeOf func(key []byte) (backend.Scope, bool)
 	report  func(error)
 	reader  checkedReader
 }
 
-var _ Backend = (*checked)(nil)
+var _ backend.Backend = (*checked)(nil)
 
 func (c *checked) Get(ctx context.Context, key []byte, fn func(value []byte) error) (bool, error) {
 	return c.reader.Get(ctx, key, fn)
@@ -60,28 +62,28 @@ func (c *checked) GetMany(ctx context.Context, keys [][]byte, fn func(i int, val
 	return c.reader.GetMany(ctx, keys, fn)
 }
 
-func (c *checked) Scan(ctx context.Context, r Range, o ScanOptions) iter.Seq2[Entry, error] {
+func (c *checked) Scan(ctx context.Context, r backend.Range, o backend.ScanOptions) iter.Seq2[backend.Entry, error] {
 	return c.reader.Scan(ctx, r, o)
 }
 
-func (c *checked) Update(ctx context.Context, scopes []Scope, o UpdateOptions, fn func(context.Context, Txn) error) error {
+func (c *checked) Update(ctx context.Context, scopes []backend.Scope, o backend.UpdateOptions, fn func(context.Context, backend.Txn) error) error {
 	declared := slices.Clone(scopes)
-	return c.Backend.Update(ctx, scopes, o, func(ctx context.Context, txn Txn) error {
+	return c.Backend.Update(ctx, scopes, o, func(ctx context.Context, txn backend.Txn) error {
 		t := &checkedTxn{txn: txn, scopes: declared}
 		t.checkedReader = checkedReader{c: c, r: txn, t: t}
 		defer t.ended.Store(true)
-		return fn(MarkUpdate(MarkUpdate(ctx, c), t), t)
+		return fn(backend.MarkUpdate(backend.MarkUpdate(ctx, c), t), t)
 	})
 }
 
-func (c *checked) Durable(ctx context.Context, scopes []Scope) error {
+func (c *checked) Durable(ctx context.Context, scopes []backend.Scope) error {
 	if err := c.outside(ctx, "Durable"); err != nil {
 		return err
 	}
 	return c.Backend.Durable(ctx, scopes)
 }
 
-func (c *checked) Snapshot(ctx context.Context) (Snapshot, error) {
+func (c *checked) Snapshot(ctx context.Context) (backend.Snapshot, error) {
 	if err := c.outside(ctx, "Snapshot"); err != nil {
 		return nil, err
 	}
@@ -92,19 +94,19 @@ func (c *checked) Snapshot(ctx context.Context) (Snapshot, error) {
 	return &checkedSnapshot{checkedReader: checkedReader{c: c, r: s}, s: s}, nil
 }
 
-func (c *checked) Size(ctx context.Context, r Range) (int64, error) {
+func (c *checked) Size(ctx context.Context, r backend.Range) (int64, error) {
 	if err := c.outside(ctx, "Size"); err != nil {
 		return 0, err
 	}
 	start, end := bytes.Clone(r.Start), bytes.Clone(r.End)
 	defer overwrite(start, end)
-	return c.Backend.Size(ctx, Range{start, end})
+	return c.Backend.Size(ctx, backend.Range{Start: start, End: end})
 }
 
 // outside complains when ctx is that of an Update's callback.
 func (c *checked) outside(ctx context.Context, op string) error {
-	if InUpdate(ctx, c) {
-		return c.violation(fmt.Errorf("%w: %s beside the Txn inside an Update", ErrMisuse, op))
+	if backend.InUpdate(ctx, c) {
+		return c.violation(fmt.Errorf("%w: %s beside the backend.Txn inside an Update", ErrMisuse, op))
 	}
 	return nil
 }
@@ -118,7 +120,7 @@ func (c *checked) violation(err error) error {
 
 type checkedSnapshot struct {
 	checkedReader
-	s Snapshot
+	s backend.Snapshot
 }
 
 func (s *checkedSnapshot) Close() error { return s.s.Close() }
@@ -126,7 +128,7 @@ func (s *checkedSnapshot) Close() error { return s.s.Close() }
 // checkedReader reads the Backend, a Snapshot, or the Txn of t.
 type checkedReader struct {
 	c *checked
-	r Reader
+	r backend.Reader
 	t *checkedTxn // nil outside an Update
 }
 
@@ -165,11 +167,11 @@ func (r *checkedReader) GetMany(ctx context.Context, keys [][]byte, fn func(i in
 	})
 }
 
-func (r *checkedReader) Scan(ctx context.Context, rng Range, o ScanOptions) iter.Seq2[Entry, error] {
-	return func(yield func(Entry, error) bool) {
+func (r *checkedReader) Scan(ctx context.Context, rng backend.Range, o backend.ScanOptions) iter.Seq2[backend.Entry, error] {
+	return func(yield func(backend.Entry, error) bool) {
 		leave, err := r.enter(ctx, "Scan")
 		if err != nil {
-			yield(Entry{}, err)
+			yield(backend.Entry{}, err)
 			return
 		}
 		// The loop may call the Txn, but not write.
@@ -179,10 +181,10 @@ func (r *checkedReader) Scan(ctx context.Context, rng Range, o ScanOptions) iter
 			defer r.t.scans.Add(-1)
 		}
 		start, end := bytes.Clone(rng.Start), bytes.Clone(rng.End)
-		for e, err := range r.r.Scan(ctx, Range{start, end}, o) {
+		for e, err := range r.r.Scan(ctx, backend.Range{Start: start, End: end}, o) {
 			overwrite(start, end)
 			if isPassed(err, o) {
-				if !yield(Entry{}, err) {
+				if !yield(backend.Entry{}, err) {
 					return
 				}
 				continue
@@ -191,13 +193,13 @@ func (r *checkedReader) Scan(ctx context.Context, rng Range, o ScanOptions) iter
 				err = r.covered("Scan", e.Key, false)
 			}
 			if err != nil {
-				yield(Entry{}, err)
+				yield(backend.Entry{}, err)
 				return
 			}
 			if more, err := r.step(e, yield); !more {
 				return
 			} else if err != nil {
-				yield(Entry{}, err)
+				yield(backend.Entry{}, err)
 				return
 			}
 		}
@@ -205,14 +207,14 @@ func (r *checkedReader) Scan(ctx context.Context, rng Range, o ScanOptions) iter
 }
 
 // isPassed reports whether a Scan with the options goes on behind err.
-func isPassed(err error, o ScanOptions) bool {
-	var damage *DamageError
+func isPassed(err error, o backend.ScanOptions) bool {
+	var damage *backend.DamageError
 	return o.PastDamage && !o.Reverse && errors.As(err, &damage)
 }
 
 // step yields a copy of e and tells whether the loop goes on.
-func (r *checkedReader) step(e Entry, yield func(Entry, error) bool) (more bool, err error) {
-	lent := Entry{Key: bytes.Clone(e.Key), Value: bytes.Clone(e.Value)}
+func (r *checkedReader) step(e backend.Entry, yield func(backend.Entry, error) bool) (more bool, err error) {
+	lent := backend.Entry{Key: bytes.Clone(e.Key), Value: bytes.Clone(e.Value)}
 	// A loop that ends its goroutine leaves by a panic of its own.
 	defer overwrite(lent.Key, lent.Value)
 	more = yield(lent, nil)
@@ -242,8 +244,8 @@ func (r *checkedReader) enter(ctx context.Context, op string) (leave func(), err
 	if r.t == nil {
 		return func() {}, r.c.outside(ctx, op)
 	}
-	if !InUpdate(ctx, r.t) {
-		return nil, r.c.violation(fmt.Errorf("%w: %s through a Txn with a context that is not its callback's", ErrMisuse, op))
+	if !backend.InUpdate(ctx, r.t) {
+		return nil, r.c.violation(fmt.Errorf("%w: %s through a backend.Txn with a context that is not its callback's", ErrMisuse, op))
 	}
 	return r.t.enter(op)
 }
@@ -255,27 +257,27 @@ func (r *checkedReader) covered(op string, key []byte, whole bool) error {
 	}
 	scope, ok := r.c.scopeOf(key)
 	if !ok {
-		return r.c.violation(fmt.Errorf("%w: %s of key %x, which belongs to no scope", ErrScope, op, key))
+		return r.c.violation(fmt.Errorf("%w: %s of key %x, which belongs to no scope", backend.ErrScope, op, key))
 	}
 	for _, d := range r.t.scopes {
 		if d.Group == scope.Group && (d.Item == "" || !whole && d.Item == scope.Item) {
 			return nil
 		}
 	}
-	return r.c.violation(fmt.Errorf("%w: %s of key %x of %+q", ErrScope, op, key, scope))
+	return r.c.violation(fmt.Errorf("%w: %s of key %x of %+q", backend.ErrScope, op, key, scope))
 }
 
 // checkedTxn belongs to one run of a callback.
 type checkedTxn struct {
 	checkedReader
-	txn    Txn
-	scopes []Scope
+	txn    backend.Txn
+	scopes []backend.Scope
 	ended  atomic.Bool
 	busy   atomic.Bool  // a call is running, other than a Scan
 	scans  atomic.Int32 // running
 }
 
-var _ Txn = (*checkedTxn)(nil)
+var _ backend.Txn = (*checkedTxn)(nil)
 
 func (t *checkedTxn) Put(key, value []byte) error {
 	leave, err := t.enterWrite("Put")
@@ -307,7 +309,7 @@ func (t *checkedTxn) Delete(key []byte, valueSize int) error {
 
 // DeleteRange leaves it to the engine to refuse it without any whole-group
 // scope.
-func (t *checkedTxn) DeleteRange(r Range) error {
+func (t *checkedTxn) DeleteRange(r backend.Range) error {
 	leave, err := t.enterWrite("DeleteRange")
 	if err != nil {
 		return err
@@ -318,8 +320,8 @@ func (t *checkedTxn) DeleteRange(r Range) error {
 	}
 	start, end := bytes.Clone(r.Start), bytes.Clone(r.End)
 	defer overwrite(start, end)
-	if slices.ContainsFunc(t.scopes, func(s Scope) bool { return s.Item == "" }) {
-		for e, err := range t.txn.Scan(context.Background(), r, ScanOptions{KeysOnly: true}) {
+	if slices.ContainsFunc(t.scopes, func(s backend.Scope) bool { return s.Item == "" }) {
+		for e, err := range t.txn.Scan(context.Background(), r, backend.ScanOptions{KeysOnly: true}) {
 			if err == nil {
 				err = t.covered("DeleteRange", e.Key, true)
 			}
@@ -328,7 +330,7 @@ func (t *checkedTxn) DeleteRange(r Range) error {
 			}
 		}
 	}
-	return t.txn.DeleteRange(Range{start, end})
+	return t.txn.DeleteRange(backend.Range{Start: start, End: end})
 }
 
 func (t *checkedTxn) OnVisible(fn func()) {
@@ -342,10 +344,10 @@ func (t *checkedTxn) OnVisible(fn func()) {
 
 func (t *checkedTxn) enter(op string) (leave func(), err error) {
 	if t.ended.Load() {
-		return nil, t.c.violation(fmt.Errorf("%w: %s through a Txn whose callback has returned", ErrMisuse, op))
+		return nil, t.c.violation(fmt.Errorf("%w: %s through a backend.Txn whose callback has returned", ErrMisuse, op))
 	}
 	if !t.busy.CompareAndSwap(false, true) {
-		return nil, t.c.violation(fmt.Errorf("%w: %s through a Txn during another call on it", ErrMisuse, op))
+		return nil, t.c.violation(fmt.Errorf("%w: %s through a backend.Txn during another call on it", ErrMisuse, op))
 	}
 	return func() { t.busy.Store(false) }, nil
 }
@@ -354,7 +356,7 @@ func (t *checkedTxn) enterWrite(op string) (leave func(), err error) {
 	leave, err = t.enter(op)
 	if err == nil && t.scans.Load() > 0 {
 		leave()
-		return nil, t.c.violation(fmt.Errorf("%w: %s through a Txn that is being scanned", ErrMisuse, op))
+		return nil, t.c.violation(fmt.Errorf("%w: %s through a backend.Txn that is being scanned", ErrMisuse, op))
 	}
 	return leave, err
 }

@@ -1,4 +1,4 @@
-package backend_test
+package backendtest_test
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/backend/backendtest"
 	"github.com/shelflife-db/shelflife/backend/memory"
 )
 
@@ -56,7 +57,7 @@ func open(t *testing.T) (backend.Backend, *reports) {
 		return nil
 	}))
 	r := &reports{}
-	return backend.Checked(store, scopeOf, r.add), r
+	return backendtest.Checked(store, scopeOf, r.add), r
 }
 
 func ignore([]byte) error { return nil }
@@ -148,7 +149,7 @@ func TestCheckedScopes(t *testing.T) {
 func TestCheckedWithoutReport(t *testing.T) {
 	store := memory.New(nil)
 	defer store.Close()
-	b := backend.Checked(store, scopeOf, nil)
+	b := backendtest.Checked(store, scopeOf, nil)
 	err := b.Update(t.Context(), nil, backend.UpdateOptions{}, func(_ context.Context, txn backend.Txn) error {
 		return txn.Put([]byte("g/a/"), nil)
 	})
@@ -201,11 +202,11 @@ func TestCheckedChangedBytes(t *testing.T) {
 		return nil
 	}
 	_, err := b.Get(t.Context(), []byte("g/a/"), change)
-	require.ErrorIs(t, err, backend.ErrMisuse)
+	require.ErrorIs(t, err, backendtest.ErrMisuse)
 	require.Len(t, reported.take(), 1)
 
 	err = b.GetMany(t.Context(), [][]byte{[]byte("g/a/")}, func(_ int, v []byte) error { return change(v) })
-	require.ErrorIs(t, err, backend.ErrMisuse)
+	require.ErrorIs(t, err, backendtest.ErrMisuse)
 	require.Len(t, reported.take(), 1)
 
 	// The caller's own error is not hidden.
@@ -224,7 +225,7 @@ func TestCheckedChangedBytes(t *testing.T) {
 				require.NoError(t, change(part(e)))
 			}
 		}
-		require.ErrorIs(t, last, backend.ErrMisuse)
+		require.ErrorIs(t, last, backendtest.ErrMisuse)
 		require.Len(t, reported.take(), 1)
 
 		for e := range b.Scan(t.Context(), backend.Range{}, backend.ScanOptions{}) {
@@ -290,7 +291,7 @@ func TestCheckedMisuse(t *testing.T) {
 			err := b.Update(outer, []backend.Scope{{Group: "g"}}, backend.UpdateOptions{}, func(ctx context.Context, txn backend.Txn) error {
 				return do(outer, ctx, b, txn)
 			})
-			require.ErrorIs(t, err, backend.ErrMisuse)
+			require.ErrorIs(t, err, backendtest.ErrMisuse)
 			require.Equal(t, []error{err}, reported.take())
 		})
 	}
@@ -305,9 +306,9 @@ func TestCheckedTxnAfterCallback(t *testing.T) {
 		return nil
 	}))
 	_, err := txn.Get(ctx, []byte("g/a/"), ignore)
-	require.ErrorIs(t, err, backend.ErrMisuse)
-	require.ErrorIs(t, txn.Put([]byte("g/a/"), nil), backend.ErrMisuse)
-	require.ErrorIs(t, drain(ctx, txn, backend.Range{}), backend.ErrMisuse)
+	require.ErrorIs(t, err, backendtest.ErrMisuse)
+	require.ErrorIs(t, txn.Put([]byte("g/a/"), nil), backendtest.ErrMisuse)
+	require.ErrorIs(t, drain(ctx, txn, backend.Range{}), backendtest.ErrMisuse)
 	txn.OnVisible(func() { t.Error("called") })
 	require.Len(t, reported.take(), 4)
 }
