@@ -156,8 +156,9 @@ func TestDamagedValuesInRewrite(t *testing.T) {
 		rewrite(t, fs, path, damageValues)
 	}
 
-	s, err := Open(t.Context(), "d", &Options{FS: fs, MemTableSize: 4 << 20, rewriteAge: 1})
+	s, err := Open(t.Context(), "d", &Options{FS: fs, MemTableSize: 4 << 20, tick: make(chan time.Time)})
 	require.NoError(t, err)
+	s.blobs.aim(garbageShare, false)
 	deleteSeparated(t, s, kept, rounds)
 	compactSeparated(t, s)
 	<-s.guard.Parking()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/shelflife-db/shelflife/backend"
 	"github.com/shelflife-db/shelflife/backend/pebble/internal/diskguard"
+	"github.com/shelflife-db/shelflife/backend/pebble/internal/reclaim"
 )
 
 // engine is Pebble, opened on a guarded disk, with what every call on it needs.
@@ -29,8 +30,14 @@ type engine struct {
 	// syncs counts the goroutines that wait in Pebble for the disk. Pebble must
 	// not be closed below them.
 	syncs sync.WaitGroup
-	// dirty says that something was committed since Open.
-	dirty atomic.Bool
+	// dirty says that something was committed since Open, unflushed that something
+	// was since the last flush for the room's sake.
+	dirty, unflushed atomic.Bool
+	// ledger has what was deleted, blobs what becomes of garbage in blob files.
+	ledger *reclaim.Ledger
+	blobs  *blobRewrites
+	// changed is poked when Pebble has done something.
+	changed signal
 	// levelsChanged says that Pebble's levels are to be looked at.
 	levelsChanged atomic.Bool
 }
@@ -46,6 +53,9 @@ func openEngine(f *folder, o Options) (*engine, error) {
 		return nil, err
 	}
 	e := newEngine(f, o)
+	if err := e.takeOver(before.Exists); err != nil {
+		return nil, err
+	}
 	if err := e.open(e.options(o)); err != nil {
 		return nil, err
 	}
@@ -56,8 +66,24 @@ func openEngine(f *folder, o Options) (*engine, error) {
 	return e, nil
 }
 
+// takeOver has the ledger begin with what the store was left with.
+func (e *engine) takeOver(exists bool) error {
+	since, owed, err := e.folder.readOwed()
+	if exists && owed {
+		e.ledger.OwedSince(since)
+	}
+	return err
+}
+
 func newEngine(f *folder, o Options) *engine {
-	e := &engine{folder: f, log: o.Logger, fail: diskguard.NewFailure(o.Logger)}
+	e := &engine{
+		folder:  f,
+		log:     o.Logger,
+		fail:    diskguard.NewFailure(o.Logger),
+		ledger:  reclaim.NewLedger(o.EraseWithin),
+		blobs:   newBlobRewrites(),
+		changed: make(signal, 1),
+	}
 	e.guard = diskguard.New(o.FS, e.fail)
 	e.hang = diskguard.NewHang(o.HangTimeout, o.Logger, e.guard.Answered)
 	e.closing = e.life.Closing()
@@ -70,12 +96,10 @@ func (e *engine) options(o Options) *crdb.Options {
 	p.FS = e.guard
 	p.Lock = e.folder.pebble
 	p.Logger = engineLogger{e.log, e.fail}
-	p.EventListener = listener(e.log, e.guard, e.fail, func() { e.levelsChanged.Store(true) })
+	p.EventListener = e.listener()
 	p.Experimental.ValueSeparationPolicy = func() crdb.ValueSeparationPolicy {
 		policy := separation()
-		if o.rewriteAge > 0 {
-			policy.RewriteMinimumAge = o.rewriteAge
-		}
+		policy.TargetGarbageRatio = e.blobs.target()
 		if e.guard.Unreadable() {
 			// Pebble would try to write it anew again and again.
 			//

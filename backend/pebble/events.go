@@ -40,9 +40,14 @@ func (l engineLogger) Fatalf(format string, args ...any) {
 }
 
 // listener returns Pebble's event listener. Its functions are called with
-// Pebble's locks held and must be quick, changed too, which is called when there
-// is another table.
-func listener(log *slog.Logger, g *diskguard.FS, fail *diskguard.Failure, changed func()) *crdb.EventListener {
+// Pebble's locks held and must be quick.
+func (e *engine) listener() *crdb.EventListener {
+	log, g, fail := e.log, e.guard, e.fail
+	changed := func() {
+		e.levelsChanged.Store(true)
+		e.changed.poke()
+		g.Nudge()
+	}
 	l := &crdb.EventListener{
 		BackgroundError: func(err error) {
 			if fail.Failed() || isDone(g.Stopping()) {
@@ -56,10 +61,16 @@ func listener(log *slog.Logger, g *diskguard.FS, fail *diskguard.Failure, change
 			log.Error("backend/pebble: data corruption", "path", i.Path, "error", i.Details)
 		},
 		BlobFileRewriteBegin: func(crdb.BlobFileRewriteInfo) { g.RewriteBegins() },
-		BlobFileRewriteEnd:   func(crdb.BlobFileRewriteInfo) { g.RewriteEnds() },
+		BlobFileRewriteEnd: func(i crdb.BlobFileRewriteInfo) {
+			g.RewriteEnds()
+			e.blobs.ended(i)
+			e.changed.poke()
+		},
+		TableDeleted:    func(crdb.TableDeleteInfo) { e.changed.poke() },
+		BlobFileDeleted: func(crdb.BlobFileDeleteInfo) { e.changed.poke() },
 
-		FlushEnd:        func(crdb.FlushInfo) { changed(); g.Nudge() },
-		CompactionEnd:   func(crdb.CompactionInfo) { changed(); g.Nudge() },
+		FlushEnd:        func(crdb.FlushInfo) { changed() },
+		CompactionEnd:   func(crdb.CompactionInfo) { changed() },
 		WriteStallBegin: func(i crdb.WriteStallBeginInfo) { log.Warn("backend/pebble: writes stall", "reason", i.Reason) },
 	}
 	l.EnsureDefaults(nil)

@@ -33,6 +33,8 @@ type gate struct {
 	*engine
 	reserve int64
 	space   atomic.Int32 // a spaceLevel
+	// ticked is told of each tick. It must not wait.
+	ticked func(time.Time)
 	// stall is closed when Updates need not wait for compactions any more, nil
 	// while they need not.
 	stall atomic.Pointer[chan struct{}]
@@ -55,8 +57,10 @@ func (g *gate) watch(tick <-chan time.Time, stop <-chan struct{}) {
 			// Close waits for the Updates that wait for compactions.
 			closing = nil
 			g.levelsChanged.Store(true)
-		case <-tick:
+		case now := <-tick:
 			g.guard.Resume()
+			g.lookAtSpace() // before what follows the tick asks for it
+			g.ticked(now)
 		case <-g.guard.Nudged():
 		}
 		g.lookAtSpace()
@@ -107,6 +111,8 @@ func (g *gate) lookAtLevels() {
 		g.log.Info("backend/pebble: writes no longer wait for compactions")
 	}
 }
+
+func (g *gate) level() spaceLevel { return spaceLevel(g.space.Load()) }
 
 // admit returns nil when an Update may start, after waiting for compactions if
 // it must.

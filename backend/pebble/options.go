@@ -46,6 +46,15 @@ type Options struct {
 	// negative: commits wait for as long as it takes. Default: 10 s. It does not
 	// affect reads, which wait for the disk where they need it, nor Close.
 	HangTimeout time.Duration
+	// EraseWithin is how long the store's files may hold what was deleted: after
+	// that no table, blob file or log has the values of removed keys, not even
+	// where nothing else is written. It is met by writing files anew, of which the
+	// more hold something deleted the shorter it is: see the package's "Room and
+	// erasure" for what that costs. Keys, values that another has replaced, and
+	// what an open snapshot shows are not affected. Default: 24 hours. At least a
+	// minute; negative: deleted values stay until their room is needed, or
+	// [Store.Reclaim] is called.
+	EraseWithin time.Duration
 	// FS is the file system. Default: that of the operating system.
 	FS vfs.FS
 	// Logger gets Pebble's messages: failures as errors, trouble as warnings,
@@ -54,9 +63,6 @@ type Options struct {
 
 	// tick replaces the ticker that drives the watcher, in tests.
 	tick <-chan time.Time
-	// rewriteAge replaces the age at which blob files may be written anew, in
-	// tests.
-	rewriteAge time.Duration
 }
 
 const (
@@ -65,10 +71,12 @@ const (
 	defaultMaxOpenFiles = 1000
 	defaultDiskReserve  = 256 << 20
 	defaultHangTimeout  = 10 * time.Second
+	defaultEraseWithin  = 24 * time.Hour
 
 	minMemTableSize = 256 << 10
 	maxMemTableSize = 1 << 30
 	minOpenFiles    = 16
+	minEraseWithin  = time.Minute
 )
 
 // formatMajorVersion is the on-disk format of new stores; an older one is
@@ -126,6 +134,12 @@ func (o *Options) withDefaults() (Options, error) {
 	if v.DiskReserve == 0 {
 		v.DiskReserve = defaultDiskReserve
 	}
+	if v.EraseWithin == 0 {
+		v.EraseWithin = defaultEraseWithin
+	}
+	if v.EraseWithin > 0 && v.EraseWithin < minEraseWithin {
+		return v, fmt.Errorf("backend/pebble: EraseWithin %v is less than %v", v.EraseWithin, minEraseWithin)
+	}
 	if v.HangTimeout == 0 {
 		v.HangTimeout = defaultHangTimeout
 	}
@@ -170,7 +184,6 @@ func separation() crdb.ValueSeparationPolicy {
 		Enabled:               true,
 		MinimumSize:           separateFrom,
 		MaxBlobReferenceDepth: 10,
-		RewriteMinimumAge:     5 * time.Minute,
-		TargetGarbageRatio:    0.3,
+		TargetGarbageRatio:    1, // see blobRewrites
 	}
 }

@@ -22,6 +22,7 @@ type Store struct {
 	scopes    *scopelock.Table
 	durable   *durability
 	snapshots *snapshots
+	reclaimer *reclaimer
 
 	stopWatch chan struct{}
 	watchers  sync.WaitGroup
@@ -54,6 +55,8 @@ func Open(ctx context.Context, dir string, o *Options) (*Store, error) {
 		snapshots: newSnapshots(e),
 		stopWatch: make(chan struct{}),
 	}
+	s.reclaimer = newReclaimer(e, s.gate)
+	s.gate.ticked = s.reclaimer.tick
 	s.watch(opts.tick)
 	return s, nil
 }
@@ -83,6 +86,7 @@ func (s *Store) watch(tick <-chan time.Time) {
 		s.gate.watch(tick, s.stopWatch)
 	})
 	s.watchers.Go(func() { s.hang.Watch(s.stopWatch) })
+	s.watchers.Go(func() { s.reclaimer.run(s.stopWatch) })
 }
 
 // Close implements backend.Backend. It writes the memtable out, so that the
@@ -95,6 +99,9 @@ func (s *Store) Close() error {
 		close(s.stopWatch)
 		s.watchers.Wait()
 		err := s.engine.close()
+		if err == nil {
+			s.closeOwed()
+		}
 		if e := s.folder.leave(); err == nil && e != nil {
 			err = fmt.Errorf("backend/pebble: close %s: %w", s.folder.dir, e)
 		}

@@ -44,6 +44,7 @@ type txn struct {
 type write struct {
 	key, value []byte
 	deleted    bool
+	size       int // of the value that was deleted, as far as the caller knows
 }
 
 // A rangeDelete removes the keys of a range from the first n writes and from
@@ -85,7 +86,7 @@ func (t *txn) Delete(key []byte, valueSize int) error {
 	if err := op.Finish(); err != nil {
 		return engineError(err)
 	}
-	t.wrote(write{key: op.Key, deleted: true})
+	t.wrote(write{key: op.Key, deleted: true, size: valueSize})
 	return nil
 }
 
@@ -278,6 +279,27 @@ func (t *txn) check(key []byte, valueSize int) error {
 		return fmt.Errorf("%w: value of %d bytes, at most %d", backend.ErrTooLarge, valueSize, maxValueSize)
 	}
 	return nil
+}
+
+// A deletion is what a transaction has deleted: a key, or a range if it has an
+// end. size is that of the key's value, as far as it is known.
+type deletion struct {
+	start, end []byte
+	size       int
+}
+
+// deletions returns what is deleted, in memory of its own: the batch's is reused
+// as soon as it is applied.
+func (t *txn) deletions() (deleted []deletion) {
+	for _, w := range t.writes {
+		if w.deleted {
+			deleted = append(deleted, deletion{start: bytes.Clone(w.key), size: w.size})
+		}
+	}
+	for _, r := range t.ranges {
+		deleted = append(deleted, deletion{start: r.start, end: r.end})
+	}
+	return deleted
 }
 
 // take ends the transaction and returns its batch, which the caller owns then.

@@ -82,13 +82,28 @@ func (s *Store) run(ctx context.Context, w diskguard.Wait, scopes []backend.Scop
 		}
 		s.dirty.Store(true)
 		s.scopes.Begin(h)
+		deleted := t.deletions()
 		if out.sync, err = s.durable.commit(t.take(), !buffered); err != nil {
 			return out, err
 		}
 		s.scopes.Applied(h, out.sync.pos)
+		s.unflushed.Store(true)
+		s.note(deleted) // now that they are visible, see reclaimer
 	}
 	s.announce(t.visible, out.sync)
 	return out, nil
+}
+
+// note has the ledger take deletions.
+func (s *Store) note(deleted []deletion) {
+	for _, d := range deleted {
+		if d.end == nil {
+			s.ledger.Deleted(d.start, d.size)
+			continue
+		}
+		n, _ := s.db.EstimateDiskUsage(d.start, d.end) // an estimate, or none
+		s.ledger.DeletedRange(d.start, d.end, int64(n))
+	}
 }
 
 // announce calls the functions of a commit that is visible. Should one of them

@@ -52,6 +52,8 @@ type guardedFile struct {
 	// belong to the writer: Pebble has one at a time.
 	written int64
 	rest    vfs.File
+	// log is the room of a log, nil for other files. It belongs to the writer.
+	log *logRoom
 }
 
 var _ vfs.File = (*guardedFile)(nil)
@@ -85,6 +87,9 @@ func (f *guardedFile) visible(err error) error {
 func (f *guardedFile) Write(p []byte) (int, error) {
 	n := len(p)
 	f.disk.count(n)
+	if f.log != nil && !f.disk.fail.Failed() {
+		f.log.reserve(f.File, n)
+	}
 	done := false
 	err := f.do("write", func() error { _, err := f.File.Write(p); done = err == nil; return err })
 	if err == nil && f.kind == kindBlob {
@@ -160,9 +165,9 @@ func (f *guardedFile) Stat() (vfs.FileInfo, error) {
 }
 
 // Preallocate helps only the speed of later writes, which report for
-// themselves.
+// themselves. Logs get their room as they are written, see logRoom.
 func (f *guardedFile) Preallocate(offset, length int64) error {
-	if !f.disk.fail.Failed() {
+	if f.log == nil && !f.disk.fail.Failed() {
 		_ = f.File.Preallocate(offset, length)
 	}
 	return nil

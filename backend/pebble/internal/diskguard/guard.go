@@ -21,6 +21,7 @@ import (
 type FS struct {
 	vfs.FS // reads, names, locks and listings pass through
 	*disk
+	logs logs
 }
 
 var _ vfs.FS = (*FS)(nil)
@@ -58,7 +59,7 @@ func (g *FS) syncDir(dir string) {
 
 func (g *FS) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
 	return g.create(newname, kindOf(newname, category), func() (vfs.File, error) {
-		return g.FS.ReuseForWrite(oldname, newname, category)
+		return g.reuse(oldname, newname, category)
 	})
 }
 
@@ -78,7 +79,12 @@ func (g *FS) create(name string, kind fileKind, real func() (vfs.File, error)) (
 		f, err := g.patiently(real)
 		switch {
 		case err == nil:
-			return &guardedFile{File: f, disk: g.disk, name: name, kind: kind}, nil
+			guarded := &guardedFile{File: f, disk: g.disk, name: name, kind: kind}
+			if isLog(name) {
+				guarded.log = newLogRoom(f)
+				g.logs.began(name)
+			}
+			return guarded, nil
 		case kind == kindCompaction:
 			g.backoff.Store(true)
 			return nil, err
@@ -148,7 +154,13 @@ func (g *FS) Remove(name string) error {
 	if g.fail.Failed() {
 		return nil
 	}
-	return g.FS.Remove(name)
+	if err := g.FS.Remove(name); err != nil {
+		return err
+	}
+	if isLog(name) {
+		g.logs.removed(name)
+	}
+	return nil
 }
 
 func (g *FS) RemoveAll(name string) error {

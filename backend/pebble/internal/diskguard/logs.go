@@ -1,0 +1,140 @@
+package diskguard
+
+import (
+	"errors"
+	"io/fs"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// logStep is how much room a log is given at a time. Pebble asks for more than a
+// memtable's worth at once, which a small store never fills.
+const logStep = 1 << 20
+
+func isLog(name string) bool { return strings.HasSuffix(name, ".log") }
+
+// logs are the write-ahead logs that Pebble has begun and not removed. It keeps
+// old ones and writes over them, since a sync of a file that grows costs about
+// twice as much: until it does, they hold what was written long ago.
+type logs struct {
+	// mu is held while a log is renamed, to be used again, or removed, so that
+	// one that is dropped is not used again and one that is used again is not
+	// dropped. Nothing else is locked below it.
+	mu sync.Mutex
+	// begun are in the order of their numbers.
+	begun []string
+	// dropped are those of which Pebble does not know that they are gone.
+	dropped map[string]struct{}
+	// fresh says that none is to be used again.
+	fresh bool
+}
+
+// Logs returns the logs that Pebble has begun and not removed, oldest first. The
+// last ones are in use.
+func (g *FS) Logs() []string {
+	g.logs.mu.Lock()
+	defer g.logs.mu.Unlock()
+	return slices.Clone(g.logs.begun)
+}
+
+// FreshLogs says whether the next logs are to be new files rather than old ones
+// that are written over.
+func (g *FS) FreshLogs(fresh bool) {
+	g.logs.mu.Lock()
+	defer g.logs.mu.Unlock()
+	g.logs.fresh = fresh
+}
+
+// DropLogs removes those of the logs that Pebble keeps only to use them again:
+// it must need nothing of what is in them. Logs that it has begun to use again
+// are left alone, and so are those that can't be removed.
+func (g *FS) DropLogs(names []string) {
+	g.logs.mu.Lock()
+	defer g.logs.mu.Unlock()
+	for _, name := range names {
+		at := slices.Index(g.logs.begun, name)
+		if at < 0 || g.fail.Failed() {
+			continue
+		}
+		if err := g.FS.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		g.logs.begun = slices.Delete(g.logs.begun, at, at+1)
+		if g.logs.dropped == nil {
+			g.logs.dropped = make(map[string]struct{})
+		}
+		g.logs.dropped[name] = struct{}{}
+	}
+}
+
+// reuse gives Pebble the log newname, for which it may write over oldname.
+func (g *FS) reuse(oldname, newname string, category vfs.DiskWriteCategory) (f vfs.File, err error) {
+	g.logs.mu.Lock()
+	defer g.logs.mu.Unlock()
+	if _, gone := g.logs.dropped[oldname]; gone {
+		if f, err = g.FS.Create(newname, category); err == nil {
+			delete(g.logs.dropped, oldname)
+		}
+		return f, err
+	}
+	if !g.logs.fresh {
+		if f, err = g.FS.ReuseForWrite(oldname, newname, category); err == nil {
+			g.logs.forget(oldname)
+		}
+		return f, err
+	}
+	if f, err = g.FS.Create(newname, category); err == nil && g.FS.Remove(oldname) == nil {
+		g.logs.forget(oldname)
+	}
+	return f, err
+}
+
+// began notes a log that Pebble has begun.
+func (l *logs) began(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.begun = append(l.begun, name)
+}
+
+// removed notes a log that Pebble has removed.
+func (l *logs) removed(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.forget(name)
+}
+
+// forget is called with mu held.
+func (l *logs) forget(name string) {
+	if at := slices.Index(l.begun, name); at >= 0 {
+		l.begun = slices.Delete(l.begun, at, at+1)
+	}
+}
+
+// logRoom is what a log has of the disk.
+type logRoom struct {
+	written, reserved int64
+}
+
+// reserve makes room for the next n bytes of f, in steps. Whether it can matters
+// for nothing but the speed of writing.
+func (r *logRoom) reserve(f vfs.File, n int) {
+	r.written += int64(n)
+	if r.written > r.reserved {
+		more := (r.written - r.reserved + logStep - 1) / logStep * logStep
+		_ = f.Preallocate(r.reserved, more)
+		r.reserved += more
+	}
+}
+
+// newLogRoom returns the room of a log that is written from its start, over
+// what it holds.
+func newLogRoom(f vfs.File) *logRoom {
+	r := new(logRoom)
+	if info, err := f.Stat(); err == nil {
+		r.reserved = info.Size()
+	}
+	return r
+}

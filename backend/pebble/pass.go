@@ -1,0 +1,281 @@
+package pebble
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"slices"
+
+	crdb "github.com/cockroachdb/pebble/v2"
+
+	"github.com/shelflife-db/shelflife/backend/pebble/internal/reclaim"
+)
+
+const (
+	// partBytes is about how much of a level one compaction of a pass covers: it
+	// needs as much free room for a while.
+	partBytes = 64 << 20
+	// passRate is how many bytes of tables a pass in the background works on
+	// between two ticks.
+	passRate = 16 << 20
+)
+
+// signal is poked when something happened that somebody may wait for.
+type signal chan struct{}
+
+func (s signal) poke() {
+	select {
+	case s <- struct{}{}:
+	default:
+	}
+}
+
+// pass deals with what is owed, at a pace that leaves the disk to others if paced
+// is set.
+func (r *reclaimer) pass(ctx context.Context, what reclaim.Pass, paced bool) (err error) {
+	select {
+	case r.passing <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-r.passing }()
+	if err := r.fail.Unavailable(); err != nil {
+		return err
+	}
+	if err := r.guard.Parked(); err != nil {
+		return err
+	}
+	defer r.fail.OnPanic(&err)
+
+	debt := r.ledger.Begin()
+	r.log.Debug("backend/pebble: giving back what was deleted", "ranges", len(debt.Ranges), "erase", what == reclaim.Erase)
+	left, err := r.settle(ctx, what, paced, debt.Ranges)
+	switch {
+	case err != nil:
+		r.ledger.Return(debt, true)
+	case what == reclaim.Room:
+		// Their room is there, but blob files may still hold some of them.
+		r.ledger.Return(debt, false)
+	default:
+		debt.Ranges = left
+		r.ledger.Return(debt, false)
+	}
+	return err
+}
+
+// settle does the work of a pass, and returns the ranges in which something may
+// be left.
+func (r *reclaimer) settle(ctx context.Context, what reclaim.Pass, paced bool, ranges []reclaim.Range) (left []reclaim.Range, err error) {
+	target := roomShare
+	if what == reclaim.Erase {
+		target = 0
+		// The log that the flush begins must not be one that is written over, and
+		// those that it ends must not become the next.
+		r.guard.FreshLogs(true)
+		defer r.guard.FreshLogs(false)
+	}
+	if err := r.flushNow(ctx); err != nil {
+		return nil, err
+	}
+	logs := r.guard.Logs()
+	for _, owed := range ranges {
+		for _, part := range r.parts(owed) {
+			if err := r.compact(ctx, part.Range); err != nil {
+				return nil, err
+			}
+			if err := r.pace(ctx, paced, part.bytes); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if what == reclaim.Erase {
+		if left, err = r.force(ctx, paced, ranges); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.rewriteBlobs(ctx, target, paced); err != nil {
+		return nil, err
+	}
+	if what == reclaim.Erase {
+		r.dropLogs(logs, 0)
+	}
+	return left, r.awaitRemoved(ctx)
+}
+
+// flushNow writes the memtables out, or returns when ctx is done.
+func (r *reclaimer) flushNow(ctx context.Context) error {
+	r.unflushed.Store(false) // before: what comes meanwhile is flushed or sets it again
+	flushed, err := r.db.AsyncFlush()
+	if err == nil {
+		select {
+		case <-flushed:
+		case <-r.fail.Happened():
+			return r.fail.Unavailable()
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	if err != nil {
+		r.unflushed.Store(true)
+	}
+	return err
+}
+
+// compact has everything between two keys, both included, sink to the lowest
+// level that there is. A deletion meets there what it hides.
+func (r *reclaimer) compact(ctx context.Context, part reclaim.Range) error {
+	return r.db.Compact(ctx, part.Start, keyBehind(part.End), false)
+}
+
+func keyBehind(key []byte) []byte { return append(bytes.Clone(key), 0) }
+
+// part is keys whose tables are worked on at once.
+type part struct {
+	reclaim.Range
+	bytes int64
+}
+
+// parts splits a range by the sizes of its tables.
+func (r *reclaimer) parts(owed reclaim.Range) (parts []part) {
+	type table struct {
+		largest []byte
+		size    int64
+	}
+	var tables []table
+	for _, level := range r.tables(owed) {
+		for _, t := range level {
+			tables = append(tables, table{t.Largest.UserKey, int64(t.Size)})
+		}
+	}
+	slices.SortFunc(tables, func(a, b table) int { return bytes.Compare(a.largest, b.largest) })
+	next := part{Range: owed}
+	for _, t := range tables {
+		if next.bytes += t.size; next.bytes >= partBytes && bytes.Compare(t.largest, owed.End) < 0 && bytes.Compare(t.largest, next.Start) > 0 {
+			next.End = t.largest
+			parts = append(parts, next)
+			next = part{Range: reclaim.Range{Start: t.largest, End: owed.End}}
+		}
+	}
+	return append(parts, next)
+}
+
+// tables returns the tables that may hold keys of a range, by level.
+func (r *reclaimer) tables(owed reclaim.Range, o ...crdb.SSTablesOption) [][]crdb.SSTableInfo {
+	levels, err := r.db.SSTables(append(o, crdb.WithKeyRangeFilter(owed.Start, keyBehind(owed.End)))...)
+	if err != nil {
+		r.log.Debug("backend/pebble: tables can't be listed", "error", err)
+	}
+	return levels
+}
+
+// force writes those tables anew that still hold what was deleted before the
+// pass, though there is nothing below that would have made them sink: a table
+// that Pebble moved to the lowest level as it was, or one that was made while a
+// snapshot was open. It returns the ranges of those that a snapshot keeps so.
+func (r *reclaimer) force(ctx context.Context, paced bool, ranges []reclaim.Range) ([]reclaim.Range, error) {
+	before, err := r.position()
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range r.holding(ranges, before) {
+		// A table without entries of its own, that has the other's bounds: a
+		// compaction must take both, and drops it at the end. There are no range
+		// keys in a store but these.
+		b := r.db.NewBatch()
+		err := b.RangeKeyDelete(t.Start, keyBehind(t.End), nil)
+		if err == nil {
+			err = r.db.Apply(b, crdb.NoSync)
+		}
+		_ = b.Close()
+		if err == nil {
+			err = r.flushNow(ctx)
+		}
+		if err == nil {
+			err = r.compact(ctx, t.Range)
+		}
+		if err == nil {
+			err = r.pace(ctx, paced, t.bytes)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	var left []reclaim.Range
+	for _, t := range r.holding(ranges, before) {
+		left = append(left, t.Range)
+	}
+	return left, nil
+}
+
+// holding returns where there are tables with entries that are hidden by others,
+// or hide others, and with entries from before a position.
+func (r *reclaimer) holding(ranges []reclaim.Range, before uint64) (found []part) {
+	for _, owed := range ranges {
+		for _, level := range r.tables(owed, crdb.WithProperties()) {
+			for _, t := range level {
+				p := t.Properties
+				if p == nil || uint64(t.SmallestSeqNum) > before {
+					continue
+				}
+				if p.SnapshotPinnedKeys > 0 || p.NumDeletions > 0 && p.NumEntries > p.NumDeletions {
+					found = append(found, part{reclaim.Range{Start: bytes.Clone(t.Smallest.UserKey), End: bytes.Clone(t.Largest.UserKey)}, int64(t.Size)})
+				}
+			}
+		}
+	}
+	slices.SortFunc(found, func(a, b part) int {
+		return cmp.Or(bytes.Compare(a.Start, b.Start), bytes.Compare(a.End, b.End))
+	})
+	return slices.CompactFunc(found, func(a, b part) bool { return bytes.Equal(a.Start, b.Start) && bytes.Equal(a.End, b.End) })
+}
+
+// position returns the sequence number of the next operation.
+func (r *reclaimer) position() (uint64, error) {
+	b := r.db.NewBatch()
+	defer func() { _ = b.Close() }()
+	if err := b.LogData(nil, nil); err != nil {
+		return 0, err
+	}
+	if err := r.db.Apply(b, crdb.NoSync); err != nil {
+		return 0, err
+	}
+	return uint64(b.SeqNum()), nil
+}
+
+// pace waits for as many ticks as n bytes are worth.
+func (r *reclaimer) pace(ctx context.Context, paced bool, n int64) error {
+	for ; paced && n >= passRate && r.gate.level() == spaceEnough; n -= passRate {
+		select {
+		case <-r.ticks:
+		case <-r.fail.Happened():
+			return r.fail.Unavailable()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return ctx.Err()
+}
+
+// until waits until done returns true, which is asked whenever Pebble has done
+// something, and at each tick.
+func (r *reclaimer) until(ctx context.Context, done func() bool) error {
+	for !done() {
+		select {
+		case <-r.changed:
+		case <-r.fail.Happened():
+			return r.fail.Unavailable()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// awaitRemoved returns when the files that are not part of the store any more are
+// gone, but for those that somebody still reads.
+func (r *reclaimer) awaitRemoved(ctx context.Context) error {
+	return r.until(ctx, func() bool {
+		m := r.db.Metrics()
+		return m.Table.ObsoleteCount == 0 && m.BlobFiles.ObsoleteCount == 0
+	})
+}

@@ -1,0 +1,205 @@
+package pebble
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/backend/pebble/internal/reclaim"
+)
+
+const (
+	// retryPass is how long a pass that failed is left alone, and how long a disk
+	// that is short of room is between two passes.
+	retryPass = 30 * time.Second
+	// logsRest is how long no log may have been begun before those that are kept
+	// for use are removed: a store in which nothing happens needs none.
+	logsRest = time.Minute
+	// spareLogs is how many are kept for use otherwise.
+	spareLogs = 2
+)
+
+// reclaimer gives back the room of what was deleted, and leaves nothing of it on
+// the disk. The ledger says when, Pebble is told here.
+//
+// Deletions are noted in the ledger after they are visible. A pass takes the
+// debt from it, and only then flushes: a deletion that the flush misses is in
+// the next debt.
+type reclaimer struct {
+	*engine
+	gate *gate
+	// ticks has the latest tick, if the loop has not taken it.
+	ticks chan time.Time
+	// passing is held by the one pass that runs: it has room for one.
+	passing chan struct{}
+
+	// The loop's own.
+	last     string    // the last log that was begun, as the loop knows
+	lastAt   time.Time // when it saw that
+	notUntil time.Time // when the next pass may begin, after one that failed
+	garbage  time.Time // since when blob files hold much garbage; zero: they don't
+	noted    string    // what the file of what is owed says, as far as the loop wrote it
+}
+
+func newReclaimer(e *engine, g *gate) *reclaimer {
+	return &reclaimer{
+		engine:  e,
+		gate:    g,
+		ticks:   make(chan time.Time, 1),
+		passing: make(chan struct{}, 1),
+	}
+}
+
+// tick hands the time to the loop, and lets a pass look at what it waits for. It
+// never waits.
+func (r *reclaimer) tick(now time.Time) {
+	now = now.Round(0) // the wall's: a machine may sleep, and stores outlive processes
+	select {
+	case <-r.ticks: // one that is overtaken
+	default:
+	}
+	select {
+	case r.ticks <- now:
+	default:
+	}
+	r.blobs.refill()
+	r.changed.poke()
+}
+
+// run works until stop is closed.
+func (r *reclaimer) run(stop <-chan struct{}) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		select {
+		case <-stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	for {
+		select {
+		case <-stop:
+			return
+		case now := <-r.ticks:
+			r.look(ctx, now)
+		}
+	}
+}
+
+func (r *reclaimer) look(ctx context.Context, now time.Time) {
+	if r.fail.Failed() || r.guard.Parked() != nil || r.hang.Err() != nil {
+		return
+	}
+	short := r.gate.level() != spaceEnough
+	r.trimLogs(now, short)
+	r.watchGarbage(now)
+	pass := r.ledger.Due(now, r.liveBytes())
+	if r.noted == "" {
+		r.noteOwed(now)
+	}
+	if short {
+		pass = r.dueWhenShort()
+	}
+	if pass == reclaim.None || now.Before(r.notUntil) && r.notUntil.Sub(now) <= retryPass {
+		return
+	}
+	if short {
+		// Of what is deleted meanwhile, a pass each second would give back little.
+		r.notUntil = now.Add(retryPass / 6)
+	}
+	if err := r.pass(ctx, pass, true); err != nil && ctx.Err() == nil {
+		r.notUntil = now.Add(retryPass)
+		r.log.Warn("backend/pebble: the room of what was deleted could not be given back, it will be tried again", "error", err)
+	}
+	r.noteOwed(now)
+}
+
+// dueWhenShort returns what may give room to a disk that is short of it.
+func (r *reclaimer) dueWhenShort() reclaim.Pass {
+	if _, owed := r.ledger.Since(); owed || r.unflushed.Load() {
+		return reclaim.Erase
+	}
+	return reclaim.None
+}
+
+// liveBytes returns the size of the tables and of what they refer to.
+func (r *reclaimer) liveBytes() int64 {
+	if _, owed := r.ledger.Since(); !owed {
+		return 0 // nobody asks
+	}
+	m := r.db.Metrics()
+	return int64(m.Table.Local.LiveSize + m.BlobFiles.ReferencedValueSize)
+}
+
+// trimLogs removes logs that Pebble keeps to use them again: all where the disk is
+// short of room or nothing has happened for a while.
+func (r *reclaimer) trimLogs(now time.Time, short bool) {
+	logs := r.guard.Logs()
+	if len(logs) < 2 {
+		return
+	}
+	if last := logs[len(logs)-1]; last != r.last || r.lastAt.After(now) {
+		r.last, r.lastAt = last, now
+	}
+	keep := spareLogs
+	if short || now.Sub(r.lastAt) >= logsRest {
+		keep = 0
+	}
+	r.dropLogs(logs, keep)
+}
+
+// dropLogs removes those of the logs that Pebble needs no more, but for the last
+// keep of these.
+func (r *reclaimer) dropLogs(logs []string, keep int) {
+	// What is begun after logs was listed counts as in use below, so that of those
+	// that are listed too many are taken to be so rather than too few. The other
+	// way about, a log that was begun and flushed in between would not be counted,
+	// and one that recovery needs would be removed for it.
+	inUse := int(r.db.Metrics().WAL.Files)
+	if spare := len(logs) - inUse - keep; spare > 0 {
+		r.guard.DropLogs(logs[:spare])
+	}
+}
+
+// watchGarbage has blob files written anew where they have held much garbage for
+// a while, whatever it came from.
+func (r *reclaimer) watchGarbage(now time.Time) {
+	share := r.garbageShare()
+	switch {
+	case share <= garbageShare:
+		r.garbage = time.Time{}
+		r.blobs.rest()
+	case r.garbage.IsZero() || r.garbage.After(now):
+		r.garbage = now
+	case now.Sub(r.garbage) >= garbageSettles:
+		r.blobs.aim(garbageShare, true)
+		r.wake()
+	}
+}
+
+// Reclaim gives back the room of what has been deleted, and leaves nothing of it
+// in the store's files, where the background would take until Options.EraseWithin.
+// It returns when that is done; open snapshots and scans keep what they show. It
+// implements backend.Reclaimer.
+func (s *Store) Reclaim(ctx context.Context) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.life.Exit()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-s.closing:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	err := s.reclaimer.pass(ctx, reclaim.Erase, false)
+	if err != nil && s.life.Closed() && errors.Is(err, context.Canceled) {
+		return backend.ErrClosed
+	}
+	return err
+}
