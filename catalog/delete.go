@@ -87,7 +87,48 @@ func (c *Catalog) deleteAccount(ctx context.Context, account string) (removed in
 		removed += live
 		start = next
 	}
-	return removed, nil
+	return removed, c.closeGaps(ctx, account)
+}
+
+// maxGaps bounds how many ranges closeGaps removes of a space in one Update.
+const maxGaps = 64
+
+// closeGaps removes the ranges of an account in which no product is, as ranges:
+// what was deleted there one by one may stand in the way of every list, until the
+// backend forgets it. There may be products that were created meanwhile.
+func (c *Catalog) closeGaps(ctx context.Context, account string) error {
+	o := c.updateOptions()
+	o.Reclaim = true
+	scopes := []backend.Scope{{Group: encoding.AccountScope(account)}}
+	return c.update(ctx, scopes, o, func(t *tx) error {
+		for _, rangeOf := range [...]func(string) (start, end []byte){encoding.ProductRange, encoding.ListedRange} {
+			start, end := rangeOf(account)
+			if err := t.closeGaps(start, end); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (t *tx) closeGaps(start, end []byte) error {
+	var gaps []backend.Range
+	for e, err := range t.txn.Scan(t.ctx, backend.Range{Start: start, End: end}, backend.ScanOptions{KeysOnly: true}) {
+		if err != nil {
+			return err
+		}
+		gaps = append(gaps, backend.Range{Start: start, End: slices.Clone(e.Key)})
+		if start = encoding.AppendSuccessor(nil, e.Key); len(gaps) == maxGaps {
+			end = start
+			break
+		}
+	}
+	for _, gap := range append(gaps, backend.Range{Start: start, End: end}) {
+		if err := t.txn.DeleteRange(gap); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // deleteSome removes the first products of r and returns how many of them were

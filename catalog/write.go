@@ -67,6 +67,13 @@ func (t *tx) writeRecord(f *found, next *encoding.Record, wanted bool) error {
 	if next == nil {
 		return t.txn.Delete(t.key, f.size)
 	}
+	if f.stored != nil && f.stored.Incarnation != next.Incarnation {
+		// What an edit replaces may stay in the backend's files for as long as it
+		// likes, what is gone must not: say that this is.
+		if err := t.txn.Delete(t.key, f.size); err != nil {
+			return err
+		}
+	}
 	t.value = encoding.AppendRecord(t.value[:0], next)
 	if wanted {
 		k, record := productkey.Of(f.account, f.id), slices.Clone(t.value)

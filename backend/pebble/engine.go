@@ -33,6 +33,8 @@ type engine struct {
 	// dirty says that something was committed since Open, unflushed that something
 	// was since the last flush for the room's sake.
 	dirty, unflushed atomic.Bool
+	// ranged says that a range was deleted since that flush.
+	ranged atomic.Bool
 	// ledger has what was deleted, blobs what becomes of garbage in blob files.
 	ledger *reclaim.Ledger
 	blobs  *blobRewrites

@@ -2,7 +2,6 @@ package pebble
 
 import (
 	"errors"
-	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -25,14 +24,14 @@ const (
 	spaceNone
 )
 
-var errDiskFull = fmt.Errorf("%w: free disk space is below the reserve", backend.ErrUnavailable)
-
 // gate says which Updates may start. It watches the free space and the depth of
 // level 0.
 type gate struct {
 	*engine
 	reserve int64
 	space   atomic.Int32 // a spaceLevel
+	// full says why it is not enough. It is set first, and stays.
+	full atomic.Pointer[ReserveError]
 	// ticked is told of each tick. It must not wait.
 	ticked func(time.Time)
 	// stall is closed when Updates need not wait for compactions any more, nil
@@ -79,18 +78,15 @@ func (g *gate) lookAtSpace() {
 		}
 		return
 	}
-	level := spaceEnough
-	switch reserve := uint64(g.reserve); {
-	case u.AvailBytes < reserve/2:
-		level = spaceNone
-	case u.AvailBytes < reserve:
-		level = spaceLow
+	level, why := reserveLevel(u, uint64(g.reserve))
+	if why != nil {
+		g.full.Store(why) // before the level, which it explains
 	}
 	if old := spaceLevel(g.space.Swap(int32(level))); old != level {
 		if level == spaceEnough {
 			g.log.Info("backend/pebble: disk space is back, writes are admitted", "available", u.AvailBytes)
 		} else {
-			g.log.Warn("backend/pebble: short of disk space, writes are refused", "available", u.AvailBytes, "reserve", g.reserve)
+			g.log.Warn("backend/pebble: short of disk space, writes are refused", "available", u.AvailBytes, "reserve", g.reserve, "volume", u.TotalBytes)
 		}
 	}
 }
@@ -141,10 +137,10 @@ func (g *gate) ready(reclaim bool) error {
 	}
 	switch spaceLevel(g.space.Load()) {
 	case spaceNone:
-		return errDiskFull
+		return g.full.Load()
 	case spaceLow:
 		if !reclaim {
-			return errDiskFull
+			return g.full.Load()
 		}
 	}
 	return nil

@@ -22,7 +22,8 @@ type Options struct {
 	CacheSize int64
 	// MemTableSize is how many bytes of writes are collected in memory, and in
 	// the log, before they become a table: more makes fewer and larger tables,
-	// and a longer opening after a crash. 256 KiB to 1 GiB. Default: 32 MiB.
+	// and a longer opening after a crash. 256 KiB to 1 GiB. Default: an eighth of
+	// CacheSize, but at most 32 MiB and a 64th of the volume, and at least 256 KiB.
 	// It does not affect durability.
 	MemTableSize int64
 	// MaxOpenFiles bounds the table files that are kept open. At least 16.
@@ -32,9 +33,10 @@ type Options struct {
 	// with backend.ErrUnavailable, before they change anything. Those with
 	// UpdateOptions.Reclaim are admitted down to half of it. Both resume by
 	// themselves when space comes back. Negative: the disk is not watched, and
-	// filling it up stops the store until it is opened again. Default:
-	// 256 MiB. It does not affect reads, and has no effect on a file system
-	// that does not tell its free space.
+	// filling it up stops the store until it is opened again. Default: a tenth
+	// of the volume, at most 256 MiB. It does not affect reads, and has no effect
+	// on a file system that does not tell its free space. What was deleted is given
+	// back at once while less is free.
 	DiskReserve int64
 	// HangTimeout is how long the disk may leave all commits that wait for it
 	// without an answer. Then, within two seconds, Updates are refused with
@@ -60,6 +62,8 @@ type Options struct {
 	// Logger gets Pebble's messages: failures as errors, trouble as warnings,
 	// flushes and compactions at debug level. Default: silence.
 	Logger *slog.Logger
+
+	fitMemTable bool // MemTableSize is a default
 
 	// tick replaces the ticker that drives the watcher, in tests.
 	tick <-chan time.Time
@@ -114,7 +118,10 @@ func (o *Options) withDefaults() (Options, error) {
 		v = *o
 	}
 	if v.MemTableSize == 0 {
-		v.MemTableSize = defaultMemTableSize
+		v.fitMemTable, v.MemTableSize = true, defaultMemTableSize
+		if v.CacheSize > 0 {
+			v.MemTableSize = max(minMemTableSize, min(v.MemTableSize, v.CacheSize/8))
+		}
 	}
 	if v.MemTableSize < minMemTableSize || v.MemTableSize > maxMemTableSize {
 		return v, fmt.Errorf("backend/pebble: MemTableSize %d is not within %d and %d", v.MemTableSize, minMemTableSize, maxMemTableSize)
@@ -130,9 +137,6 @@ func (o *Options) withDefaults() (Options, error) {
 	}
 	if v.MaxOpenFiles < minOpenFiles || v.MaxOpenFiles > math.MaxInt32 {
 		return v, fmt.Errorf("backend/pebble: MaxOpenFiles %d is not within %d and %d", v.MaxOpenFiles, minOpenFiles, math.MaxInt32)
-	}
-	if v.DiskReserve == 0 {
-		v.DiskReserve = defaultDiskReserve
 	}
 	if v.EraseWithin == 0 {
 		v.EraseWithin = defaultEraseWithin

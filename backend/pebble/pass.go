@@ -104,7 +104,9 @@ func (r *reclaimer) settle(ctx context.Context, what reclaim.Pass, paced bool, r
 
 // flushNow writes the memtables out, or returns when ctx is done.
 func (r *reclaimer) flushNow(ctx context.Context) error {
-	r.unflushed.Store(false) // before: what comes meanwhile is flushed or sets it again
+	// Before: what comes meanwhile is flushed or sets it again.
+	r.unflushed.Store(false)
+	r.ranged.Store(false)
 	flushed, err := r.db.AsyncFlush()
 	if err == nil {
 		select {

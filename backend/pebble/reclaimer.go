@@ -93,6 +93,9 @@ func (r *reclaimer) look(ctx context.Context, now time.Time) {
 		return
 	}
 	short := r.gate.level() != spaceEnough
+	if err := r.flushRanges(ctx); err != nil {
+		return // the disk, or ctx
+	}
 	r.trimLogs(now, short)
 	r.watchGarbage(now)
 	pass := r.ledger.Due(now, r.liveBytes())
@@ -114,6 +117,20 @@ func (r *reclaimer) look(ctx context.Context, now time.Time) {
 		r.log.Warn("backend/pebble: the room of what was deleted could not be given back, it will be tried again", "error", err)
 	}
 	r.noteOwed(now)
+}
+
+// manyWrites is from how many bytes in the memtable the removal of a range is
+// flushed.
+const manyWrites = 1 << 20
+
+// flushRanges has what was deleted as a range pass over quickly: readers step over
+// single keys that are in the same memtable, or table, as the range that hides
+// them, and only a flush leaves them out.
+func (r *reclaimer) flushRanges(ctx context.Context) error {
+	if !r.ranged.CompareAndSwap(true, false) || r.db.Metrics().WAL.Size < manyWrites {
+		return nil
+	}
+	return r.flushNow(ctx)
 }
 
 // dueWhenShort returns what may give room to a disk that is short of it.

@@ -43,7 +43,7 @@ func Open(ctx context.Context, dir string, o *Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := openFolder(dir, opts)
+	e, err := openFolder(dir, &opts)
 	if err != nil {
 		return nil, fmt.Errorf("backend/pebble: open %s: %w", dir, err)
 	}
@@ -62,12 +62,13 @@ func Open(ctx context.Context, dir string, o *Options) (*Store, error) {
 }
 
 // openFolder locks the directory and opens Pebble in it.
-func openFolder(dir string, o Options) (*engine, error) {
+func openFolder(dir string, o *Options) (*engine, error) {
 	f, err := takeFolder(o.FS, dir)
 	if err != nil {
 		return nil, err
 	}
-	e, err := openEngine(f, o)
+	o.fit(dir)
+	e, err := openEngine(f, *o)
 	if err != nil {
 		return nil, errors.Join(err, f.leave())
 	}

@@ -103,6 +103,7 @@ func (s *Store) note(deleted []deletion) {
 		}
 		n, _ := s.db.EstimateDiskUsage(d.start, d.end) // an estimate, or none
 		s.ledger.DeletedRange(d.start, d.end, int64(n))
+		s.ranged.Store(true)
 	}
 }
 

@@ -72,9 +72,8 @@ func openForCheck(ctx context.Context, dir string) (*catalog.Catalog, error) {
 	return c, nil
 }
 
-// openEngine opens the engine's store in dir, with memtables that suit the cache.
+// openEngine opens the engine's store in dir.
 func openEngine(ctx context.Context, dir string, o pebble.Options) (*pebble.Store, error) {
-	o.MemTableSize = min(max(o.CacheSize/8, 256<<10), 32<<20)
 	b, err := pebble.Open(ctx, dir, &o)
 	if errors.Is(err, pebble.ErrLocked) {
 		return nil, fmt.Errorf("the store in %s is in use by another process", dir)

@@ -1,0 +1,30 @@
+package backend
+
+import "context"
+
+// A Reclaimer is a Backend that holds the room of what was deleted, and the
+// bytes, for longer than it is asked to. It is optional: an engine that has
+// nothing to give back does not implement it.
+type Reclaimer interface {
+	// Reclaim gives back the room of what has been deleted, and has nothing of it
+	// be found where the engine keeps its data. It returns when that is done, as
+	// far as no open snapshot or running scan needs it. Commits go on meanwhile;
+	// ending ctx ends it with some of the work done.
+	Reclaim(ctx context.Context) error
+}
+
+// Reclaim calls the Reclaimer that b is, or stands before: a decorator has a
+// method Unwrap that returns what it decorates. Where there is none it returns
+// nil, since there is nothing to be done.
+func Reclaim(ctx context.Context, b Backend) error {
+	for {
+		if r, ok := b.(Reclaimer); ok {
+			return r.Reclaim(ctx)
+		}
+		d, ok := b.(interface{ Unwrap() Backend })
+		if !ok {
+			return ctx.Err()
+		}
+		b = d.Unwrap()
+	}
+}

@@ -1,0 +1,27 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+
+	"github.com/shelflife-db/shelflife/backend"
+)
+
+// Reclaim removes what has expired, and has the backend give back the room of it
+// and of everything that was deleted, and leave nothing of that where it keeps
+// its data; the background would do both in time. Image bytes stay for
+// Options.ImageGrace after they were let go of, and so does what an open reader
+// or a running loop over All still shows. It can take as long as writing the
+// files concerned anew. On a backend that holds nothing back, such as package
+// memory, it only removes what has expired.
+func (c *Catalog) Reclaim(ctx context.Context) error {
+	return wrap("reclaim", "", c.long(ctx, c.reclaim))
+}
+
+func (c *Catalog) reclaim(ctx context.Context) error {
+	_, err := c.sweeper.Sweep(ctx)
+	if err = errors.Join(err, c.swept.awaitDurable(ctx, c)); err != nil {
+		return err
+	}
+	return backend.Reclaim(ctx, c.backend)
+}
