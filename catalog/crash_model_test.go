@@ -315,9 +315,11 @@ func (w *crashWriter) step() error {
 		return w.stage(ctx)
 	case n < 82:
 		return w.load.shared.edit(ctx, c, fmt.Sprintf("s%d", rng.IntN(sharedProducts)), w.name, rng)
-	case n < 85:
+	case n < 84:
 		_, err := c.Sweep(ctx)
 		return err
+	case n < 85:
+		return c.Reclaim(ctx)
 	case n < 95:
 		w.load.clock.Advance(time.Duration(rng.IntN(1500)) * time.Millisecond)
 	case n < 96:

@@ -304,6 +304,9 @@ func (s *faultScript) run(fs vfs.FS) {
 	if _, err := s.c.Sweep(t.Context()); err != nil {
 		requireTyped(t, err)
 	}
+	if err := s.c.Reclaim(t.Context()); err != nil {
+		requireTyped(t, err)
+	}
 	s.upsert("mortal", withImage(catalog.Patch{Title: catalog.Set("again")}))
 	for i := range 3 {
 		s.upsert(fmt.Sprint("later", i), catalog.Patch{Images: imagesOf(faultImage(140 + i))})

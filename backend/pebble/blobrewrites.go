@@ -2,6 +2,7 @@ package pebble
 
 import (
 	"context"
+	"errors"
 	"math"
 	"sync/atomic"
 	"time"
@@ -81,18 +82,26 @@ func (r *reclaimer) garbageShare() float64 {
 	return float64(m.BlobFiles.ValueSize-m.BlobFiles.ReferencedValueSize) / float64(m.BlobFiles.ValueSize)
 }
 
+var errInVain = errors.New("backend/pebble: blob files can't be written anew")
+
 // rewriteBlobs returns when no more than a share of the values in blob files is
 // garbage.
 func (r *reclaimer) rewriteBlobs(ctx context.Context, share float64, paced bool) error {
 	r.blobs.aim(share, paced)
 	defer r.blobs.rest()
-	return r.until(ctx, func() bool {
-		if r.garbageShare() <= share || r.guard.Unreadable() || r.blobs.vain.Load() >= inVain {
+	var err error
+	waited := r.until(ctx, func() bool {
+		switch {
+		case r.garbageShare() <= share:
+			return true
+		case r.guard.Unreadable() || r.blobs.vain.Load() >= inVain:
+			err = errInVain
 			return true
 		}
 		r.wake()
 		return false
 	})
+	return errors.Join(waited, err)
 }
 
 // wake has Pebble look for work. It does by itself when something was written, or

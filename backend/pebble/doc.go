@@ -29,6 +29,36 @@
 //
 // A disk that fills up is noticed before it is full, see Options.DiskReserve.
 //
+// # Room and erasure
+//
+// Pebble deletes by writing: a deletion hides what is below it until a compaction
+// brings the two together. So deletions are noted, and dealt with although nothing
+// else is written, called or opened again. The memtables are flushed, the tables
+// over the ranges of keys concerned are compacted to the lowest level, those that
+// a snapshot kept from forgetting are written anew, and so are blob files.
+//
+//   - Two minutes after deletions have come to 64 MiB, or a tenth of the store if
+//     that is more, their room is given back: of tables at 16 MiB a second, of blob
+//     files at 64 MiB a second, until no more than a fifth of these is garbage.
+//   - Where less than [Options.DiskReserve] is free it is given back at once, as
+//     much as there is.
+//   - Within [Options.EraseWithin] of a deletion no file holds the value any more:
+//     no table, blob file or log. Work begins after three quarters of that time.
+//     It is owed across openings: the file erasure.state says since when, and after
+//     a crash everything counts as deleted.
+//   - [Store.Reclaim] does all of it now.
+//
+// A deletion is what Txn.Delete and Txn.DeleteRange were told. A value that another
+// replaced stays until Pebble comes by. Keys stay in the manifest.
+//
+// Erasing costs at most one rewriting of the tables each time, at 24 hours each 18,
+// where deletions are spread over the whole store, and as much as the ranges hold
+// where they are not, and a rewriting of each blob file that holds garbage.
+//
+// Logs are kept and written over, since a sync of a file that grows costs about
+// twice as much; no more than two of them, none in a store in which nothing has
+// happened for a minute. A log gets room in steps of 1 MiB.
+//
 // # Closing
 //
 // Close waits for running calls. A Scan holds one until the loop that ranges

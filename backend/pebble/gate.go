@@ -78,6 +78,7 @@ func (g *gate) lookAtSpace() {
 		}
 		return
 	}
+	g.tight.Store(u.AvailBytes < tightReserves*uint64(g.reserve))
 	level, why := reserveLevel(u, uint64(g.reserve))
 	if why != nil {
 		g.full.Store(why) // before the level, which it explains
@@ -113,6 +114,11 @@ func (g *gate) level() spaceLevel { return spaceLevel(g.space.Load()) }
 // admit returns nil when an Update may start, after waiting for compactions if
 // it must.
 func (g *gate) admit(w diskguard.Wait, reclaim bool) error {
+	if g.guard.LookDue() {
+		// The watcher may not come to it for a while, and this call, and others
+		// like it, may write what is left of a small volume.
+		g.lookAtSpace()
+	}
 	if err := g.ready(reclaim); err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 type scripted struct {
 	vfs.FS
 	free  atomic.Uint64
+	total uint64
 	asked chan struct{}
 }
 
@@ -24,12 +25,12 @@ func (f *scripted) GetDiskUsage(string) (vfs.DiskUsage, error) {
 	case f.asked <- struct{}{}:
 	default:
 	}
-	return vfs.DiskUsage{AvailBytes: f.free.Load(), TotalBytes: 1 << 40}, nil
+	return vfs.DiskUsage{AvailBytes: f.free.Load(), TotalBytes: f.total}, nil
 }
 
 func TestDiskReserve(t *testing.T) {
 	const mib = 1 << 20
-	fs := &scripted{FS: vfs.NewMem(), asked: make(chan struct{}, 1)}
+	fs := &scripted{FS: vfs.NewMem(), total: 1 << 40, asked: make(chan struct{}, 1)}
 	fs.free.Store(1000 * mib)
 	tick := make(chan time.Time)
 	s, err := Open(t.Context(), "d", &Options{FS: fs, DiskReserve: 100 * mib, tick: tick})
@@ -92,7 +93,7 @@ func TestDiskReserve(t *testing.T) {
 // TestDiskReserveIsLookedAtWhileWriting: much writing does not wait for the
 // ticker.
 func TestDiskReserveIsLookedAtWhileWriting(t *testing.T) {
-	fs := &scripted{FS: vfs.NewMem(), asked: make(chan struct{}, 1)}
+	fs := &scripted{FS: vfs.NewMem(), total: 1 << 40, asked: make(chan struct{}, 1)}
 	fs.free.Store(1 << 40)
 	s, err := Open(t.Context(), "d", &Options{FS: fs, tick: make(chan time.Time)})
 	require.NoError(t, err)

@@ -34,7 +34,7 @@ type Options struct {
 	// UpdateOptions.Reclaim are admitted down to half of it. Both resume by
 	// themselves when space comes back. Negative: the disk is not watched, and
 	// filling it up stops the store until it is opened again. Default: a tenth
-	// of the volume, at most 256 MiB. It does not affect reads, and has no effect
+	// of the volume, at least 16 MiB or a quarter of the volume, at most 256 MiB. It does not affect reads, and has no effect
 	// on a file system that does not tell its free space. What was deleted is given
 	// back at once while less is free.
 	DiskReserve int64

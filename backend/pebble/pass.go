@@ -12,9 +12,11 @@ import (
 )
 
 const (
-	// partBytes is about how much of a level one compaction of a pass covers: it
-	// needs as much free room for a while.
-	partBytes = 64 << 20
+	// maxPart is about how much one compaction of a pass covers: it needs as much
+	// free room for a while. partShare is its share of the reserve at most.
+	maxPart   = 64 << 20
+	minPart   = 1 << 20
+	partShare = 4
 	// passRate is how many bytes of tables a pass in the background works on
 	// between two ticks.
 	passRate = 16 << 20
@@ -150,6 +152,10 @@ func (r *reclaimer) parts(owed reclaim.Range) (parts []part) {
 		}
 	}
 	slices.SortFunc(tables, func(a, b table) int { return bytes.Compare(a.largest, b.largest) })
+	partBytes := int64(maxPart)
+	if reserve := r.gate.reserve; reserve > 0 {
+		partBytes = max(minPart, min(maxPart, reserve/partShare))
+	}
 	next := part{Range: owed}
 	for _, t := range tables {
 		if next.bytes += t.size; next.bytes >= partBytes && bytes.Compare(t.largest, owed.End) < 0 && bytes.Compare(t.largest, next.Start) > 0 {

@@ -3,6 +3,7 @@ package pebble
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/shelflife-db/shelflife/backend"
@@ -215,8 +216,13 @@ func (s *Store) Reclaim(ctx context.Context) error {
 		}
 	}()
 	err := s.reclaimer.pass(ctx, reclaim.Erase, false)
-	if err != nil && s.life.Closed() && errors.Is(err, context.Canceled) {
+	switch {
+	case err == nil, errors.Is(err, backend.ErrUnavailable):
+		return err
+	case ctx.Err() != nil && s.life.Closed():
 		return backend.ErrClosed
+	case ctx.Err() != nil:
+		return ctx.Err()
 	}
-	return err
+	return fmt.Errorf("%w: %w", backend.ErrUnavailable, err)
 }

@@ -29,11 +29,16 @@ func mib(n uint64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
 
 // The shares of its volume that a store takes for its reserve and for a memtable
 // at most, unless it is told: a small volume must not be all reserve, and what is
-// in the memtables must fit into it.
+// in the memtables must fit into it, and a compaction.
 const (
-	reserveShare  = 10
-	memTableShare = 64
+	reserveShare    = 10
+	smallReserve    = 16 << 20 // is taken where it is no more than
+	maxReserveShare = 4
+	memTableShare   = 64
 )
+
+// tightReserves is how many reserves of free space are not much.
+const tightReserves = 3
 
 // fit sets the defaults that depend on the volume.
 func (o *Options) fit(dir string) {
@@ -42,7 +47,7 @@ func (o *Options) fit(dir string) {
 		volume = u.TotalBytes
 	}
 	if o.DiskReserve == 0 {
-		o.DiskReserve = int64(min(defaultDiskReserve, volume/reserveShare))
+		o.DiskReserve = int64(min(max(volume/reserveShare, smallReserve), volume/maxReserveShare, defaultDiskReserve))
 	}
 	if o.fitMemTable {
 		o.MemTableSize = max(minMemTableSize, min(o.MemTableSize, int64(volume/memTableShare)))

@@ -11,7 +11,7 @@ import (
 )
 
 // nudgeEvery is how many bytes may be written between two looks at the free
-// space.
+// space, unless LookEvery says fewer.
 const nudgeEvery = 4 << 20
 
 var errStopping = errors.New("backend/pebble: closing")
@@ -26,6 +26,10 @@ type disk struct {
 	// nudge asks the watcher for a look at the disk.
 	nudge   chan struct{}
 	written atomic.Int64
+	// every is how many bytes call for a look, due says that they were written
+	// since the last.
+	every int64
+	due   atomic.Bool
 	// stopping is closed before Pebble is: compactions that wait end. Those
 	// that run are finished: Pebble would begin them again, and wait for them,
 	// when the store is opened next.
@@ -55,6 +59,7 @@ func newDisk(real vfs.FS, fail *Failure) *disk {
 		fail:     fail,
 		overlay:  vfs.NewMem(),
 		nudge:    make(chan struct{}, 1),
+		every:    nudgeEvery,
 		stopping: make(chan struct{}),
 		parked:   parking{set: make(chan struct{})},
 	}
@@ -77,11 +82,19 @@ func (d *disk) Nudge() {
 
 // count notes n written bytes.
 func (d *disk) count(n int) {
-	if d.written.Add(int64(n)) >= nudgeEvery {
+	if d.written.Add(int64(n)) >= d.every {
 		d.written.Store(0)
+		d.due.Store(true)
 		d.Nudge()
 	}
 }
+
+// LookEvery asks for a look at the disk after n written bytes, at the latest. It
+// is called before anything is written.
+func (d *disk) LookEvery(n int64) { d.every = max(1, min(n, nudgeEvery)) }
+
+// LookDue reports whether so much was written since it last did.
+func (d *disk) LookDue() bool { return d.due.Load() && d.due.CompareAndSwap(true, false) }
 
 // Answered counts the writes that have reached the disk.
 func (d *disk) Answered() uint64 { return d.answered.Load() }

@@ -29,7 +29,7 @@ var _ vfs.FS = (*FS)(nil)
 // New returns a guard of the disk below, which records in fail what ends its
 // use.
 func New(below vfs.FS, fail *Failure) *FS {
-	return &FS{FS: below, disk: newDisk(below, fail)}
+	return &FS{FS: below, disk: newDisk(below, fail), logs: logs{lock: make(chan struct{}, 1)}}
 }
 
 // Unwrap implements vfs.FS.

@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -20,10 +19,10 @@ func isLog(name string) bool { return strings.HasSuffix(name, ".log") }
 // old ones and writes over them, since a sync of a file that grows costs about
 // twice as much: until it does, they hold what was written long ago.
 type logs struct {
-	// mu is held while a log is renamed, to be used again, or removed, so that
-	// one that is dropped is not used again and one that is used again is not
-	// dropped. Nothing else is locked below it.
-	mu sync.Mutex
+	// lock has room for one, who holds the rest: while a log is renamed, to be used
+	// again, or removed, so that one that is dropped is not used again and one that
+	// is used again is not dropped. Nothing else is locked below it.
+	lock chan struct{}
 	// begun are in the order of their numbers.
 	begun []string
 	// dropped are those of which Pebble does not know that they are gone.
@@ -35,16 +34,16 @@ type logs struct {
 // Logs returns the logs that Pebble has begun and not removed, oldest first. The
 // last ones are in use.
 func (g *FS) Logs() []string {
-	g.logs.mu.Lock()
-	defer g.logs.mu.Unlock()
+	g.logs.lock <- struct{}{}
+	defer func() { <-g.logs.lock }()
 	return slices.Clone(g.logs.begun)
 }
 
 // FreshLogs says whether the next logs are to be new files rather than old ones
 // that are written over.
 func (g *FS) FreshLogs(fresh bool) {
-	g.logs.mu.Lock()
-	defer g.logs.mu.Unlock()
+	g.logs.lock <- struct{}{}
+	defer func() { <-g.logs.lock }()
 	g.logs.fresh = fresh
 }
 
@@ -52,8 +51,8 @@ func (g *FS) FreshLogs(fresh bool) {
 // it must need nothing of what is in them. Logs that it has begun to use again
 // are left alone, and so are those that can't be removed.
 func (g *FS) DropLogs(names []string) {
-	g.logs.mu.Lock()
-	defer g.logs.mu.Unlock()
+	g.logs.lock <- struct{}{}
+	defer func() { <-g.logs.lock }()
 	for _, name := range names {
 		at := slices.Index(g.logs.begun, name)
 		if at < 0 || g.fail.Failed() {
@@ -72,8 +71,8 @@ func (g *FS) DropLogs(names []string) {
 
 // reuse gives Pebble the log newname, for which it may write over oldname.
 func (g *FS) reuse(oldname, newname string, category vfs.DiskWriteCategory) (f vfs.File, err error) {
-	g.logs.mu.Lock()
-	defer g.logs.mu.Unlock()
+	g.logs.lock <- struct{}{}
+	defer func() { <-g.logs.lock }()
 	if _, gone := g.logs.dropped[oldname]; gone {
 		if f, err = g.FS.Create(newname, category); err == nil {
 			delete(g.logs.dropped, oldname)
@@ -94,19 +93,19 @@ func (g *FS) reuse(oldname, newname string, category vfs.DiskWriteCategory) (f v
 
 // began notes a log that Pebble has begun.
 func (l *logs) began(name string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.lock <- struct{}{}
+	defer func() { <-l.lock }()
 	l.begun = append(l.begun, name)
 }
 
 // removed notes a log that Pebble has removed.
 func (l *logs) removed(name string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.lock <- struct{}{}
+	defer func() { <-l.lock }()
 	l.forget(name)
 }
 
-// forget is called with mu held.
+// forget is called with the lock held.
 func (l *logs) forget(name string) {
 	if at := slices.Index(l.begun, name); at >= 0 {
 		l.begun = slices.Delete(l.begun, at, at+1)

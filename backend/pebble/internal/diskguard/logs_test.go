@@ -1,0 +1,127 @@
+package diskguard
+
+import (
+	"log/slog"
+	"slices"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/stretchr/testify/require"
+)
+
+const logCategory = "pebble-wal"
+
+// roomFS notes what its files are asked to make room for.
+type roomFS struct {
+	vfs.FS
+	asked [][2]int64
+}
+
+func (r *roomFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := r.FS.Create(name, c)
+	return roomFile{f, r}, err
+}
+
+func (r *roomFS) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := r.FS.ReuseForWrite(oldname, newname, c)
+	return roomFile{f, r}, err
+}
+
+type roomFile struct {
+	vfs.File
+	r *roomFS
+}
+
+func (f roomFile) Preallocate(offset, length int64) error {
+	f.r.asked = append(f.r.asked, [2]int64{offset, length})
+	return nil
+}
+
+func newGuard(below vfs.FS) *FS { return New(below, NewFailure(slog.New(slog.DiscardHandler))) }
+
+// TestLogsGetRoomInSteps: a log takes no more of the disk than it needs, and a
+// step, whatever Pebble asks for.
+func TestLogsGetRoomInSteps(t *testing.T) {
+	below := &roomFS{FS: vfs.NewMem()}
+	g := newGuard(below)
+	f, err := g.Create("000001.log", logCategory)
+	require.NoError(t, err)
+	require.NoError(t, f.Preallocate(0, 35<<20))
+	require.Empty(t, below.asked)
+	write := func(n int) {
+		_, err := f.Write(make([]byte, n))
+		require.NoError(t, err)
+	}
+	write(1)
+	write(1<<20 - 1)
+	require.Equal(t, [][2]int64{{0, 1 << 20}}, below.asked)
+	write(1)
+	write(3 << 20)
+	require.Equal(t, [][2]int64{{0, 1 << 20}, {1 << 20, 1 << 20}, {2 << 20, 3 << 20}}, below.asked)
+	require.NoError(t, f.Close())
+
+	below.asked = nil
+	f, err = g.ReuseForWrite("000001.log", "000002.log", logCategory)
+	require.NoError(t, err)
+	write(4 << 20)
+	require.Empty(t, below.asked, "it has that much already")
+	write(1 << 20)
+	require.Equal(t, [][2]int64{{4<<20 + 1, 1 << 20}}, below.asked)
+	require.NoError(t, f.Close())
+
+	// Other files get what they are asked for.
+	below.asked = nil
+	f, err = g.Create("000003.sst", "pebble-memtable-flush")
+	require.NoError(t, err)
+	require.NoError(t, f.Preallocate(0, 5))
+	write(10)
+	require.Equal(t, [][2]int64{{0, 5}}, below.asked)
+	require.NoError(t, f.Close())
+}
+
+// TestLogsAreDropped: a dropped log is gone, and Pebble gets another where it
+// would use it again; one that is used again is not dropped.
+func TestLogsAreDropped(t *testing.T) {
+	mem := vfs.NewMem()
+	g := newGuard(mem)
+	for _, name := range []string{"1.log", "2.log", "3.log", "4.log"} {
+		f, err := g.Create(name, logCategory)
+		require.NoError(t, err)
+		_, err = f.Write([]byte("old"))
+		require.NoError(t, err)
+		require.NoError(t, f.Close())
+	}
+	size := func(name string) int64 {
+		info, err := mem.Stat(name)
+		require.NoError(t, err)
+		return info.Size()
+	}
+	listed := g.Logs()
+	require.Equal(t, []string{"1.log", "2.log", "3.log", "4.log"}, listed)
+	reuse := func(oldname, newname string) {
+		f, err := g.ReuseForWrite(oldname, newname, logCategory)
+		require.NoError(t, err)
+		require.NoError(t, f.Close())
+	}
+	reuse("1.log", "5.log")
+	require.EqualValues(t, len("old"), size("5.log"), "it is written over")
+	g.DropLogs(listed[:2])
+	require.EqualValues(t, len("old"), size("5.log"), "it is in use")
+	require.Equal(t, []string{"3.log", "4.log", "5.log"}, g.Logs())
+	reuse("2.log", "6.log")
+	require.Zero(t, size("6.log"))
+	g.FreshLogs(true)
+	reuse("3.log", "7.log")
+	require.Zero(t, size("7.log"))
+	g.FreshLogs(false)
+	require.NoError(t, g.Remove("4.log"))
+	require.Equal(t, []string{"5.log", "6.log", "7.log"}, g.Logs())
+	names, err := mem.List("")
+	require.NoError(t, err)
+	slices.Sort(names)
+	require.Equal(t, []string{"5.log", "6.log", "7.log"}, names)
+
+	g.fail.Fail(errStopping)
+	g.DropLogs(g.Logs())
+	require.Len(t, g.Logs(), 3, "nothing of a store that has failed is removed")
+}
