@@ -188,6 +188,6 @@ func separation() crdb.ValueSeparationPolicy {
 		Enabled:               true,
 		MinimumSize:           separateFrom,
 		MaxBlobReferenceDepth: 10,
-		TargetGarbageRatio:    1, // see blobRewrites
+		TargetGarbageRatio:    garbageShare, // but see blobRewrites
 	}
 }
