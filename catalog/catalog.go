@@ -206,11 +206,7 @@ func (c *Catalog) loadMeta(ctx context.Context, shards int) (encoding.StoreMeta,
 	}
 	found, err := c.backend.Get(ctx, key, decode)
 	if err == nil && !found {
-		fresh := encoding.StoreMeta{
-			CreatedAt: c.now.Now(), Schema: encoding.Schema,
-			MinReader: encoding.Schema, MinWriter: encoding.Schema, Shards: shards,
-		}
-		_, _ = rand.Read(fresh.StoreID[:]) // never fails: see crypto/rand
+		fresh := newStoreMeta(c.now.Now(), shards)
 		group, item := encoding.MetaScope(encoding.StoreMetaName)
 		scopes := []backend.Scope{{Group: group, Item: item}}
 		err = c.backend.Update(ctx, scopes, backend.UpdateOptions{}, func(ctx context.Context, txn backend.Txn) error {
@@ -226,4 +222,14 @@ func (c *Catalog) loadMeta(ctx context.Context, shards int) (encoding.StoreMeta,
 		return meta, err
 	}
 	return meta, meta.Compatible()
+}
+
+// newStoreMeta describes a new store.
+func newStoreMeta(now int64, shards int) encoding.StoreMeta {
+	m := encoding.StoreMeta{
+		CreatedAt: now, Schema: encoding.Schema,
+		MinReader: encoding.Schema, MinWriter: encoding.Schema, Shards: shards,
+	}
+	_, _ = rand.Read(m.StoreID[:]) // never fails: see crypto/rand
+	return m
 }

@@ -128,6 +128,12 @@
 // Of an image one range of bytes is answered with 206; several at once, and
 // other units, are answered whole.
 //
+// Where a part of the store is damaged, what needs it is answered with 500, and
+// the log says which products can't be read. A list is answered whole or not at
+// all, so that a client may take for deleted what a list lacks: a page behind the
+// damage is had with from, or a cursor. See catalog.ListOptions.PastDamage for a
+// host that wants to go on.
+//
 // # What net/http answers
 //
 // A request that net/http can't parse, its request line or its headers, is

@@ -17,7 +17,7 @@ import (
 const (
 	exitOK      = 0
 	exitFailure = 1 // wrong usage, a failure, or a broken store
-	exitRefused = 2 // import: some lines were refused
+	exitRefused = 2 // import: some lines were refused; salvage: something was lost
 )
 
 // cli is the command line.
@@ -25,12 +25,13 @@ type cli struct {
 	Serve   serveCmd         `cmd:"" help:"Serve a catalog over HTTP."`
 	Import  importCmd        `cmd:"" help:"Import products from a file of JSON lines."`
 	Check   checkCmd         `cmd:"" help:"Check that a store is sound."`
+	Salvage salvageCmd       `cmd:"" help:"Copy what can be read of a damaged store into a new one."`
 	Version kong.VersionFlag `help:"Print the version and exit."`
 }
 
 const description = `Shelflife keeps product catalogs whose products can expire.
 
-Exit status: 0 success, 1 failure or wrong usage, 2 an import in which lines were refused.`
+Exit status: 0 success, 1 failure or wrong usage, 2 an import in which lines were refused, or a salvage in which something was lost.`
 
 // process is what a command has of the process that it runs in. A done ctx
 // asks it to stop.

@@ -14,6 +14,7 @@ func TestHelp(t *testing.T) {
 		"serve":     {"serve", "--help"},
 		"import":    {"import", "--help"},
 		"check":     {"check", "--help"},
+		"salvage":   {"salvage", "--help"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, out, errs := execute(t, nil, args...)

@@ -159,7 +159,7 @@ func (c *serveCmd) serve(p *process, at site) (err error) {
 		Logger:            log,
 	})
 	url := baseURL(at.listener.Addr()) + at.prefix
-	health := healthHandler(func() error { return errors.Join(cat.Ready(), uploads.ready()) })
+	health := healthHandler(func() error { return errors.Join(cat.Ready(), uploads.ready()) }, cat.Damage)
 	server := newServer(api.ReadOn(mount(at.prefix, api, health)), clock, log)
 	log.Info("serving", "url", url, "data", at.dir)
 	if c.Demo {

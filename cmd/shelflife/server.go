@@ -86,8 +86,9 @@ func notPlain(r rune) bool {
 	return true
 }
 
-// healthHandler answers 200 when ready returns nil, else 503.
-func healthHandler(ready func() error) http.Handler {
+// healthHandler answers 200 when ready returns nil, else 503. A store that is
+// damaged in part is served, and said to be.
+func healthHandler(ready, damage func() error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
@@ -95,6 +96,8 @@ func healthHandler(ready func() error) http.Handler {
 			answerJSON(w, r, http.StatusMethodNotAllowed, `{"code":"METHOD_NOT_ALLOWED","message":"this path does not take the method","status":405}`)
 		case ready() != nil:
 			answerJSON(w, r, http.StatusServiceUnavailable, `{"status":"unavailable"}`)
+		case damage() != nil:
+			answerJSON(w, r, http.StatusOK, `{"status":"damaged","message":"a part of the store can't be read: the log says which, and shelflife check finds the rest of it"}`)
 		default:
 			answerJSON(w, r, http.StatusOK, `{"status":"ok"}`)
 		}

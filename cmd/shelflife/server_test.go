@@ -88,7 +88,7 @@ func TestHealth(t *testing.T) {
 	require.NoError(t, err)
 	ask := func(method string) *httptest.ResponseRecorder {
 		rec := httptest.NewRecorder()
-		healthHandler(cat.Ready).ServeHTTP(rec, httptest.NewRequest(method, healthPath, nil))
+		healthHandler(cat.Ready, cat.Damage).ServeHTTP(rec, httptest.NewRequest(method, healthPath, nil))
 		return rec
 	}
 	get := ask("GET")

@@ -39,6 +39,22 @@ func openStore(ctx context.Context, dir string, engine pebble.Options, o catalog
 // openForCheck opens the catalog in dir for reading. It creates nothing, and
 // what has expired is left in the store.
 func openForCheck(ctx context.Context, dir string) (*catalog.Catalog, error) {
+	b, err := openEngineForCheck(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	o := catalog.Options{CacheBytes: -1}
+	o.Sweeper.Grace = 100 * 365 * 24 * time.Hour
+	o.Sweeper.LeapPause = math.MaxInt64 // whether a clock is right is not judged here
+	c, err := catalog.Open(ctx, b, &o)
+	if err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return c, nil
+}
+
+// openEngineForCheck opens the engine's store in dir, which must be there.
+func openEngineForCheck(ctx context.Context, dir string) (*pebble.Store, error) {
 	noStore := fmt.Errorf("there is no store in %s", dir)
 	switch found, err := crdb.Peek(dir, vfs.Default); {
 	case errors.Is(err, fs.ErrNotExist), err == nil && !found.Exists:
@@ -53,6 +69,9 @@ func openForCheck(ctx context.Context, dir string) (*catalog.Catalog, error) {
 	start, end := encoding.SpaceRange(encoding.SpaceMeta)
 	found := false
 	for _, err = range b.Scan(ctx, backend.Range{Start: start, End: end}, backend.ScanOptions{KeysOnly: true}) {
+		if damage := (*backend.DamageError)(nil); errors.As(err, &damage) {
+			err = nil // something is there
+		}
 		found = err == nil
 		break
 	}
@@ -62,14 +81,7 @@ func openForCheck(ctx context.Context, dir string) (*catalog.Catalog, error) {
 	if err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
-	o := catalog.Options{CacheBytes: -1}
-	o.Sweeper.Grace = 100 * 365 * 24 * time.Hour
-	o.Sweeper.LeapPause = math.MaxInt64 // whether a clock is right is not judged here
-	c, err := catalog.Open(ctx, b, &o)
-	if err != nil {
-		return nil, errors.Join(err, b.Close())
-	}
-	return c, nil
+	return b, nil
 }
 
 // openEngine opens the engine's store in dir.
