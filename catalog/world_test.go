@@ -1,3 +1,18 @@
+// Package catalog_test tests the catalog through its API, on every kind of store.
+//
+// The harness is in the files world_*_test.go. A world is a store with the
+// catalogs that are open on it and the clock that they share: onEveryStore runs a
+// test on each kind of store, memoryWorld on one in memory. A glassWorld shows the
+// store behind the catalog, for what the API does not tell. A probe counts what
+// catalogs ask of the store, and holds it up or fails it; decorate puts anything
+// else between the two. What a world leaves behind is checked for broken
+// invariants when its test ends.
+//
+// The tests go by subjects, which begin the names of their files: use_, look_,
+// image_, list_, expire_ follow the code; fault_ has what an engine, a disk or
+// damaged bytes can do; crash_ what a crash may take; model_ compares random
+// histories with a model. Devices with an invariant of their own are tested
+// where they are, in internal.
 package catalog_test
 
 import (

@@ -1,0 +1,86 @@
+package catalog_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/backend/memory"
+	"github.com/shelflife-db/shelflife/catalog"
+	"github.com/shelflife-db/shelflife/encoding"
+	"github.com/shelflife-db/shelflife/ttl"
+)
+
+// glassWorld is one catalog on a store in memory whose inside is in view.
+type glassWorld struct {
+	*world
+	store *memory.Store
+	probe *probe
+}
+
+// behindGlass opens a catalog on a store in memory. Nothing folds or sweeps
+// before the clock is moved.
+func behindGlass(t *testing.T, o catalog.Options) *glassWorld {
+	store := memory.New(nil)
+	w := &world{t: t, clock: ttl.NewManualClock(epoch), opts: o, handles: 1}
+	w.opts.Clock = w.clock
+	p := new(probe)
+	w.open = func() backend.Backend { return &probed{store.Handle(), p} }
+	w.start()
+	t.Cleanup(func() {
+		w.requireSound()
+		w.close()
+	})
+	return &glassWorld{w, store, p}
+}
+
+func (w *glassWorld) record(id string) *encoding.Record {
+	w.t.Helper()
+	return storedRecord(w.t, w.store.Handle(), id)
+}
+
+func (w *glassWorld) pending() int {
+	w.t.Helper()
+	s, err := w.c().StoreStats(w.t.Context())
+	require.NoError(w.t, err)
+	return s.PendingUses
+}
+
+// folds advances the clock in small steps until nothing is pending: the folder
+// runs beside the test, so each step yields until its timer was set again.
+func (w *glassWorld) folds() {
+	w.t.Helper()
+	for w.pending() > 0 {
+		w.clock.Advance(w.window())
+	}
+}
+
+func (w *glassWorld) window() time.Duration {
+	if w.opts.UseWindow > 0 {
+		return w.opts.UseWindow
+	}
+	return time.Second
+}
+
+// foldRounds returns when so many rounds of folding have come to their ends.
+func (w *glassWorld) foldRounds(n int) {
+	w.t.Helper()
+	_, err := w.c().Upsert(w.t.Context(), "rounds", "p", withImage(catalog.Patch{}))
+	require.NoError(w.t, err)
+	for range n + 1 { // a round has ended when the next has written
+		w.clock.Advance(tick)
+		used, err := w.c().Use(w.t.Context(), "rounds", "p")
+		require.NoError(w.t, err)
+		for folded := int64(0); folded != used.LastUsedAt.UnixMilli(); {
+			w.clock.Advance(w.window())
+			_, err := w.store.Handle().Get(w.t.Context(), encoding.AppendProductKey(nil, "rounds", "p"), func(v []byte) error {
+				h, err := encoding.PeekRecord(v)
+				folded = h.LastUsedAt
+				return err
+			})
+			require.NoError(w.t, err)
+		}
+	}
+}
