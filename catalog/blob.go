@@ -49,20 +49,25 @@ func (t *tx) checkClaims(f *found, next *encoding.Record, incoming []*incomingBl
 		// What this upsert has staged may wait for the rest of its uploads, as long
 		// as it is there.
 		if h == nil || h.State != encoding.BlobStaged || h.Deadline <= t.now && !b.ours {
-			reason := "the staged image has expired or belongs to a product already"
-			if b.ours {
-				reason = errStageLost.Error()
-			}
-			for i := range next.Images {
-				if next.Images[i].Blob == b.id {
-					faults.add(fmt.Sprintf("images.%d.%s", i, b.field), CodeInvalidImageInput, "%s", reason)
-				}
-			}
+			b.lost(faults, next)
 			continue
 		}
 		b.header = *h
 	}
 	return claims, faults.err()
+}
+
+// lost notes, at each image of next that refers to b, that it can't be had.
+func (b *incomingBlob) lost(faults *ValidationError, next *encoding.Record) {
+	reason := "the staged image has expired or belongs to a product already"
+	if b.ours {
+		reason = errStageLost.Error()
+	}
+	for i := range next.Images {
+		if next.Images[i].Blob == b.id {
+			faults.add(fmt.Sprintf("images.%d.%s", i, b.field), CodeInvalidImageInput, "%s", reason)
+		}
+	}
 }
 
 // claimBlob makes a blob that checkClaims found to be free r's own.

@@ -87,19 +87,7 @@ func (w way) create(account, id string, p *preparedPatch, now int64, random iden
 func (w way) edit(old *encoding.Record, p *preparedPatch, now int64, random identities) (next *encoding.Record, changed, renewed bool, err error) {
 	faults := new(ValidationError)
 	r := *old
-	if p.title != nil && *p.title != old.Title {
-		r.Title, changed = *p.title, true
-	}
-	if p.description != nil && *p.description != old.Description {
-		r.Description, changed = *p.description, true
-	}
-	if p.images != nil {
-		r.Images = mergeImages(faults, old.Images, p.images)
-		changed = changed || !slices.EqualFunc(r.Images, old.Images, sameImage)
-	}
-	if p.setMetadata && !bytes.Equal(p.metadata, old.Metadata) {
-		r.Metadata, changed = p.metadata, true
-	}
+	changed = p.editFields(faults, old, &r)
 	if p.setDays {
 		renewed = p.days != 0
 		changed = changed || p.days != old.ValidForDays
@@ -123,6 +111,25 @@ func (w way) edit(old *encoding.Record, p *preparedPatch, now int64, random iden
 		uses.Touch(&r, now)
 	}
 	return &r, changed, renewed, nil
+}
+
+// editFields puts the fields that p sets into r, a copy of old, and reports whether
+// that changed one.
+func (p *preparedPatch) editFields(faults *ValidationError, old, r *encoding.Record) (changed bool) {
+	if p.title != nil && *p.title != old.Title {
+		r.Title, changed = *p.title, true
+	}
+	if p.description != nil && *p.description != old.Description {
+		r.Description, changed = *p.description, true
+	}
+	if p.images != nil {
+		r.Images = mergeImages(faults, old.Images, p.images)
+		changed = changed || !slices.EqualFunc(r.Images, old.Images, sameImage)
+	}
+	if p.setMetadata && !bytes.Equal(p.metadata, old.Metadata) {
+		r.Metadata, changed = p.metadata, true
+	}
+	return changed
 }
 
 // isLive tells whether the product has not expired at now.
