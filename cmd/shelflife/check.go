@@ -31,7 +31,7 @@ func (c *checkCmd) Run(p *process) (err error) {
 		return err
 	}
 	if report.Unreadable > 0 {
-		fmt.Fprintf(p.stderr, "%d stretches of the store can't be read; shelflife salvage copies the rest into a new store\n", report.Unreadable)
+		fmt.Fprintf(p.stderr, "parts of the store that can't be read: %d; shelflife salvage copies the rest into a new store\n", report.Unreadable)
 	}
 	fmt.Fprintf(p.stdout, "products        %d\nlisted          %d\nstored images   %d\nexpiry entries  %d (%d stale)\nbroken          %d\n",
 		report.Products, report.Listed, report.Blobs, report.Entries, report.Stale, len(report.Problems))

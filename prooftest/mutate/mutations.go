@@ -210,4 +210,9 @@ var mutations = []mutation{
 	{"nor for staged ones", "catalog/patch_json.go", `case img.Staged != "":
 		w.fail(path, errStagedInJSON)`, `case img.Staged != "":`},
 	{"the context of OnExpire ends when Close is called", "catalog/catalog.go", `opts.OnExpire(c.closing, c, e)`, `opts.OnExpire(context.Background(), c, e)`},
+	{"a list skips nothing silently", "catalog/list.go", `past = l.pastDamage && errors.As(err, &damage)`, `past = errors.As(err, &damage)`},
+	{"what is read past damage is marked", "catalog/list.go", `		case past:
+			page.Damaged = append(page.Damaged, damage)`, `		case past:
+			page.Damaged = append(page.Damaged[:0:0], damage)[:0]`},
+	{"a report of nothing is not sound", "catalog/check.go", `return r.Complete && len(r.Problems) == 0`, `return len(r.Problems) == 0`},
 }
