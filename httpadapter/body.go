@@ -31,9 +31,9 @@ func (b *body) Close() error {
 	return b.spool.Close()
 }
 
-// readBody reads a JSON or multipart body whole, within the limits. The
-// caller must close it.
-func (h *Handler) readBody(r *http.Request) (*body, error) {
+// readBody reads a JSON or multipart body whole, within the limits and what u can
+// have, which is nothing yet. The caller must close the body, and then u.
+func (h *Handler) readBody(r *http.Request, u *usage) (*body, error) {
 	kind, boundary, err := contentType(r.Header)
 	if err != nil {
 		return nil, err
@@ -48,8 +48,11 @@ func (h *Handler) readBody(r *http.Request) (*body, error) {
 	if boundary.fault != "" {
 		return nil, invalidField("", boundary.fault)
 	}
+	if err := u.await(r.Context(), firstMemory(kind, r.ContentLength)); err != nil {
+		return nil, err
+	}
 	if kind == kindMultipart && isParsed(r) {
-		return h.readParsedForm(r.MultipartForm)
+		return h.readParsedForm(r.MultipartForm, u)
 	}
 	source := &countedBody{Reader: http.NoBody} // what a request made by hand may lack
 	if r.Body != nil {
@@ -59,9 +62,9 @@ func (h *Handler) readBody(r *http.Request) (*body, error) {
 	}
 	var b *body
 	if kind == kindJSON {
-		b, err = readJSON(source, r.ContentLength)
+		b, err = readJSON(&metered{source, u}, r.ContentLength)
 	} else {
-		b, err = h.readMultipart(source, boundary.text)
+		b, err = h.readMultipart(source, boundary.text, u)
 	}
 	switch {
 	case source.lacks(r.ContentLength) && (err != nil || source.read == 0), errors.Is(err, http.ErrBodyReadAfterClose):
@@ -70,6 +73,18 @@ func (h *Handler) readBody(r *http.Request) (*body, error) {
 		return nil, begunError{bodyError(err, message)}
 	}
 	return b, nil
+}
+
+// firstMemory is what a request with a body of the length, -1 if it is not known,
+// is charged for before it is read, its answer included.
+func firstMemory(kind bodyKind, length int64) int64 {
+	if kind == kindMultipart {
+		return multipartMemory + answerMemory
+	}
+	if length < 0 || length > bodyMemory/bodyFactor {
+		return bodyMemory + answerMemory
+	}
+	return bodyFactor*length + answerMemory
 }
 
 // errReadBefore is the host's fault. The server would not let a body of the

@@ -90,8 +90,12 @@
 //	413  PAYLOAD_TOO_LARGE
 //	415  UNSUPPORTED_MEDIA_TYPE
 //	416  RANGE_NOT_SATISFIABLE
+//	429  RATE_LIMITED
 //	500  INTERNAL
-//	503  UNAVAILABLE, UNKNOWN_OUTCOME
+//	503  UNAVAILABLE, OVERLOADED, UNKNOWN_OUTCOME
+//
+// RATE_LIMITED and OVERLOADED say that the requests of the account, or all
+// together, hold what they may of memory or of the disk for uploads: see [Budget].
 //
 // A host's own endpoint answers its own faults in the same form by passing
 // [ProductRequest.Fault] to [Handler.WriteError].

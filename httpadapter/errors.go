@@ -93,7 +93,7 @@ func answerFor(err error) *answer {
 			return known.answer
 		}
 	}
-	if isCancellation(err) || isOutOfSpace(err) {
+	if isCancellation(err) || isOutOfSpace(err) || errors.Is(err, errSpoolReserve) {
 		return errUnavailable
 	}
 	return errInternal
@@ -145,6 +145,8 @@ func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) 
 	switch a.status {
 	case http.StatusUnauthorized:
 		header.Set("WWW-Authenticate", h.options.Challenge)
+	case http.StatusTooManyRequests:
+		header.Set("Retry-After", "1")
 	case http.StatusServiceUnavailable:
 		if a != errUnknown {
 			header.Set("Retry-After", "1")
@@ -210,9 +212,11 @@ func appendString(b []byte, s string) []byte {
 	return b
 }
 
+const jsonType = "application/json; charset=utf-8"
+
 // writeJSON sends body, or just its length in answer to HEAD.
 func writeJSON(w http.ResponseWriter, r *http.Request, status int, body []byte) {
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("Content-Type", jsonType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {

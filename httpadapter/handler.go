@@ -57,6 +57,9 @@ type Options struct {
 	// slash at its end means nothing. Default: what was taken off the path of each
 	// request.
 	PublicPath string
+	// Budget bounds what requests hold at once. Default: one of its own with the
+	// default BudgetOptions.
+	Budget *Budget
 	// AllowedOrigins are the origins of pages, as the header Origin has them
 	// (https://shop.example), that may use the handler from a browser; "*" allows
 	// all. Their preflights are answered before authentication on any path, also
@@ -98,6 +101,9 @@ func New(c *catalog.Catalog, o *Options) *Handler {
 	if h.options.SpoolDir == "" {
 		h.options.SpoolDir = os.TempDir()
 	}
+	if h.options.Budget == nil {
+		h.options.Budget, _ = NewBudget(nil) // the defaults are in range
+	}
 	if h.options.Logger == nil {
 		h.options.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -129,7 +135,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 		h.writeError(w, r, err)
 		return
 	}
-	if err := h.route(w, r, account); err != nil {
+	u := h.options.Budget.open(account)
+	defer u.close()
+	if err := h.route(w, r, account, u); err != nil {
 		h.writeError(w, r, err)
 	}
 }

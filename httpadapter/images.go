@@ -23,6 +23,9 @@ func (h *Handler) getImage(w http.ResponseWriter, r *request) error {
 	if err != nil || strconv.Itoa(order) != r.order {
 		order = -1 // where no image is; the ID and the product come first
 	}
+	if err := r.usage.await(r.Context(), imageMemory); err != nil {
+		return err
+	}
 	image, err := h.catalog.OpenImage(r.Context(), r.account, r.id, order)
 	if err != nil {
 		return err

@@ -17,12 +17,19 @@ const maxPage = 2 << 20
 // listProducts is GET /products.
 func (h *Handler) listProducts(w http.ResponseWriter, r *request) error {
 	q := h.readListQuery(r.URL.RawQuery)
+	if err := r.usage.await(r.Context(), pageMemory); err != nil {
+		return err
+	}
 	for {
 		page, err := h.catalog.List(r.Context(), r.account, q.options)
 		if err := mergeQueryFaults(q.faults, err); err != nil {
 			return err
 		}
-		body, fitting := h.appendPage(nil, r, page)
+		var body []byte
+		fitting := len(page.Products)
+		if r.Method != http.MethodHead {
+			body, fitting = h.appendPage(nil, r, page)
+		}
 		if fitting < len(page.Products) {
 			// Paths of images made it too long. The catalog knows best where the
 			// shorter page ends.
@@ -33,6 +40,13 @@ func (h *Handler) listProducts(w http.ResponseWriter, r *request) error {
 			w.Header().Set("Link", "<"+h.mountPath(r.Request)+"/products?"+q.next(page.NextCursor)+`>; rel="next"`)
 		}
 		w.Header().Set("Cache-Control", cacheControl)
+		if r.Method == http.MethodHead {
+			// A length would cost what the body costs. Link goes on behind the
+			// products of this page, of which that of a GET may be a part.
+			w.Header().Set("Content-Type", jsonType)
+			return nil
+		}
+		r.usage.keep(int64(cap(body)))
 		writeJSON(w, r.Request, http.StatusOK, body)
 		return nil
 	}

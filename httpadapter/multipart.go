@@ -50,9 +50,9 @@ func (readNopCloser) Close() error { return nil }
 
 // readMultipart reads a multipart body: the JSON into memory, the files into a
 // spool.
-func (h *Handler) readMultipart(source io.Reader, boundary string) (*body, error) {
+func (h *Handler) readMultipart(source io.Reader, boundary string, u *usage) (*body, error) {
 	guard := &headerGuard{source: &unfinished{source: source}}
-	m := h.newMultipartReader()
+	m := h.newMultipartReader(u)
 	err := m.read(guard, multipart.NewReader(guard, boundary))
 	if err == nil {
 		// What follows the last boundary means nothing but counts.
@@ -61,9 +61,10 @@ func (h *Handler) readMultipart(source io.Reader, boundary string) (*body, error
 	return m.finish(err)
 }
 
-func (h *Handler) newMultipartReader() *multipartReader {
+func (h *Handler) newMultipartReader(u *usage) *multipartReader {
 	return &multipartReader{
-		body:      &body{spool: newSpool(h.options.SpoolDir, h.catalog.Ready)},
+		body:      &body{spool: newSpool(h.options.SpoolDir, h.catalog.Ready, u)},
+		usage:     u,
 		names:     make(map[string]bool),
 		maxParts:  h.options.MaxParts,
 		maxJSON:   h.options.MaxJSONBytes,
@@ -79,8 +80,8 @@ func isParsed(r *http.Request) bool {
 
 // readParsedForm is readMultipart for a form that a middleware of the host has
 // read already. Its parts come in the order of their names.
-func (h *Handler) readParsedForm(form *multipart.Form) (*body, error) {
-	m := h.newMultipartReader()
+func (h *Handler) readParsedForm(form *multipart.Form, u *usage) (*body, error) {
+	m := h.newMultipartReader(u)
 	return m.finish(m.readParsed(form))
 }
 
@@ -120,6 +121,7 @@ func (m *multipartReader) readParsed(form *multipart.Form) error {
 // that no size is exceeded.
 type multipartReader struct {
 	body      *body
+	usage     *usage
 	names     map[string]bool
 	faults    []catalog.FieldError
 	maxParts  int
@@ -176,7 +178,7 @@ type incomingPart struct{ name, filename, contentType string }
 func (m *multipartReader) part(p incomingPart, content io.Reader) error {
 	name := m.label("", "the name of a part", p.name)
 	if name == dataPart {
-		data, err := io.ReadAll(io.LimitReader(content, min(m.maxJSON, math.MaxInt64-1)+1))
+		data, err := io.ReadAll(io.LimitReader(&metered{content, m.usage}, min(m.maxJSON, math.MaxInt64-1)+1))
 		switch {
 		case err != nil:
 			return err

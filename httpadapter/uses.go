@@ -121,17 +121,21 @@ func (h *Handler) ReadProductAt(w http.ResponseWriter, r *http.Request, member s
 	if err != nil {
 		return nil, err
 	}
-	b, err := h.readBody(r)
+	u := h.options.Budget.open(account)
+	b, err := h.readBody(r, u)
 	if err != nil {
+		u.close()
 		return nil, err
 	}
 	q, err := h.parseSpec(w, r, account, b, member, false)
 	if err != nil {
 		_ = b.Close() // the error that matters is the other
+		u.close()
 		return nil, err
 	}
 	id := RequestID(w, r)
 	context.AfterFunc(r.Context(), func() {
+		defer u.close()
 		if err := b.Close(); err != nil {
 			h.options.Logger.Warn("giving up uploaded files failed", "request_id", id, "error", err)
 		}
@@ -141,7 +145,7 @@ func (h *Handler) ReadProductAt(w http.ResponseWriter, r *http.Request, member s
 
 // resolveUse is POST /uses.
 func (h *Handler) resolveUse(w http.ResponseWriter, r *request) error {
-	b, err := h.readBody(r.Request)
+	b, err := h.readBody(r.Request, r.usage)
 	if err != nil {
 		return err
 	}
@@ -154,8 +158,7 @@ func (h *Handler) resolveUse(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	h.writeResult(w, r, result)
-	return nil
+	return h.writeResult(w, r, result)
 }
 
 // parseSpec reads the product spec in a body. Of the handler's own requests the

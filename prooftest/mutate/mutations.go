@@ -18,6 +18,9 @@ const (
 	folder   = "catalog/internal/uses/folder.go"
 	renewals = "catalog/internal/uses/renewals.go"
 	header   = "catalog/internal/imageheader/"
+	budgets  = "httpadapter/internal/budget/pool.go"
+
+	connections = "cmd/shelflife/internal/connlimit/connlimit.go"
 )
 
 // mutations break every rule of validation, merging and lifetimes.
@@ -215,4 +218,16 @@ var mutations = []mutation{
 			page.Damaged = append(page.Damaged, damage)`, `		case past:
 			page.Damaged = append(page.Damaged[:0:0], damage)[:0]`},
 	{"a report of nothing is not sound", "catalog/check.go", `return r.Complete && len(r.Problems) == 0`, `return len(r.Problems) == 0`},
+
+	{"budget: an account's share", budgets, `if !h.account.left.TryAcquire(n) {`, `if false {`},
+	{"budget: the size of the pool", budgets, `if !h.pool.all.TryAcquire(n) {`, `if false {`},
+	{"budget: what holds something does not wait", budgets, `case h.has > 0:`, `case false:`},
+	{"budget: bodies are charged as they come", "httpadapter/budget.go", `m.usage.charge(bodyFactor * int64(n))`, `m.usage.charge(0)`},
+	{"budget: of an account or of all", "httpadapter/budget.go", `case errors.Is(err, budget.ErrShare):`, `case false:`},
+	{"budget: uploads leave free disk alone", "httpadapter/spool.go", `if ok && free < reserve+n {`, `if false {`},
+	{"connections: from one address", connections, `own != nil && own.count >= l.o.PerAddress`, `false && own != nil && own.count >= l.o.PerAddress`},
+	{"connections: without a key", connections, `case l.unproven.count >= l.o.Unproven:`, `case false:`},
+	{"connections: in all", connections, `case l.served.count >= l.o.Total:`, `case false:`},
+	{"connections: one at work does not give way", "cmd/shelflife/internal/connlimit/connset.go", `case c.running > 0:`, `case false:`},
+	{"connections: without a key they go first", "cmd/shelflife/internal/connlimit/connset.go", `{&s.unproven, &s.proven}`, `{&s.proven, &s.unproven}`},
 }
