@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/shelflife-db/shelflife/cmd/shelflife/internal/connlimit"
 	"github.com/shelflife-db/shelflife/httpadapter"
 	"github.com/shelflife-db/shelflife/ttl"
 )
@@ -20,13 +21,16 @@ type notes struct{ account string }
 
 type notesKey struct{}
 
-// noteAccount returns authenticate, which then tells logRequests whose request
-// it was.
+// noteAccount returns authenticate, which then lets the log know whose request it
+// was, and the limiter of connections that the key was valid.
 func noteAccount(authenticate func(*http.Request) (string, error)) func(*http.Request) (string, error) {
 	return func(r *http.Request) (account string, err error) {
 		account, err = authenticate(r)
-		if n, ok := r.Context().Value(notesKey{}).(*notes); ok && err == nil {
-			n.account = account
+		if err == nil {
+			connlimit.Authenticated(r.Context())
+			if n, ok := r.Context().Value(notesKey{}).(*notes); ok {
+				n.account = account
+			}
 		}
 		return account, err
 	}
@@ -35,8 +39,8 @@ func noteAccount(authenticate func(*http.Request) (string, error)) func(*http.Re
 // logRequests returns next with a line in the log for each of its requests:
 // method, path as it was escaped, status, the code of an error, account if it is
 // known, address of the client, the request ID that the answer has, duration,
-// and the bytes of the answer's body. Other headers and the query are not logged.
-func logRequests(log *slog.Logger, clock ttl.Clock, next http.Handler) http.Handler {
+// the bytes of the answer's body, and whether the answer was cut off. Other headers and the query are not logged.
+func logRequests(log *slog.Logger, clock ttl.Clock, proxies trustedProxies, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := clock.Elapsed()
 		method, path := shorten(r.Method, maxLoggedMethod), shorten(r.URL.EscapedPath(), maxLoggedPath)
@@ -51,14 +55,14 @@ func logRequests(log *slog.Logger, clock ttl.Clock, next http.Handler) http.Hand
 			attrs = append(attrs, slog.String("method", method), slog.String("path", path), slog.Int("status", rec.status))
 			for _, a := range []slog.Attr{
 				slog.String("code", rec.code), slog.String("account", n.account),
-				slog.String("client", r.RemoteAddr), slog.String("request_id", w.Header().Get(httpadapter.RequestIDHeader)),
+				slog.String("client", proxies.client(r)), slog.String("request_id", w.Header().Get(httpadapter.RequestIDHeader)),
 			} {
 				if a.Value.String() != "" {
 					attrs = append(attrs, a)
 				}
 			}
 			attrs = append(attrs, slog.Duration("duration", clock.Elapsed()-start), slog.Int64("bytes", rec.bytes))
-			if !finished {
+			if !finished || rec.failed {
 				attrs = append(attrs, slog.Bool("cut_off", true))
 			}
 			log.LogAttrs(r.Context(), slog.LevelInfo, "request", attrs...)
@@ -81,6 +85,7 @@ type recorder struct {
 	status int    // 0 until there is one
 	code   string // of an error
 	bytes  int64
+	failed bool // a part of the answer did not reach the client
 }
 
 var _ httpadapter.CodeRecorder = (*recorder)(nil)
@@ -101,6 +106,7 @@ func (r *recorder) Write(data []byte) (int, error) {
 	}
 	n, err := r.ResponseWriter.Write(data)
 	r.bytes += int64(n)
+	r.failed = r.failed || err != nil
 	return n, err
 }
 

@@ -49,7 +49,7 @@ func TestRequestLog(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer
-			h := logRequests(newLogger(&log, "json", "info"), clock, tc.handler)
+			h := logRequests(newLogger(&log, "json", "info"), clock, nil, tc.handler)
 			r := httptest.NewRequest("PUT", tc.target, nil)
 			r.Header.Set("X-API-Key", "secret")
 			func() {
@@ -68,7 +68,7 @@ func TestRequestLog(t *testing.T) {
 
 func TestLogOfLongMethod(t *testing.T) {
 	var log bytes.Buffer
-	h := logRequests(newLogger(&log, "text", "info"), ttl.NewManualClock(time.Unix(0, 0)),
+	h := logRequests(newLogger(&log, "text", "info"), ttl.NewManualClock(time.Unix(0, 0)), nil,
 		http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(strings.Repeat("M", 60_000), "/", nil))
 	require.Contains(t, log.String(), " method="+strings.Repeat("M", 32)+"... ")

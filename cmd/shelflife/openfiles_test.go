@@ -7,16 +7,33 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestFileShares(t *testing.T) {
-	for limit, want := range map[uint64][2]int{
-		math.MaxUint64: {1000, 4096},
-		20_000:         {1000, 4096},
-		1024:           {256, 256},
-		40:             {16, 10},
-		0:              {16, 1},
+func TestShareFiles(t *testing.T) {
+	for _, c := range []struct {
+		limit               uint64
+		wanted              int
+		tables, connections int
+	}{
+		{math.MaxUint64, 0, 1000, 4096},
+		{20_000, 0, 1000, 4096},
+		{1024, 0, 256, 340},
+		{256, 0, 64, 52},
+		{128, 0, 32, 4}, // too few
+		{0, 0, 0, 0},
+		{1024, 340, 256, 340},
+		{1024, 341, 0, 0},
+		{256, 1000, 0, 0},
+		{math.MaxUint64, 100_000, 1000, 100_000},
+		{4096, 2, 1000, 2},
 	} {
-		tables, connections := fileShares(limit)
-		require.Equal(t, want, [2]int{tables, connections}, "of %d", limit)
+		shares, err := shareFiles(c.limit, c.wanted)
+		if c.connections < minConnections && c.wanted == 0 || c.connections == 0 {
+			require.ErrorContains(t, err, "ulimit -n", "%+v", c)
+			continue
+		}
+		require.NoError(t, err)
+		require.Equal(t, fileShares{c.limit, c.tables, c.connections}, shares)
+		open := uint64(shares.tables + engineFiles + otherFiles + spareConnections + filesPerClient*shares.connections)
+		require.LessOrEqual(t, open, c.limit, "all of it together is within the limit")
 	}
 	require.Positive(t, openFileLimit())
 }

@@ -135,8 +135,19 @@ type pacedWriter struct {
 // sets outlives the next read of the body.
 func (w *pacedWriter) SetReadDeadline(t time.Time) error { return w.reads.setOwn(t) }
 
-func (w *pacedWriter) Write(data []byte) (int, error) {
-	return w.transfer(len(data), func() (int, error) { return w.ResponseWriter.Write(data) })
+// pieceSize is how much of an answer is written with one deadline: a client that
+// takes nothing is cut off after one stall, however long the answer is.
+const pieceSize = 16 << 10
+
+func (w *pacedWriter) Write(data []byte) (written int, err error) {
+	for first := true; first || len(data) > 0 && err == nil; first = false {
+		piece := data[:min(len(data), pieceSize)]
+		var n int
+		n, err = w.transfer(len(piece), func() (int, error) { return w.ResponseWriter.Write(piece) })
+		written += n
+		data = data[len(piece):]
+	}
+	return written, err
 }
 
 // Unwrap is for http.ResponseController.

@@ -47,7 +47,7 @@ func inBubble(t *testing.T, f func(t *testing.T, connect func(h http.HandlerFunc
 	synctest.Test(t, func(t *testing.T) {
 		f(t, func(h http.HandlerFunc) net.Conn {
 			listener := &pipeListener{make(chan net.Conn), make(chan struct{})}
-			server := newServer(h, ttl.SystemClock(), slog.New(slog.DiscardHandler))
+			server := newServer(h, ttl.SystemClock(), slog.New(slog.DiscardHandler), nil)
 			ended := make(chan error)
 			go func() { ended <- server.Serve(listener) }()
 			client, conn := net.Pipe()

@@ -12,8 +12,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/net/netutil"
-
 	"github.com/shelflife-db/shelflife/backend/pebble"
 	"github.com/shelflife-db/shelflife/httpadapter"
 	"github.com/shelflife-db/shelflife/ttl"
@@ -30,16 +28,22 @@ type serveCmd struct {
 	APIKey     []string `name:"api-key" sep:"none" placeholder:"ACCOUNT=KEY" help:"An API key and the account it is for; may be repeated. Other users of the machine may see it."`
 	APIKeyFile string   `name:"api-key-file" placeholder:"FILE" help:"File of API keys, one ACCOUNT=KEY a line; # begins a comment line. Others must not be able to write it, and should not to read it."`
 
-	LogFormat       string        `enum:"text,json" default:"text" placeholder:"FORMAT" help:"Form of the log: text or json. Default: ${default}."`
-	LogLevel        string        `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"What is logged: debug, info, warn or error, and what is graver. Requests are info. Default: ${default}."`
-	Durability      string        `enum:"synced,buffered" default:"synced" placeholder:"WHEN" help:"When a write is acknowledged: synced, when it is on disk; buffered, before that, so that a crash may take the last ones. Default: ${default}."`
-	UseWindow       time.Duration `default:"1s" placeholder:"TIME" help:"How long after its acknowledgement a use becomes durable: 0, or 1ms to 1h. Default: ${default}."`
-	CacheSize       byteSize      `default:"256MiB" placeholder:"SIZE" help:"Memory of the engine's cache, at least 2MiB; the cache of products takes an eighth as much again. Default: ${default}."`
-	DiskReserve     byteSize      `default:"256MiB" placeholder:"SIZE" help:"Free disk space below which writes are refused, and below half of which deletes are too; reads go on. Default: ${default}."`
-	MaxImageSize    byteSize      `default:"20MiB" placeholder:"SIZE" help:"Largest uploaded image, at most --max-request-size. Default: ${default}."`
-	MaxRequestSize  byteSize      `default:"64MiB" placeholder:"SIZE" help:"Largest multipart request. Default: ${default}."`
-	SpoolDir        string        `placeholder:"DIR" help:"Folder where uploads of more than 256KiB wait until they are stored, made if it is missing. Default: spool in the folder of the store."`
-	MaxConnections  int           `placeholder:"N" help:"How many clients may be connected; further ones wait. Default: 4096, or a quarter of the files that the process may have open."`
+	LogFormat      string        `enum:"text,json" default:"text" placeholder:"FORMAT" help:"Form of the log: text or json. Default: ${default}."`
+	LogLevel       string        `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"What is logged: debug, info, warn or error, and what is graver. Requests are info. Default: ${default}."`
+	Durability     string        `enum:"synced,buffered" default:"synced" placeholder:"WHEN" help:"When a write is acknowledged: synced, when it is on disk; buffered, before that, so that a crash may take the last ones. Default: ${default}."`
+	UseWindow      time.Duration `default:"1s" placeholder:"TIME" help:"How long after its acknowledgement a use becomes durable: 0, or 1ms to 1h. Default: ${default}."`
+	CacheSize      byteSize      `default:"256MiB" placeholder:"SIZE" help:"Memory of the engine's cache, at least 2MiB; the cache of products takes an eighth as much again. Default: ${default}."`
+	DiskReserve    byteSize      `default:"256MiB" placeholder:"SIZE" help:"Free disk space below which writes are refused, and below half of which deletes are too; reads go on. Default: ${default}."`
+	MaxImageSize   byteSize      `default:"20MiB" placeholder:"SIZE" help:"Largest uploaded image, at most --max-request-size. Default: ${default}."`
+	MaxRequestSize byteSize      `default:"64MiB" placeholder:"SIZE" help:"Largest multipart request. Default: ${default}."`
+	SpoolDir       string        `placeholder:"DIR" help:"Folder where uploads of more than 256KiB wait until they are stored, made if it is missing. Default: spool in the folder of the store."`
+	RequestMemory  byteSize      `placeholder:"SIZE" help:"Memory that all requests may hold at once for bodies and answers, at least 16MiB; those of one account get half. What passes it is refused with 503 or 429. Default: 64MiB, or an eighth of GOMEMLIMIT if that is less."`
+	SpoolSize      byteSize      `default:"1GiB" placeholder:"SIZE" help:"Disk space that waiting uploads may take at once; those of one account get half. Default: ${default}."`
+	MaxConnections int           `placeholder:"N" help:"How many clients may be connected. Further ones take the place of those that stand still, those without a key first; where there are none they are answered 503. Default: 4096, or as many as the files that the process may have open allow."`
+
+	MaxConnectionsPerAddress int      `placeholder:"N" help:"How many of them may come from one address, or one /64 of IPv6: not from loopback or a trusted proxy. Default: a quarter."`
+	TrustedProxy             []string `sep:"none" placeholder:"NETWORK" help:"Address or network (10.0.0.0/8) of proxies whose X-Forwarded-For is believed; may be repeated. Default: none."`
+
 	ShutdownTimeout time.Duration `default:"30s" placeholder:"TIME" help:"How long running requests may take to end when the server stops. Default: ${default}."`
 }
 
@@ -64,6 +68,10 @@ func (c *serveCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
+	proxies, err := parseProxies(c.TrustedProxy)
+	if err != nil {
+		return err
+	}
 	log := newLogger(p.stderr, c.LogFormat, c.LogLevel)
 	auth, err := c.authenticator(log)
 	if err != nil {
@@ -78,7 +86,7 @@ func (c *serveCmd) Run(p *process) error {
 		return err
 	}
 	defer listener.Close()
-	return c.serve(p, site{listener: listener, dir: dir, prefix: prefix, auth: auth, log: log})
+	return c.serve(p, site{listener: listener, dir: dir, prefix: prefix, auth: auth, proxies: proxies, log: log})
 }
 
 // authenticator knows the keys of all sources.
@@ -116,17 +124,18 @@ type site struct {
 	dir      string
 	prefix   string // as cleanPrefix returns it
 	auth     *httpadapter.APIKeys
+	proxies  trustedProxies
 	log      *slog.Logger
 }
 
 // serve opens the store and serves it.
 func (c *serveCmd) serve(p *process, at site) (err error) {
 	clock, log := ttl.SystemClock(), at.log
-	tables, connections := fileShares(openFileLimit())
-	if c.MaxConnections > 0 {
-		connections = c.MaxConnections
+	files, err := shareFiles(openFileLimit(), c.MaxConnections)
+	if err != nil {
+		return err
 	}
-	engine := pebble.Options{CacheSize: int64(c.CacheSize), DiskReserve: int64(c.DiskReserve), MaxOpenFiles: tables, Logger: log}
+	engine := pebble.Options{CacheSize: int64(c.CacheSize), DiskReserve: int64(c.DiskReserve), MaxOpenFiles: files.tables, Logger: log}
 	// A signal that comes meanwhile is heeded below.
 	cat, err := openStore(context.WithoutCancel(p.ctx), at.dir, engine, c.catalogOptions(clock))
 	if err != nil {
@@ -139,6 +148,10 @@ func (c *serveCmd) serve(p *process, at site) (err error) {
 		}
 		log.Info("stopped")
 	}()
+	budget, err := c.budget()
+	if err != nil {
+		return err
+	}
 	uploads, err := openSpool(c.SpoolDir, at.dir, clock, log)
 	if err != nil {
 		return err
@@ -155,17 +168,22 @@ func (c *serveCmd) serve(p *process, at site) (err error) {
 		Authenticate:      noteAccount(at.auth.Authenticate),
 		MaxMultipartBytes: int64(c.MaxRequestSize),
 		SpoolDir:          uploads.dir,
+		Budget:            budget,
 		PublicPath:        c.PublicPath,
 		Logger:            log,
 	})
 	url := baseURL(at.listener.Addr()) + at.prefix
 	health := healthHandler(func() error { return errors.Join(cat.Ready(), uploads.ready()) }, cat.Damage)
-	server := newServer(api.ReadOn(mount(at.prefix, api, health)), clock, log)
-	log.Info("serving", "url", url, "data", at.dir)
+	clients := c.clientLimits(files.connections, at.proxies)
+	root := clients.Handler(mount(at.prefix, api, health), overloaded(health))
+	server := newServer(api.ReadOn(root), clock, log, at.proxies)
+	server.ConnContext = clients.ConnContext
+	log.Info("serving", "url", url, "data", at.dir,
+		"open_files_limit", files.limit, "open_tables", files.tables, "max_connections", files.connections)
 	if c.Demo {
 		printDemo(p.stdout, url)
 	}
-	return runServer(p.ctx, server, netutil.LimitListener(at.listener, connections), c.ShutdownTimeout, log)
+	return runServer(p.ctx, server, clients.Listener(at.listener), c.ShutdownTimeout, log)
 }
 
 // runServer serves until ctx is done, and then until the running requests have

@@ -139,36 +139,50 @@ func (s *server) beginUpsert() (body io.WriteCloser, answered <-chan answer) {
 	return out, result
 }
 
-// TestMaxConnections: a client over the limit waits until another one leaves.
+// TestMaxConnections: a client over the limit takes the place of one that stands
+// still; where none does, it is answered that the server is full, and of health.
 func TestMaxConnections(t *testing.T) {
-	s := startServer(t, "--data", t.TempDir(), "--max-connections", "2")
-	addr := strings.TrimPrefix(s.url, "http://")
-	var idle []net.Conn
-	for range 2 {
-		c, err := net.Dial("tcp", addr)
+	s := startServer(t, "--data", t.TempDir(), "--max-connections", "2", "--api-key", testAccount+"="+testKey)
+	dial := func() (net.Conn, *bufio.Reader) {
+		c, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
 		require.NoError(t, err)
-		defer c.Close()
-		// Answered, so that it is known to be taken in.
-		_, err = io.WriteString(c, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-		require.NoError(t, err)
-		_, err = bufio.NewReader(c).ReadString('\n')
-		require.NoError(t, err)
-		idle = append(idle, c)
+		t.Cleanup(func() { c.Close() })
+		return c, bufio.NewReader(c)
 	}
-	third, err := net.Dial("tcp", addr)
-	require.NoError(t, err)
-	defer third.Close()
-	_, err = io.WriteString(third, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-	require.NoError(t, err)
-	require.NoError(t, third.SetReadDeadline(time.Now().Add(200*time.Millisecond)))
-	_, err = third.Read(make([]byte, 1))
-	require.ErrorIs(t, err, os.ErrDeadlineExceeded, "it is over the limit")
+	get := func(c net.Conn, in *bufio.Reader, path string) *http.Response {
+		_, err := io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n")
+		require.NoError(t, err)
+		res, err := http.ReadResponse(in, nil)
+		require.NoError(t, err)
+		_, err = io.Copy(io.Discard, res.Body)
+		require.NoError(t, err)
+		return res
+	}
+	first, fromFirst := dial()
+	require.Equal(t, http.StatusOK, get(first, fromFirst, "/healthz").StatusCode)
+	second, fromSecond := dial()
+	require.Equal(t, http.StatusOK, get(second, fromSecond, "/healthz").StatusCode)
+	_, err := fromFirst.ReadByte()
+	require.Error(t, err, "it stood still, and only half of the connections may be without a key")
 
-	require.NoError(t, idle[0].Close())
-	require.NoError(t, third.SetReadDeadline(time.Time{}))
-	status, err := bufio.NewReader(third).ReadString('\n')
-	require.NoError(t, err)
-	require.Equal(t, "HTTP/1.1 200 OK\r\n", status)
+	for range 2 {
+		busy, in := dial()
+		_, err := io.WriteString(busy, head+"Content-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+		require.NoError(t, err)
+		status, err := in.ReadString('\n')
+		require.NoError(t, err)
+		require.Equal(t, "HTTP/1.1 100 Continue\r\n", status, "its key was looked at, and its body is awaited")
+	}
+	for range 3 {
+		c, in := dial()
+		full := get(c, in, "/products")
+		require.Equal(t, http.StatusServiceUnavailable, full.StatusCode)
+		require.NotEmpty(t, full.Header.Get("Retry-After"))
+		_, err = in.ReadByte()
+		require.Error(t, err, "it was closed")
+		c, in = dial()
+		require.Equal(t, http.StatusOK, get(c, in, "/healthz").StatusCode, "health is answered meanwhile")
+	}
 }
 
 func TestStoreInUse(t *testing.T) {

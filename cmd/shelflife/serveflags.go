@@ -3,9 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/shelflife-db/shelflife/catalog"
+	"github.com/shelflife-db/shelflife/httpadapter"
 	"github.com/shelflife-db/shelflife/ttl"
 )
 
@@ -23,6 +25,10 @@ func (c *serveCmd) check() (prefix string, err error) {
 		err = errors.New("--shutdown-timeout is negative")
 	case c.MaxConnections < 0:
 		err = errors.New("--max-connections is negative")
+	case c.MaxConnectionsPerAddress < 0:
+		err = errors.New("--max-connections-per-address is negative")
+	case c.RequestMemory != 0 && c.RequestMemory < minRequestMemory:
+		err = errors.New("--request-memory is less than 16MiB")
 	case c.CacheSize < 2<<20:
 		err = errors.New("--cache-size is less than 2MiB")
 	case c.MaxImageSize > c.MaxRequestSize:
@@ -36,6 +42,25 @@ func (c *serveCmd) check() (prefix string, err error) {
 		return "", err
 	}
 	return cleanPrefix("--prefix", c.Prefix)
+}
+
+// The request memory that serve gives itself.
+const (
+	maxRequestMemory = 64 << 20
+	minRequestMemory = 16 << 20
+)
+
+// budget bounds what all requests hold at once.
+func (c *serveCmd) budget() (*httpadapter.Budget, error) {
+	memory := int64(c.RequestMemory)
+	if memory == 0 {
+		limit := debug.SetMemoryLimit(-1) // GOMEMLIMIT; next to no limit if it is not set
+		memory = max(min(maxRequestMemory, limit/8), minRequestMemory)
+	}
+	// The store needs what is kept free, where the spool is on its disk.
+	return httpadapter.NewBudget(&httpadapter.BudgetOptions{
+		Memory: memory, Spool: int64(c.SpoolSize), SpoolReserve: max(int64(c.DiskReserve), 0),
+	})
 }
 
 func (c *serveCmd) catalogOptions(clock ttl.Clock) catalog.Options {

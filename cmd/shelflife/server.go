@@ -19,16 +19,16 @@ const healthPath = "/healthz"
 const (
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 64 << 10
+	maxHeaderBytes    = 16 << 10 // tiny headers take ten times that in memory
 	stallTimeout      = 30 * time.Second
 	slowestClient     = 4 << 10 // bytes per second
 )
 
 // newServer returns a server of root.
-func newServer(root http.Handler, clock ttl.Clock, log *slog.Logger) *http.Server {
+func newServer(root http.Handler, clock ttl.Clock, log *slog.Logger, proxies trustedProxies) *http.Server {
 	p := pace{clock: clock, stall: stallTimeout, slowest: slowestClient}
 	return &http.Server{
-		Handler:           logRequests(log, clock, p.wrap(root)),
+		Handler:           logRequests(log, clock, proxies, p.wrap(root)),
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,

@@ -64,7 +64,7 @@ func TestOptionsOfTheServer(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	nothing := http.NotFoundHandler()
-	s := newServer(mount("", nothing, nothing), ttl.SystemClock(), slog.New(slog.DiscardHandler))
+	s := newServer(mount("", nothing, nothing), ttl.SystemClock(), slog.New(slog.DiscardHandler), nil)
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = s.Serve(listener) }) // until Close
 	defer serving.Wait()

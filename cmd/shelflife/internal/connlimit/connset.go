@@ -1,0 +1,67 @@
+package connlimit
+
+import "container/list"
+
+// connSet is a set of connections that knows which of them has been quiet for
+// longest. Adding, removing and moving one takes constant time.
+type connSet struct {
+	count int
+	// unproven and proven hold the quiet connections, the one that has been quiet
+	// for longest first.
+	unproven, proven list.List
+}
+
+// place is where a connection stands in a set.
+type place struct {
+	set  *connSet // nil if it is in none
+	conn *conn
+	// quiet is the list that the connection is in, nil unless it is quiet.
+	quiet   *list.List
+	element *list.Element
+}
+
+// add puts c into the set, at p.
+func (s *connSet) add(c *conn, p *place) {
+	p.set, p.conn = s, c
+	s.count++
+	s.move(p)
+}
+
+// remove takes what stands at p out of the set.
+func (s *connSet) remove(p *place) {
+	p.leave()
+	p.set, p.conn = nil, nil
+	s.count--
+}
+
+// move follows a change of the connection at p: it goes to the end of the list
+// that it belongs to now, or to none.
+func (s *connSet) move(p *place) {
+	p.leave()
+	switch c := p.conn; {
+	case c.running > 0:
+		return
+	case c.unproven:
+		p.quiet = &s.unproven
+	default:
+		p.quiet = &s.proven
+	}
+	p.element = p.quiet.PushBack(p.conn)
+}
+
+func (p *place) leave() {
+	if p.quiet != nil {
+		p.quiet.Remove(p.element)
+		p.quiet, p.element = nil, nil
+	}
+}
+
+// quietest returns the connection that gives way first, nil if none is quiet.
+func (s *connSet) quietest() *conn {
+	for _, quiet := range []*list.List{&s.unproven, &s.proven} {
+		if e := quiet.Front(); e != nil {
+			return e.Value.(*conn)
+		}
+	}
+	return nil
+}
