@@ -54,6 +54,9 @@ type checked struct {
 
 var _ backend.Backend = (*checked)(nil)
 
+// Unwrap returns what c watches over.
+func (c *checked) Unwrap() backend.Backend { return c.Backend }
+
 func (c *checked) Get(ctx context.Context, key []byte, fn func(value []byte) error) (bool, error) {
 	return c.reader.Get(ctx, key, fn)
 }

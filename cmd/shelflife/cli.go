@@ -26,6 +26,7 @@ type cli struct {
 	Import  importCmd        `cmd:"" help:"Import products from a file of JSON lines."`
 	Check   checkCmd         `cmd:"" help:"Check that a store is sound."`
 	Salvage salvageCmd       `cmd:"" help:"Copy what can be read of a damaged store into a new one."`
+	Reclaim reclaimCmd       `cmd:"" help:"Give back the room of what was deleted, and erase it."`
 	Version kong.VersionFlag `help:"Print the version and exit."`
 }
 

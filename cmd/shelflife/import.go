@@ -30,7 +30,7 @@ type importCmd struct {
 	Account string `required:"" placeholder:"ACCOUNT" help:"The account whose products they are."`
 
 	Strict      bool     `help:"Refuse upserts with names that are not known, such as misspelt ones, which are ignored otherwise."`
-	DiskReserve byteSize `default:"256MiB" placeholder:"SIZE" help:"Free disk space below which nothing is written. Default: ${default}."`
+	DiskReserve byteSize `placeholder:"SIZE" help:"Free disk space below which nothing is written. Default: a tenth of the volume, at least 16MiB or a quarter of it, at most 256MiB."`
 
 	File string `arg:"" help:"What to import; - is the standard input."`
 }

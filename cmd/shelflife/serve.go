@@ -33,7 +33,7 @@ type serveCmd struct {
 	Durability     string        `enum:"synced,buffered" default:"synced" placeholder:"WHEN" help:"When a write is acknowledged: synced, when it is on disk; buffered, before that, so that a crash may take the last ones. Default: ${default}."`
 	UseWindow      time.Duration `default:"1s" placeholder:"TIME" help:"How long after its acknowledgement a use becomes durable: 0, or 1ms to 1h. Default: ${default}."`
 	CacheSize      byteSize      `default:"256MiB" placeholder:"SIZE" help:"Memory of the engine's cache, at least 2MiB; the cache of products takes an eighth as much again. Default: ${default}."`
-	DiskReserve    byteSize      `default:"256MiB" placeholder:"SIZE" help:"Free disk space below which writes are refused, and below half of which deletes are too; reads go on. Default: ${default}."`
+	DiskReserve    byteSize      `placeholder:"SIZE" help:"Free disk space below which writes are refused, and below half of which deletes are too; reads go on. Default: a tenth of the volume, at least 16MiB or a quarter of it, at most 256MiB."`
 	MaxImageSize   byteSize      `default:"20MiB" placeholder:"SIZE" help:"Largest uploaded image, at most --max-request-size. Default: ${default}."`
 	MaxRequestSize byteSize      `default:"64MiB" placeholder:"SIZE" help:"Largest multipart request. Default: ${default}."`
 	SpoolDir       string        `placeholder:"DIR" help:"Folder where uploads of more than 256KiB wait until they are stored, made if it is missing. Default: spool in the folder of the store."`

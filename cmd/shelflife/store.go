@@ -31,9 +31,25 @@ func openStore(ctx context.Context, dir string, engine pebble.Options, o catalog
 	o.CacheBytes = engine.CacheSize / 8
 	c, err := catalog.Open(ctx, b, &o)
 	if err != nil {
+		if reserve := (*pebble.ReserveError)(nil); errors.As(err, &reserve) {
+			err = fmt.Errorf("%w; --disk-reserve sets the reserve", err)
+		}
 		return nil, errors.Join(err, b.Close())
 	}
 	return c, nil
+}
+
+func noStore(dir string) error { return fmt.Errorf("there is no store in %s", dir) }
+
+// requireStore returns an error where there is no store in dir.
+func requireStore(dir string) error {
+	switch found, err := crdb.Peek(dir, vfs.Default); {
+	case errors.Is(err, fs.ErrNotExist), err == nil && !found.Exists:
+		return noStore(dir)
+	case err != nil:
+		return fmt.Errorf("looking for a store in %s: %w", dir, err)
+	}
+	return nil
 }
 
 // openForCheck opens the catalog in dir for reading. It creates nothing, and
@@ -55,12 +71,8 @@ func openForCheck(ctx context.Context, dir string) (*catalog.Catalog, error) {
 
 // openEngineForCheck opens the engine's store in dir, which must be there.
 func openEngineForCheck(ctx context.Context, dir string) (*pebble.Store, error) {
-	noStore := fmt.Errorf("there is no store in %s", dir)
-	switch found, err := crdb.Peek(dir, vfs.Default); {
-	case errors.Is(err, fs.ErrNotExist), err == nil && !found.Exists:
-		return nil, noStore
-	case err != nil:
-		return nil, fmt.Errorf("looking for a store in %s: %w", dir, err)
+	if err := requireStore(dir); err != nil {
+		return nil, err
 	}
 	b, err := openEngine(ctx, dir, pebble.Options{CacheSize: defaultCache})
 	if err != nil {
@@ -76,7 +88,7 @@ func openEngineForCheck(ctx context.Context, dir string) (*pebble.Store, error) 
 		break
 	}
 	if err == nil && !found {
-		err = noStore
+		err = noStore(dir)
 	}
 	if err != nil {
 		return nil, errors.Join(err, b.Close())
