@@ -230,4 +230,16 @@ var mutations = []mutation{
 	{"connections: in all", connections, `case l.served.count >= l.o.Total:`, `case false:`},
 	{"connections: one at work does not give way", "cmd/shelflife/internal/connlimit/connset.go", `case c.running > 0:`, `case false:`},
 	{"connections: without a key they go first", "cmd/shelflife/internal/connlimit/connset.go", `{&s.unproven, &s.proven}`, `{&s.proven, &s.unproven}`},
+	{"erasure: tables that a snapshot kept are forced", "backend/pebble/pass.go", `if left, err = r.force(ctx, paced, ranges); err != nil {`, `if false {`},
+	{"erasure: what is owed is compacted", "backend/pebble/pass.go", `			if err := r.compact(ctx, part.Range); err != nil {
+				return nil, err
+			}
+			if`, `			if`},
+	{"erasure: blob files keep no garbage", "backend/pebble/pass.go", `		target = 0
+`, ``},
+	{"erasure: no log is written over meanwhile", "backend/pebble/pass.go", `r.dropLogs(logs, 0)`, `_ = logs`},
+	{"erasure: a store is left with what it owes", "backend/pebble/engine.go", `if exists && owed {`, `if false {`},
+	{"reserve: what was deleted is given back at once below it", "backend/pebble/reclaimer.go", `pass = r.dueWhenShort()`, `pass = reclaim.None`},
+	{"erasure: a product that is created again has left", "catalog/write.go", `f.stored != nil && f.stored.Incarnation != next.Incarnation`, `false`},
+	{"logs: room in steps", "backend/pebble/internal/diskguard/file.go", `if f.log == nil && !f.disk.fail.Failed() {`, `if !f.disk.fail.Failed() {`},
 }
