@@ -12,7 +12,11 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/shelflife-db/shelflife/backend/postgres/postgrestest"
 )
+
+func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
 
 // fence matches a fenced block of the README: its language and its text.
 var fence = regexp.MustCompile("(?ms)^```([a-z]+)\n(.*?)^```$")
@@ -70,6 +74,8 @@ func TestReadmeShell(t *testing.T) {
 			case strings.HasPrefix(script, "go test "):
 				out := run(t, ".", "sh", "-ec", script+" -benchtime 1x")
 				require.Contains(t, out, "Benchmark")
+			case strings.Contains(script, "SHELFLIFE_STORE="):
+				requireServesTogether(t, dir, script)
 			case strings.Contains(script, " serve --d"):
 				// In a folder, with what "go run" would have built.
 				script = strings.ReplaceAll(script, "go run ./cmd/shelflife", "./shelflife")
@@ -115,6 +121,21 @@ func requireServes(t *testing.T, dir, script string) {
 	for said.Scan() {
 	}
 	require.NoError(t, cmd.Wait())
+}
+
+// requireServesTogether runs the end of a script that makes a database on the
+// machine's own server, which is none of a test's, and has two servers use it. It
+// is given a database of the test's own.
+func requireServesTogether(t *testing.T, dir, script string) {
+	dsn := postgrestest.Database(t)
+	lines := strings.Split(script, "\n")
+	require.Len(t, lines, 5)
+	require.True(t, strings.HasPrefix(lines[2], "export SHELFLIFE_STORE=postgres://"))
+	first, second := strings.TrimSuffix(lines[3], " &"), lines[4]
+	for _, command := range []string{first, second} {
+		command, _, _ = strings.Cut(command, " --addr")
+		requireServes(t, dir, "export SHELFLIFE_STORE='"+dsn+"'\n"+command+" --api-key-file api-keys")
+	}
 }
 
 // run runs a command in dir and returns what it prints.

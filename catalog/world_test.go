@@ -72,6 +72,14 @@ var stores = []struct {
 		store := memory.New(&memory.Options{Shared: true, Shards: 4})
 		return func() backend.Backend { return store.Handle() }
 	}},
+	{"postgres", 2, func(t *testing.T) func() backend.Backend {
+		open := onPostgres(t)
+		return func() backend.Backend {
+			store, err := open()
+			require.NoError(t, err)
+			return store
+		}
+	}},
 	{"pebble", 1, func(t *testing.T) func() backend.Backend {
 		fs := vfs.NewMem()
 		return func() backend.Backend {

@@ -34,6 +34,9 @@ type Options struct {
 	// keeps its way: processes that commit in different ways would not see each
 	// other. Default: false.
 	Portable bool
+	// MustExist has Open fail with an error that matches fs.ErrNotExist, and create
+	// nothing, where there is no store. Default: false.
+	MustExist bool
 	// Connections bounds the connections for reads and commits, Loops those that
 	// scans over more than a page and snapshots hold. Both are per Store.
 	// Default: 0, which is 16 of each; negative is refused.

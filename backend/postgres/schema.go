@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strconv"
 	"strings"
 
@@ -34,6 +35,9 @@ func (s *Store) prepare(ctx context.Context) error {
 	})
 	if err != nil || found {
 		return err
+	}
+	if s.o.MustExist {
+		return fmt.Errorf("postgres: there is no store in the table %q: %w", s.o.Table, fs.ErrNotExist)
 	}
 	limited, cancel := context.WithTimeout(ctx, s.o.CallTimeout)
 	defer cancel()

@@ -89,7 +89,7 @@ func (p *process) execute(args []string) error {
 		kong.Name("shelflife"),
 		kong.Description(description),
 		kong.Writers(p.stdout, p.stderr),
-		kong.Vars{"version": version(), "demodir": "./" + demoDir},
+		kong.Vars{"version": version()},
 		kong.Exit(func(int) { answered = true }),
 		kong.ConfigureHelp(kong.HelpOptions{NoExpandSubcommands: true}),
 	)

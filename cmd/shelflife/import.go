@@ -26,7 +26,7 @@ const (
 
 // importCmd is shelflife import.
 type importCmd struct {
-	Data    string `required:"" placeholder:"DIR" help:"Folder of the store, made if it is missing."`
+	storeFlags
 	Account string `required:"" placeholder:"ACCOUNT" help:"The account whose products they are."`
 
 	Strict      bool     `help:"Refuse upserts with names that are not known, such as misspelt ones, which are ignored otherwise."`
@@ -45,13 +45,17 @@ Either is read as it comes, in bounded memory, in UTF-8, with or without a byte 
 
 At the end the standard output tells how many were created, edited, unchanged and refused. A file may be imported again: what it says holds once more, whatever was edited or deleted meanwhile. Products that are as it says count as unchanged, though a validForDays starts their lifetime anew.
 
-The store must not be in use by a server. On SIGINT, SIGTERM or SIGHUP the import stops between two upserts and says how far it came; what it counts is durable.
+A store in a folder must not be in use by a server; one in a database may. On SIGINT, SIGTERM or SIGHUP the import stops between two upserts and says how far it came; what it counts is durable.
 
 Exit status: 0 if everything was imported, 2 if some upserts were refused, 1 if it failed or was stopped.`
 }
 
 // Run imports a file.
 func (c *importCmd) Run(p *process) (err error) {
+	at, err := c.place()
+	if err != nil {
+		return err
+	}
 	// Before the store, which would be made for a file that is none of ours.
 	source, err := openInput(p.ctx, func() (io.ReadCloser, error) { return c.open(p.stdin) }, maxEntry)
 	if err != nil {
@@ -60,7 +64,7 @@ func (c *importCmd) Run(p *process) (err error) {
 	defer source.close()
 	log := slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	engine := pebble.Options{CacheSize: defaultCache, DiskReserve: int64(c.DiskReserve), Logger: log}
-	cat, err := openStore(context.WithoutCancel(p.ctx), c.Data, engine, catalog.Options{})
+	cat, err := openStore(context.WithoutCancel(p.ctx), at, engine, catalog.Options{})
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/shelflife-db/shelflife/backend/postgres/postgrestest"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -45,11 +47,12 @@ var binaryDir string
 func TestMain(m *testing.M) {
 	// Neither the developer's keys nor the width of a terminal matter here.
 	os.Unsetenv(keysVariable)
+	os.Unsetenv("SHELFLIFE_STORE")
 	os.Unsetenv("COLUMNS")
 	if os.Getenv(figuresVariable) != "" {
 		os.Exit(serveWithFigures())
 	}
-	status := m.Run()
+	status := postgrestest.Main(m)
 	if binaryDir != "" {
 		os.RemoveAll(binaryDir)
 	}

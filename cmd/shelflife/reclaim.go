@@ -28,7 +28,7 @@ func (c *reclaimCmd) Run(p *process) (err error) {
 		return err
 	}
 	before := folderSize(c.Data)
-	cat, err := openStore(p.ctx, c.Data, pebble.Options{CacheSize: defaultCache}, catalog.Options{})
+	cat, err := openStore(p.ctx, place{dir: c.Data}, pebble.Options{CacheSize: defaultCache}, catalog.Options{})
 	if err != nil {
 		return err
 	}

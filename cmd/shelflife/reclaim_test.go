@@ -29,7 +29,7 @@ func TestReclaim(t *testing.T) {
 	_, err := os.Stat(dir)
 	require.ErrorIs(t, err, os.ErrNotExist, "it makes none")
 
-	c, err := openStore(t.Context(), dir, pebble.Options{CacheSize: defaultCache}, catalog.Options{})
+	c, err := openStore(t.Context(), place{dir: dir}, pebble.Options{CacheSize: defaultCache}, catalog.Options{})
 	require.NoError(t, err)
 	for _, title := range []string{deleted, kept} {
 		_, err = c.Upsert(t.Context(), "acme", title[:3], catalog.Patch{
@@ -39,7 +39,7 @@ func TestReclaim(t *testing.T) {
 	}
 	require.NoError(t, c.Close())
 	require.NotEmpty(t, filesWith(t, dir, deleted))
-	c, err = openStore(t.Context(), dir, pebble.Options{CacheSize: defaultCache}, catalog.Options{})
+	c, err = openStore(t.Context(), place{dir: dir}, pebble.Options{CacheSize: defaultCache}, catalog.Options{})
 	require.NoError(t, err)
 	require.NoError(t, c.Delete(t.Context(), "acme", "Qx7"))
 	require.NoError(t, c.Close())

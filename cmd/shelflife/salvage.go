@@ -81,7 +81,7 @@ func requireEmpty(dir string) error {
 
 // requireSound checks the new store.
 func requireSound(ctx context.Context, dir string) (err error) {
-	cat, err := openForCheck(ctx, dir)
+	cat, err := openForCheck(ctx, place{dir: dir})
 	if err != nil {
 		return fmt.Errorf("the new store: %w", err)
 	}

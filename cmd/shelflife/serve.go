@@ -21,7 +21,7 @@ import (
 type serveCmd struct {
 	Demo bool   `help:"Serve a small sample catalog; needs no other flag."`
 	Addr string `placeholder:"HOST:PORT" default:"127.0.0.1:8080" help:"Address to listen on; port 0 takes a free one. Default: ${default}."`
-	Data string `placeholder:"DIR" help:"Folder of the store, made if it is missing. Required but for --demo, where it is ${demodir} by default."`
+	storeFlags
 
 	Prefix     string   `placeholder:"PATH" default:"/" help:"Path under which the API is mounted. Default: ${default}."`
 	PublicPath string   `name:"public-path" placeholder:"PATH" help:"Path under which clients see the API, where a proxy takes off a part of it. Default: what --prefix says."`
@@ -36,7 +36,7 @@ type serveCmd struct {
 	DiskReserve    byteSize      `placeholder:"SIZE" help:"Free disk space below which writes are refused, and below half of which deletes are too; reads go on. Default: a tenth of the volume, at least 16MiB or a quarter of it, at most 256MiB."`
 	MaxImageSize   byteSize      `default:"20MiB" placeholder:"SIZE" help:"Largest uploaded image, at most --max-request-size. Default: ${default}."`
 	MaxRequestSize byteSize      `default:"64MiB" placeholder:"SIZE" help:"Largest multipart request. Default: ${default}."`
-	SpoolDir       string        `placeholder:"DIR" help:"Folder where uploads of more than 256KiB wait until they are stored, made if it is missing. Default: spool in the folder of the store."`
+	SpoolDir       string        `placeholder:"DIR" help:"Folder where uploads of more than 256KiB wait until they are stored, made if it is missing. Default: spool in the folder of the store; with --store, the folder for temporary files."`
 	RequestMemory  byteSize      `placeholder:"SIZE" help:"Memory that all requests may hold at once for bodies and answers, at least 16MiB; those of one account get half. What passes it is refused with 503 or 429. Default: 64MiB, or an eighth of GOMEMLIMIT if that is less."`
 	SpoolSize      byteSize      `default:"1GiB" placeholder:"SIZE" help:"Disk space that waiting uploads may take at once; those of one account get half. Default: ${default}."`
 	MaxConnections int           `placeholder:"N" help:"How many clients may be connected. Further ones take the place of those that stand still, those without a key first; where there are none they are answered 503. Default: 4096, or as many as the files that the process may have open allow."`
@@ -59,7 +59,9 @@ The log is written to the standard error. Each request has a line there, with it
 
 A client that stands still for 30 seconds within a request, for 2 minutes between two, or is slower than 4 KiB a second on the whole, is cut off.
 
---demo fills its own store, serves the account "` + demoAccount + `" with the key "` + demoKey + `", which is no secret, and prints what to try. Samples that were deleted come back with the next start.`
+Any number of servers may share a store in a database (--store), behind any load balancer. There every write and use is durable before it is acknowledged, and --durability, --use-window and --disk-reserve change nothing.
+
+--demo fills its own store, in ./` + demoDir + ` unless --data names another folder, serves the account "` + demoAccount + `" with the key "` + demoKey + `", which is no secret, and prints what to try. Samples that were deleted come back with the next start.`
 }
 
 // Run serves until the process is to stop.
@@ -77,7 +79,7 @@ func (c *serveCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	dir, err := c.folder()
+	store, err := c.where()
 	if err != nil {
 		return err
 	}
@@ -86,7 +88,7 @@ func (c *serveCmd) Run(p *process) error {
 		return err
 	}
 	defer listener.Close()
-	return c.serve(p, site{listener: listener, dir: dir, prefix: prefix, auth: auth, proxies: proxies, log: log})
+	return c.serve(p, site{listener: listener, store: store, prefix: prefix, auth: auth, proxies: proxies, log: log})
 }
 
 // authenticator knows the keys of all sources.
@@ -107,21 +109,24 @@ func (c *serveCmd) authenticator(log *slog.Logger) (*httpadapter.APIKeys, error)
 	return httpadapter.NewAPIKeys(keys)
 }
 
-// folder returns the folder of the store.
-func (c *serveCmd) folder() (string, error) {
+// where returns the place of the store.
+func (c *serveCmd) where() (place, error) {
 	switch {
-	case c.Data != "":
-		return c.Data, nil
-	case c.Demo:
-		return makeDemoDir()
+	case c.Demo && c.Store != "":
+		return place{}, errors.New("--demo fills a folder and takes no --store (or SHELFLIFE_STORE)")
+	case c.Demo && c.Data == "":
+		dir, err := makeDemoDir()
+		return place{dir: dir}, err
+	case c.Data == "" && c.Store == "":
+		return place{}, errors.New("--data or --store is missing (try --help, or --demo)")
 	}
-	return "", errors.New("--data is missing (try --help, or --demo)")
+	return c.place()
 }
 
 // site is where and to whom a store is served.
 type site struct {
 	listener net.Listener
-	dir      string
+	store    place
 	prefix   string // as cleanPrefix returns it
 	auth     *httpadapter.APIKeys
 	proxies  trustedProxies
@@ -137,7 +142,7 @@ func (c *serveCmd) serve(p *process, at site) (err error) {
 	}
 	engine := pebble.Options{CacheSize: int64(c.CacheSize), DiskReserve: int64(c.DiskReserve), MaxOpenFiles: files.tables, Logger: log}
 	// A signal that comes meanwhile is heeded below.
-	cat, err := openStore(context.WithoutCancel(p.ctx), at.dir, engine, c.catalogOptions(clock))
+	cat, err := openStore(context.WithoutCancel(p.ctx), at.store, engine, c.catalogOptions(clock))
 	if err != nil {
 		return err
 	}
@@ -152,7 +157,7 @@ func (c *serveCmd) serve(p *process, at site) (err error) {
 	if err != nil {
 		return err
 	}
-	uploads, err := openSpool(c.SpoolDir, at.dir, clock, log)
+	uploads, err := openSpool(c.spoolDir(at.store), at.store.dir, clock, log)
 	if err != nil {
 		return err
 	}
@@ -178,12 +183,20 @@ func (c *serveCmd) serve(p *process, at site) (err error) {
 	root := clients.Handler(mount(at.prefix, api, health), overloaded(health))
 	server := newServer(api.ReadOn(root), clock, log, at.proxies)
 	server.ConnContext = clients.ConnContext
-	log.Info("serving", "url", url, "data", at.dir,
+	log.Info("serving", "url", url, "data", at.store.String(),
 		"open_files_limit", files.limit, "open_tables", files.tables, "max_connections", files.connections)
 	if c.Demo {
 		printDemo(p.stdout, url)
 	}
 	return runServer(p.ctx, server, clients.Listener(at.listener), c.ShutdownTimeout, log)
+}
+
+// spoolDir is the folder for uploads, "" for the one in that of the store.
+func (c *serveCmd) spoolDir(store place) string {
+	if c.SpoolDir == "" && store.url != "" {
+		return os.TempDir()
+	}
+	return c.SpoolDir
 }
 
 // runServer serves until ctx is done, and then until the running requests have

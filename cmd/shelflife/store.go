@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"strings"
 	"time"
 
 	crdb "github.com/cockroachdb/pebble/v2"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/shelflife-db/shelflife/backend"
 	"github.com/shelflife-db/shelflife/backend/pebble"
+	"github.com/shelflife-db/shelflife/backend/postgres"
 	"github.com/shelflife-db/shelflife/catalog"
 	"github.com/shelflife-db/shelflife/encoding"
 )
@@ -20,10 +22,47 @@ import (
 // defaultCache is the cache of commands that have no flag for it.
 const defaultCache = 256 << 20
 
-// openStore opens the catalog in dir, or creates it. The catalog's own cache
+// storeFlags say where the store of a command is.
+type storeFlags struct {
+	Data  string `placeholder:"DIR" help:"Folder of the store, made if it is missing."`
+	Store string `placeholder:"URL" env:"SHELFLIFE_STORE" help:"Store in a database that several processes share, made if it is missing: postgres://USER@HOST/DATABASE. Instead of --data. SHELFLIFE_STORE keeps it, and a password in it, from other users of the machine."`
+}
+
+// place returns the one place that the flags name.
+func (f storeFlags) place() (place, error) {
+	switch {
+	case f.Data != "" && f.Store != "":
+		return place{}, errors.New("--data and --store (or SHELFLIFE_STORE) name two stores: give one of them")
+	case f.Store != "" && !strings.HasPrefix(f.Store, "postgres://") && !strings.HasPrefix(f.Store, "postgresql://"):
+		return place{}, errors.New("--store (or SHELFLIFE_STORE) is no URL that begins with postgres://")
+	case f.Data == "" && f.Store == "":
+		return place{}, errors.New("--data or --store is missing (try --help)")
+	}
+	return place{dir: f.Data, url: f.Store}, nil
+}
+
+// place is where a store is: a folder, or a database. The URL may hold a
+// password: it is in no log and no error.
+type place struct{ dir, url string }
+
+// String names the place for logs.
+func (p place) String() string {
+	if p.url != "" {
+		return "PostgreSQL"
+	}
+	return p.dir
+}
+
+// openStore opens the catalog in a place, or creates it. The catalog's own cache
 // is given an eighth of the engine's.
-func openStore(ctx context.Context, dir string, engine pebble.Options, o catalog.Options) (*catalog.Catalog, error) {
-	b, err := openEngine(ctx, dir, engine)
+func openStore(ctx context.Context, at place, engine pebble.Options, o catalog.Options) (*catalog.Catalog, error) {
+	var b backend.Backend
+	var err error
+	if at.url != "" {
+		b, err = openDatabase(ctx, at.url, engine, false)
+	} else {
+		b, err = openEngine(ctx, at.dir, engine)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -39,23 +78,40 @@ func openStore(ctx context.Context, dir string, engine pebble.Options, o catalog
 	return c, nil
 }
 
-func noStore(dir string) error { return fmt.Errorf("there is no store in %s", dir) }
+func noStore(at place) error { return fmt.Errorf("there is no store in %s", at) }
 
 // requireStore returns an error where there is no store in dir.
 func requireStore(dir string) error {
 	switch found, err := crdb.Peek(dir, vfs.Default); {
 	case errors.Is(err, fs.ErrNotExist), err == nil && !found.Exists:
-		return noStore(dir)
+		return noStore(place{dir: dir})
 	case err != nil:
 		return fmt.Errorf("looking for a store in %s: %w", dir, err)
 	}
 	return nil
 }
 
-// openForCheck opens the catalog in dir for reading. It creates nothing, and
+// openDatabase opens the engine's store in a database. All that an account owns
+// lies together there.
+func openDatabase(ctx context.Context, url string, engine pebble.Options, mustExist bool) (backend.Backend, error) {
+	return postgres.Open(ctx, url, &postgres.Options{
+		Partition: encoding.AccountPartition{},
+		MustExist: mustExist,
+		CacheSize: int(engine.CacheSize / 8),
+		Logger:    engine.Logger,
+	})
+}
+
+// openForCheck opens the catalog in a place for reading. It creates nothing, and
 // what has expired is left in the store.
-func openForCheck(ctx context.Context, dir string) (*catalog.Catalog, error) {
-	b, err := openEngineForCheck(ctx, dir)
+func openForCheck(ctx context.Context, at place) (*catalog.Catalog, error) {
+	var b backend.Backend
+	var err error
+	if at.url != "" {
+		b, err = openDatabaseForCheck(ctx, at)
+	} else {
+		b, err = openEngineForCheck(ctx, at.dir)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -69,6 +125,22 @@ func openForCheck(ctx context.Context, dir string) (*catalog.Catalog, error) {
 	return c, nil
 }
 
+// openDatabaseForCheck opens the engine's store in a database, which must be
+// there.
+func openDatabaseForCheck(ctx context.Context, at place) (backend.Backend, error) {
+	b, err := openDatabase(ctx, at.url, pebble.Options{CacheSize: defaultCache}, true)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, noStore(at)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := requireCatalog(ctx, b, at); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return b, nil
+}
+
 // openEngineForCheck opens the engine's store in dir, which must be there.
 func openEngineForCheck(ctx context.Context, dir string) (*pebble.Store, error) {
 	if err := requireStore(dir); err != nil {
@@ -78,22 +150,22 @@ func openEngineForCheck(ctx context.Context, dir string) (*pebble.Store, error) 
 	if err != nil {
 		return nil, err
 	}
-	start, end := encoding.SpaceRange(encoding.SpaceMeta)
-	found := false
-	for _, err = range b.Scan(ctx, backend.Range{Start: start, End: end}, backend.ScanOptions{KeysOnly: true}) {
-		if damage := (*backend.DamageError)(nil); errors.As(err, &damage) {
-			err = nil // something is there
-		}
-		found = err == nil
-		break
-	}
-	if err == nil && !found {
-		err = noStore(dir)
-	}
-	if err != nil {
+	if err := requireCatalog(ctx, b, place{dir: dir}); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
 	return b, nil
+}
+
+// requireCatalog returns an error where an engine's store holds no catalog.
+func requireCatalog(ctx context.Context, b backend.Backend, at place) error {
+	start, end := encoding.SpaceRange(encoding.SpaceMeta)
+	for _, err := range b.Scan(ctx, backend.Range{Start: start, End: end}, backend.ScanOptions{KeysOnly: true}) {
+		if damage := (*backend.DamageError)(nil); errors.As(err, &damage) {
+			return nil // something is there
+		}
+		return err
+	}
+	return noStore(at)
 }
 
 // openEngine opens the engine's store in dir.

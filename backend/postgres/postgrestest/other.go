@@ -18,6 +18,9 @@ func Main(m *testing.M) int { return m.Run() }
 // Database skips t.
 func Database(t testing.TB) string { t.Helper(); t.Skip(errSystem); return "" }
 
+// Shared skips t.
+func Shared(t testing.TB) string { return Database(t) }
+
 // Start skips t.
 func Start(t testing.TB, _ ...string) *Server { t.Helper(); t.Skip(errSystem); return nil }
 

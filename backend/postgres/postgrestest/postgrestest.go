@@ -39,6 +39,9 @@ var shared struct {
 	once   sync.Once
 	server *Server
 	err    error
+
+	database sync.Once
+	dsn      string
 }
 
 // Main runs the tests of a package and stops the server that they share.
@@ -71,43 +74,81 @@ var databases atomic.Int64
 // and returns its connection string. The database is dropped with the test.
 func Database(t testing.TB) string {
 	t.Helper()
-	dsn := os.Getenv("SHELFLIFE_POSTGRES_DSN")
-	if dsn == "" {
-		shared.once.Do(func() { shared.server, shared.err = start() })
-		if shared.err != nil {
-			unavailable(t, shared.err)
+	return database(t, server(t))
+}
+
+// Shared returns the connection string of one database for all tests of the
+// process, which use tables of different names. It is left behind on a server
+// of SHELFLIFE_POSTGRES_DSN.
+func Shared(t testing.TB) string {
+	t.Helper()
+	dsn := server(t)
+	shared.database.Do(func() {
+		name := fmt.Sprintf("shelflife_test_%d", os.Getpid())
+		if err := execute(dsn, "CREATE DATABASE "+name); err != nil {
+			t.Fatal(err)
 		}
-		dsn = shared.server.DSN("postgres")
+		shared.dsn = inDatabase(dsn, name)
+	})
+	if shared.dsn == "" {
+		t.Fatal("the tests' database could not be created")
 	}
-	return database(t, dsn)
+	return shared.dsn
+}
+
+// server returns the connection string of the server for the tests.
+func server(t testing.TB) string {
+	t.Helper()
+	if dsn := os.Getenv("SHELFLIFE_POSTGRES_DSN"); dsn != "" {
+		if u, err := url.Parse(dsn); err != nil || u.Scheme == "" {
+			t.Fatal("SHELFLIFE_POSTGRES_DSN is not a URL")
+		}
+		return dsn
+	}
+	shared.once.Do(func() { shared.server, shared.err = start() })
+	if shared.err != nil {
+		unavailable(t, shared.err)
+	}
+	return shared.server.DSN("postgres")
+}
+
+// execute runs one statement.
+func execute(dsn, sql string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	c, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return fmt.Errorf("connect to the server: %w", err)
+	}
+	defer c.Close(ctx)
+	if _, err := c.Exec(ctx, sql); err != nil {
+		return fmt.Errorf("%s: %w", sql, err)
+	}
+	return nil
+}
+
+// inDatabase is a connection string with another database.
+func inDatabase(dsn, name string) string {
+	u, err := url.Parse(dsn)
+	if err != nil {
+		return ""
+	}
+	u.Path = "/" + name
+	return u.String()
 }
 
 func database(t testing.TB, dsn string) string {
 	t.Helper()
 	name := fmt.Sprintf("shelflife_test_%d_%d", os.Getpid(), databases.Add(1))
-	exec := func(ctx context.Context, sql string) {
-		t.Helper()
-		c, err := pgx.Connect(ctx, dsn)
-		if err != nil {
-			t.Fatalf("connect to the server: %v", err)
-		}
-		defer c.Close(ctx)
-		if _, err := c.Exec(ctx, sql); err != nil {
-			t.Fatalf("%s: %v", sql, err)
-		}
+	if err := execute(dsn, "CREATE DATABASE "+name); err != nil {
+		t.Fatal(err)
 	}
-	exec(t.Context(), "CREATE DATABASE "+name)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		exec(ctx, "DROP DATABASE "+name+" WITH (FORCE)")
+		if err := execute(dsn, "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+			t.Error(err)
+		}
 	})
-	u, err := url.Parse(dsn)
-	if err != nil || u.Scheme == "" {
-		t.Fatal("SHELFLIFE_POSTGRES_DSN is not a URL")
-	}
-	u.Path = "/" + name
-	return u.String()
+	return inDatabase(dsn, name)
 }
 
 // Start starts a server for one test alone, which may kill it. It ignores
