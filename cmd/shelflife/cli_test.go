@@ -53,7 +53,7 @@ func TestWrongUsage(t *testing.T) {
 		"unknown command":        {[]string{"fly"}, "fly"},
 		"unknown flag":           {[]string{"check", "--fast"}, "--fast"},
 		"serve without keys":     {[]string{"serve", "--data", data}, "there is no API key"},
-		"serve without data":     {[]string{"serve", "--api-key", key}, "--data is missing"},
+		"serve without data":     {[]string{"serve", "--api-key", key}, "--data or --store is missing"},
 		"key without account":    {[]string{"serve", "--data", data, "--api-key", key, "--api-key", "k2-without-account"}, "--api-key, the 2nd given: not of the form ACCOUNT=KEY"},
 		"key file, wrong line":   {[]string{"serve", "--data", data, "--api-key-file", keys}, "line 4: not of the form ACCOUNT=KEY"},
 		"key file, absent":       {[]string{"serve", "--data", data, "--api-key-file", keys + "2"}, "--api-key-file: stat"},

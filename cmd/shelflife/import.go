@@ -45,7 +45,7 @@ Either is read as it comes, in bounded memory, in UTF-8, with or without a byte 
 
 At the end the standard output tells how many were created, edited, unchanged and refused. A file may be imported again: what it says holds once more, whatever was edited or deleted meanwhile. Products that are as it says count as unchanged, though a validForDays starts their lifetime anew.
 
-A store in a folder must not be in use by a server; one in a database may. On SIGINT, SIGTERM or SIGHUP the import stops between two upserts and says how far it came; what it counts is durable.
+A store that is missing is made. One in a folder must not be in use by a server; one in a database may. On SIGINT, SIGTERM or SIGHUP the import stops between two upserts and says how far it came; what it counts is durable.
 
 Exit status: 0 if everything was imported, 2 if some upserts were refused, 1 if it failed or was stopped.`
 }

@@ -59,7 +59,7 @@ The log is written to the standard error. Each request has a line there, with it
 
 A client that stands still for 30 seconds within a request, for 2 minutes between two, or is slower than 4 KiB a second on the whole, is cut off.
 
-Any number of servers may share a store in a database (--store), behind any load balancer. There every write and use is durable before it is acknowledged, and --durability, --use-window and --disk-reserve change nothing.
+A store that is missing is made. Any number of servers may share a store in a database (--store), behind any load balancer. There every write and use is durable before it is acknowledged, and --durability, --use-window and --disk-reserve change nothing.
 
 --demo fills its own store, in ./` + demoDir + ` unless --data names another folder, serves the account "` + demoAccount + `" with the key "` + demoKey + `", which is no secret, and prints what to try. Samples that were deleted come back with the next start.`
 }

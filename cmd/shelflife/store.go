@@ -24,8 +24,8 @@ const defaultCache = 256 << 20
 
 // storeFlags say where the store of a command is.
 type storeFlags struct {
-	Data  string `placeholder:"DIR" help:"Folder of the store, made if it is missing."`
-	Store string `placeholder:"URL" env:"SHELFLIFE_STORE" help:"Store in a database that several processes share, made if it is missing: postgres://USER@HOST/DATABASE. Instead of --data. SHELFLIFE_STORE keeps it, and a password in it, from other users of the machine."`
+	Data  string `placeholder:"DIR" help:"Folder of the store."`
+	Store string `placeholder:"URL" env:"SHELFLIFE_STORE" help:"Store in a database that several processes share: postgres://USER@HOST/DATABASE. Instead of --data. SHELFLIFE_STORE keeps it, and a password in it, from other users of the machine."`
 }
 
 // place returns the one place that the flags name.
