@@ -21,7 +21,9 @@ import (
 // product that was deleted or has expired, also where its ID was used again; what
 // lives is there.
 func TestReclaimErases(t *testing.T) {
-	mark := func(what string, i int) string { return fmt.Sprintf("%x", sha256.Sum256(fmt.Append(nil, what, i)))[:24] }
+	mark := func(what string, i int) string {
+		return fmt.Sprintf("%x", sha256.Sum256(fmt.Append(nil, what, i)))[:24]
+	}
 	fields := []string{"title", "description", "metadata", "url", "image"}
 	patch := func(i int) catalog.Patch {
 		image := append(noise(i, 60_000), mark("image", i)...)
