@@ -94,6 +94,9 @@ var (
 	// write: nothing is written any more before it is opened again, not even what
 	// is on its way. Other engines that are unavailable may resume.
 	ErrStopped = fmt.Errorf("%w: stopped until it is opened again", ErrUnavailable)
+	// ErrReadOnly is the ErrUnavailable of an engine that was opened for reading,
+	// by choice or because it can't write where it is: see Properties.ReadOnly.
+	ErrReadOnly = fmt.Errorf("%w: opened for reading", ErrUnavailable)
 	// ErrUnknownOutcome says that the call may or may not have taken effect,
 	// and that nobody can tell which. It is never followed by a retry inside
 	// the engine.
@@ -251,6 +254,9 @@ type Properties struct {
 	// memory, writes every use before it is acknowledged, and looks in an
 	// Update before it calls a product expired.
 	Exclusive bool
+	// ReadOnly says that no Update will be admitted while the engine is open: each
+	// fails with ErrReadOnly, as Ready does. Reads are as ever.
+	ReadOnly bool
 	// Shards is the number of parts into which a new store should spread keys
 	// that grow with time, so that no part of a distributed engine becomes the
 	// only busy one. 0 means 1. It is read when a store is created; at most

@@ -27,6 +27,7 @@ type Catalog struct {
 	random  identities
 
 	exclusive bool   // see backend.Properties
+	readOnly  bool   // see backend.Properties: nothing works in the background
 	shards    int    // of the expiry space, fixed when the store was created
 	cursorKey []byte // authenticates cursors: the store's ID
 
@@ -76,6 +77,12 @@ const (
 // written by a newer version that this one can't serve. A store that exists is
 // opened, for reading, though b takes no writes (ErrUnavailable): one that is
 // new, or on which uses are left that may not wait by Options.UseWindow, is not.
+//
+// A backend that was opened for reading (backend.Properties.ReadOnly) is never
+// written to: what has expired is gone for readers and stays in the store, uses
+// that an earlier opening has left count though they stay where they are, and
+// every write fails with ErrUnavailable. Such a store need only be readable for
+// this version.
 func Open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) {
 	c, err := open(ctx, b, o)
 	return c, wrap("open", "", err)
@@ -101,6 +108,7 @@ func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) 
 		now:          now,
 		random:       randomID,
 		exclusive:    props.Exclusive,
+		readOnly:     props.ReadOnly,
 		maxValueSize: props.MaxValueSize,
 		uses:         uses.NewOverlay(opts.UseCapacity, now.Now),
 		renewals:     uses.NewRenewals(!props.Exclusive),
@@ -128,7 +136,7 @@ func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) 
 	c.sweeper = ttl.NewSweeper(expirer{c}, c.index, opts.Clock, c.now, progress, sweep)
 	c.folder = uses.NewFolder(c.uses, uses.Config{
 		Backend: b, Fold: c.foldUses, Clock: opts.Clock, Logger: opts.Logger,
-		Window: opts.UseWindow, Hold: c.buffersUses(),
+		Window: opts.UseWindow, Hold: c.buffersUses(), ReadOnly: c.readOnly,
 	})
 	if err := c.folder.Open(ctx); err != nil {
 		return nil, err
@@ -141,8 +149,10 @@ func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) 
 func (c *Catalog) start() {
 	ctx, stop := context.WithCancel(context.Background())
 	c.stop = stop
-	c.running.Go(func() { c.sweeper.Run(ctx) })
-	c.running.Go(func() { c.folder.Run(ctx) })
+	if !c.readOnly {
+		c.running.Go(func() { c.sweeper.Run(ctx) })
+		c.running.Go(func() { c.folder.Run(ctx) })
+	}
 	c.hooking.Go(c.hooks.Run)
 }
 
@@ -157,7 +167,9 @@ func (c *Catalog) Close() error {
 	return c.wrap("close", "", c.calls.Close(func() error {
 		c.stop()
 		c.running.Wait()
-		c.sweeper.Save(context.Background())
+		if !c.readOnly {
+			c.sweeper.Save(context.Background())
+		}
 		folded := c.folder.Finish(context.Background())
 		c.hooks.Stop()
 		c.hooking.Wait()
@@ -220,6 +232,9 @@ func (c *Catalog) loadMeta(ctx context.Context, shards int) (encoding.StoreMeta,
 	}
 	if err != nil {
 		return meta, err
+	}
+	if c.readOnly {
+		return meta, meta.Readable()
 	}
 	return meta, meta.Compatible()
 }

@@ -27,6 +27,15 @@ func (m StoreMeta) Compatible() error {
 	return nil
 }
 
+// Readable returns nil if this version may read the store, though it might not
+// write to it, else a [*SchemaError].
+func (m StoreMeta) Readable() error {
+	if m.MinReader > Schema {
+		return &SchemaError{Found: m.MinReader, Supported: Schema}
+	}
+	return nil
+}
+
 // AppendStoreMeta appends the encoding of m to dst.
 func AppendStoreMeta(dst []byte, m *StoreMeta) []byte {
 	return appendArray(dst, m.extra, m.Schema, m.MinReader, m.MinWriter, m.CreatedAt, m.StoreID[:], m.Shards)

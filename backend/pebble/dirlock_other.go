@@ -5,4 +5,4 @@ package pebble
 import "io"
 
 // lockDir leaves it at Pebble's lock.
-func lockDir(string) (io.Closer, error) { return io.NopCloser(nil), nil }
+func lockDir(string, bool) (io.Closer, error) { return io.NopCloser(nil), nil }

@@ -31,6 +31,9 @@ type engine struct {
 	// syncs counts the goroutines that wait in Pebble for the disk. Pebble must
 	// not be closed below them.
 	syncs sync.WaitGroup
+	// readOnly is why no Update is admitted while the store is open, nil if they
+	// are.
+	readOnly error
 	// dirty says that something was committed since Open, unflushed that something
 	// was since the last flush for the room's sake.
 	dirty, unflushed atomic.Bool
@@ -49,17 +52,16 @@ type engine struct {
 
 // openEngine opens Pebble in a folder that is locked.
 func openEngine(f *folder, o Options) (*engine, error) {
-	// Before Pebble looks: it would take a store without its head for a new one.
-	if err := f.refuseHeadless(); err != nil {
-		return nil, err
-	}
-	before, err := crdb.Peek(f.dir, o.FS)
+	before, err := crdb.Peek(f.dir, f.fs)
 	if err != nil {
 		return nil, err
 	}
 	e := newEngine(f, o)
-	if err := e.takeOver(before.Exists); err != nil {
-		return nil, err
+	e.readOnly = f.readOnly
+	if e.readOnly == nil {
+		if err := e.takeOver(before.Exists); err != nil {
+			return nil, err
+		}
 	}
 	if err := e.open(e.options(o)); err != nil {
 		return nil, err
@@ -89,7 +91,7 @@ func newEngine(f *folder, o Options) *engine {
 		blobs:   newBlobRewrites(),
 		changed: make(signal, 1),
 	}
-	e.guard = diskguard.New(o.FS, e.fail)
+	e.guard = diskguard.New(f.fs, e.fail)
 	if o.DiskReserve > 0 {
 		e.guard.LookEvery(o.DiskReserve / 16)
 	}
@@ -103,6 +105,7 @@ func (e *engine) options(o Options) *crdb.Options {
 	p := engineOptions(o)
 	p.FS = e.guard
 	p.Lock = e.folder.pebble
+	p.ReadOnly = e.readOnly != nil
 	p.Logger = engineLogger{e.log, e.fail}
 	p.EventListener = e.listener()
 	p.Experimental.ValueSeparationPolicy = func() crdb.ValueSeparationPolicy {
@@ -141,13 +144,13 @@ func (e *engine) open(p *crdb.Options) (err error) {
 // check looks at what Pebble has opened, and at what it wrote meanwhile.
 func (e *engine) check(before crdb.FormatMajorVersion) error {
 	// Pebble reports success where writes failed, see diskguard.FS.
-	if err := e.fail.Unavailable(); err != nil {
+	if err := e.fail.Cause(); err != nil {
 		return err
 	}
 	if err := e.folder.refuseIncomplete(e.db); err != nil {
 		return err
 	}
-	if before < formatMajorVersion {
+	if before < formatMajorVersion && e.readOnly == nil {
 		// Pebble begins the log before it raises the format. In this one damage
 		// could not be told from the end that a crash leaves: begin another.
 		//
@@ -170,7 +173,7 @@ func (e *engine) enter(ctx context.Context) error {
 // flush writes the memtables out. It also puts the log on the disk: it is closed
 // with the memtable.
 func (e *engine) flush() (err error) {
-	if e.fail.Failed() {
+	if e.fail.Failed() || e.readOnly != nil {
 		return nil
 	}
 	defer e.fail.OnPanic(&err)

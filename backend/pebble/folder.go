@@ -14,24 +14,25 @@ import (
 
 // folder is a store's directory, locked until it is left.
 type folder struct {
-	dir    string
-	fs     vfs.FS
-	pebble *crdb.Lock // Pebble's own lock, of which Pebble has a share
-	system io.Closer  // nil on a file system that is not the operating system's
+	dir      string
+	fs       vfs.FS
+	pebble   *crdb.Lock // Pebble's own lock, of which Pebble has a share
+	system   io.Closer  // nil on a file system that is not the operating system's
+	identity identity
+	readOnly error // why nothing in it may be changed, nil if it may
 }
 
 // takeFolder creates dir where it is missing, and locks it.
 func takeFolder(fsys vfs.FS, dir string) (f *folder, err error) {
+	if isSystem(fsys) {
+		fsys = privateFS{fsys}
+	}
 	if err := createDir(fsys, dir); err != nil {
 		return nil, err
 	}
 	f = &folder{dir: dir, fs: fsys}
-	if vfs.Root(fsys) == vfs.Default {
-		if f.system, err = lockDir(dir); errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%w: %w", ErrLocked, err)
-		} else if err != nil {
-			return nil, err
-		}
+	if f.system, err = lockSystem(fsys, dir, true); err != nil {
+		return nil, err
 	}
 	if f.pebble, err = crdb.LockDirectory(dir, fsys); err != nil {
 		// Only the call that takes the lock fails with anything else than a
@@ -41,7 +42,23 @@ func takeFolder(fsys vfs.FS, dir string) (f *folder, err error) {
 		}
 		return nil, errors.Join(err, f.leave())
 	}
+	if f.identity, err = identify(fsys, dir); err != nil {
+		return nil, errors.Join(err, f.leave())
+	}
 	return f, nil
+}
+
+// lockSystem takes the operating system's lock of dir, to be closed; none on
+// another file system.
+func lockSystem(fsys vfs.FS, dir string, exclusive bool) (io.Closer, error) {
+	if !isSystem(fsys) {
+		return nil, nil
+	}
+	lock, err := lockDir(dir, exclusive)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil, fmt.Errorf("%w: %w", ErrLocked, err)
+	}
+	return lock, err
 }
 
 // giveBackShare gives back Pebble's share of the lock, where Pebble can't be
@@ -86,31 +103,6 @@ func createDir(fsys vfs.FS, dir string) error {
 		if err := errors.Join(parent.Sync(), parent.Close()); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// refuseHeadless returns an error where there are tables but nothing says which
-// of them make up the store: Pebble would begin a new one and remove them.
-//
-// Pebble v2.1.7: unnecessary when crdb.Open refuses tables without a manifest
-// (TestPebbleRemovesHeadlessTables).
-func (f *folder) refuseHeadless() error {
-	names, err := f.fs.List(f.dir)
-	if err != nil {
-		return err
-	}
-	tables := 0
-	for _, name := range names {
-		switch {
-		case strings.HasPrefix(name, "marker.manifest."):
-			return nil
-		case strings.HasSuffix(name, ".sst"), strings.HasSuffix(name, ".blob"):
-			tables++
-		}
-	}
-	if tables > 0 {
-		return fmt.Errorf("damaged: %d tables, but the file marker.manifest.* is missing", tables)
 	}
 	return nil
 }

@@ -41,7 +41,9 @@ type gate struct {
 
 func newGate(e *engine, reserve int64) *gate {
 	g := &gate{engine: e, reserve: reserve}
-	g.lookAtSpace()
+	if e.readOnly == nil {
+		g.lookAtSpace()
+	}
 	return g
 }
 
@@ -58,6 +60,7 @@ func (g *gate) watch(tick <-chan time.Time, stop <-chan struct{}) {
 			g.levelsChanged.Store(true)
 		case now := <-tick:
 			g.guard.Resume()
+			g.lookAtFolder()
 			g.lookAtSpace() // before what follows the tick asks for it
 			g.ticked(now)
 		case <-g.guard.Nudged():
@@ -89,6 +92,14 @@ func (g *gate) lookAtSpace() {
 		} else {
 			g.log.Warn("backend/pebble: short of disk space, writes are refused", "available", u.AvailBytes, "reserve", g.reserve, "volume", u.TotalBytes)
 		}
+	}
+}
+
+// lookAtFolder stops the store where its folder is not there any more, or is
+// another: what is written then is lost, or mixed with what others write.
+func (g *gate) lookAtFolder() {
+	if err := g.folder.moved(); err != nil {
+		g.fail.Fail(err)
 	}
 }
 
@@ -138,6 +149,9 @@ func (g *gate) admit(w diskguard.Wait, reclaim bool) error {
 
 // ready returns why no Update would be tried, nil if one would.
 func (g *gate) ready(reclaim bool) error {
+	if g.readOnly != nil {
+		return g.readOnly
+	}
 	if err := g.fail.Unavailable(); err != nil {
 		return err
 	}

@@ -57,6 +57,15 @@ type Options struct {
 	// minute; negative: deleted values stay until their room is needed, or
 	// [Store.Reclaim] is called.
 	EraseWithin time.Duration
+	// ReadOnly opens a store for reading: nothing in its directory is made,
+	// changed or removed, so that one on a read-only or full volume can be read.
+	// Updates fail with backend.ErrReadOnly. It shares the directory with other
+	// readers, not with a Store that writes. A store must be there. Default: false;
+	// then a store whose directory can't be written is opened so too, see [Open].
+	ReadOnly bool
+	// MustExist has Open fail with ErrNoStore where there is no store, rather than
+	// make one: for a directory whose volume may not be mounted. Default: false.
+	MustExist bool
 	// FS is the file system. Default: that of the operating system.
 	FS vfs.FS
 	// Logger gets Pebble's messages: failures as errors, trouble as warnings,

@@ -206,6 +206,9 @@ func (s *Store) Reclaim(ctx context.Context) error {
 		return err
 	}
 	defer s.life.Exit()
+	if s.readOnly != nil {
+		return s.readOnly
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {

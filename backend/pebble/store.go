@@ -35,6 +35,14 @@ var _ backend.Backend = (*Store)(nil)
 // other errors carry Pebble's or the file system's cause. After a crash or a
 // failed write it recovers everything that was acknowledged. ctx is looked at
 // only at the start.
+//
+// A directory that holds other files and no store is refused with ErrForeign. Of
+// what a volume or this project leaves in a directory there is no account taken:
+// lost+found, sockets, and the directories spool and checkpoint.
+//
+// A store that can't be written where it is, because its volume is full or
+// read-only or for want of permission, is opened as with Options.ReadOnly, the
+// cause in the log and in the error of Ready.
 func Open(ctx context.Context, dir string, o *Options) (*Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -61,9 +69,39 @@ func Open(ctx context.Context, dir string, o *Options) (*Store, error) {
 	return s, nil
 }
 
-// openFolder locks the directory and opens Pebble in it.
+// openFolder locks the directory and opens Pebble in it, for writing if it can.
 func openFolder(dir string, o *Options) (*engine, error) {
-	f, err := takeFolder(o.FS, dir)
+	if o.ReadOnly {
+		return openLocked(dir, o, errAsked)
+	}
+	e, err := openLocked(dir, o, nil)
+	if !unwritable(err) {
+		return e, err
+	}
+	e, failed := openLocked(dir, o, err)
+	if failed != nil {
+		return nil, err
+	}
+	o.Logger.Error("backend/pebble: the store can't be written and was opened for reading", "error", err)
+	return e, nil
+}
+
+// openLocked opens Pebble in the directory, for writing unless there is a reason
+// why not.
+func openLocked(dir string, o *Options, readOnly error) (*engine, error) {
+	state, err := examine(o.FS, dir)
+	if err == nil && state != folderStore && (o.MustExist || readOnly != nil) {
+		err = ErrNoStore
+	}
+	if err != nil {
+		return nil, err
+	}
+	var f *folder
+	if readOnly == nil {
+		f, err = takeFolder(o.FS, dir)
+	} else {
+		f, err = shareFolder(frozenFS{o.FS}, dir, readOnly)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -77,6 +115,9 @@ func openFolder(dir string, o *Options) (*engine, error) {
 
 // watch starts what watches the disk until stopWatch is closed.
 func (s *Store) watch(tick <-chan time.Time) {
+	if s.readOnly != nil {
+		return
+	}
 	stop := func() {}
 	if tick == nil {
 		t := time.NewTicker(watchEvery)
@@ -100,7 +141,7 @@ func (s *Store) Close() error {
 		close(s.stopWatch)
 		s.watchers.Wait()
 		err := s.engine.close()
-		if err == nil {
+		if err == nil && s.readOnly == nil {
 			s.closeOwed()
 		}
 		if e := s.folder.leave(); err == nil && e != nil {
@@ -167,6 +208,7 @@ func (s *Store) Properties() backend.Properties {
 		Name:         "pebble",
 		Exclusive:    true,
 		Shards:       1,
+		ReadOnly:     s.readOnly != nil,
 		MaxKeySize:   maxKeySize,
 		MaxValueSize: maxValueSize,
 	}

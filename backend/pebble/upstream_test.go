@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -273,6 +274,56 @@ func TestPebbleLocksNames(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, second.Close())
 	require.NoError(t, first.Close())
+}
+
+// For frozenFS.Lock: Pebble makes its file of the lock where it only reads.
+func TestPebbleLocksWhatItReads(t *testing.T) {
+	mem := vfs.NewMem()
+	bareSeparated(t, mem)
+	path := mem.PathJoin("d", lockFile)
+	require.NoError(t, mem.Remove(path))
+	o, err := (&Options{FS: mem}).withDefaults()
+	require.NoError(t, err)
+	e := engineOptions(o)
+	e.FS, e.Logger, e.ReadOnly = mem, bareLogger{}, true
+	db, err := crdb.Open("d", e)
+	require.NoError(t, err)
+	_, err = mem.Stat(path)
+	require.NoError(t, err)
+	require.NoError(t, db.Close())
+}
+
+// For durability.apply: Pebble reports a commit to what it only reads as any
+// other that failed.
+func TestPebbleReportsWritesToWhatItReads(t *testing.T) {
+	mem := vfs.NewMem()
+	bareSeparated(t, mem)
+	o, err := (&Options{FS: mem}).withDefaults()
+	require.NoError(t, err)
+	e := engineOptions(o)
+	e.FS, e.Logger, e.ReadOnly = mem, bareLogger{}, true
+	db, err := crdb.Open("d", e)
+	require.NoError(t, err)
+	require.ErrorIs(t, db.LogData(nil, nil), crdb.ErrReadOnly)
+	require.NoError(t, db.Close())
+}
+
+// For privateFS: what Pebble makes others may read.
+func TestPebbleFilesAreForAll(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there are no modes")
+	}
+	path := filepath.Join(t.TempDir(), "f")
+	f, err := vfs.Default.Create(path, vfs.WriteCategoryUnspecified)
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	plain := filepath.Join(t.TempDir(), "f")
+	require.NoError(t, os.WriteFile(plain, nil, 0o666))
+	got, err := os.Stat(path)
+	require.NoError(t, err)
+	want, err := os.Stat(plain)
+	require.NoError(t, err)
+	require.Equal(t, want.Mode(), got.Mode())
 }
 
 // For gate and stallSublevels: a commit that Pebble holds up can't be cancelled,

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/shelflife-db/shelflife/backend"
 	"github.com/shelflife-db/shelflife/backend/pebble"
 	"github.com/shelflife-db/shelflife/catalog"
 	"github.com/shelflife-db/shelflife/catalog/productjson"
@@ -30,6 +31,7 @@ type importCmd struct {
 	Account string `required:"" placeholder:"ACCOUNT" help:"The account whose products they are."`
 
 	Strict      bool     `help:"Refuse upserts with names that are not known, such as misspelt ones, which are ignored otherwise."`
+	MustExist   bool     `help:"Fail where there is no store, rather than make one."`
 	DiskReserve byteSize `placeholder:"SIZE" help:"Free disk space below which nothing is written. Default: a tenth of the volume, at least 16MiB or a quarter of it, at most 256MiB."`
 
 	File string `arg:"" help:"What to import; - is the standard input."`
@@ -63,12 +65,15 @@ func (c *importCmd) Run(p *process) (err error) {
 	}
 	defer source.close()
 	log := slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
-	engine := pebble.Options{CacheSize: defaultCache, DiskReserve: int64(c.DiskReserve), Logger: log}
+	engine := pebble.Options{CacheSize: defaultCache, DiskReserve: int64(c.DiskReserve), MustExist: c.MustExist, Logger: log}
 	cat, err := openStore(context.WithoutCancel(p.ctx), at, engine, catalog.Options{})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, cat.Close()) }()
+	if err := cat.Ready(); errors.Is(err, backend.ErrReadOnly) {
+		return fmt.Errorf("nothing was imported: %w", err)
+	}
 	if err := checkAccount(cat, c.Account); err != nil {
 		return err
 	}

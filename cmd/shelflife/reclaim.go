@@ -24,11 +24,8 @@ The store must not be in use by a server. It needs free disk space for the files
 
 // Run gives back room.
 func (c *reclaimCmd) Run(p *process) (err error) {
-	if err := requireStore(c.Data); err != nil {
-		return err
-	}
 	before := folderSize(c.Data)
-	cat, err := openStore(p.ctx, place{dir: c.Data}, pebble.Options{CacheSize: defaultCache}, catalog.Options{})
+	cat, err := openStore(p.ctx, place{dir: c.Data}, pebble.Options{CacheSize: defaultCache, MustExist: true}, catalog.Options{})
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/shelflife-db/shelflife/backend"
 	"github.com/shelflife-db/shelflife/backend/pebble"
+	"github.com/shelflife-db/shelflife/catalog"
 	"github.com/shelflife-db/shelflife/httpadapter"
 	"github.com/shelflife-db/shelflife/ttl"
 )
@@ -22,6 +24,9 @@ type serveCmd struct {
 	Demo bool   `help:"Serve a small sample catalog; needs no other flag."`
 	Addr string `placeholder:"HOST:PORT" default:"127.0.0.1:8080" help:"Address to listen on; port 0 takes a free one. Default: ${default}."`
 	storeFlags
+
+	MustExist bool `help:"Fail where there is no store, rather than make one: for a folder whose volume may not be mounted."`
+	ReadOnly  bool `help:"Only read: nothing in the folder of the store is made, changed or removed, and writes are answered with 503."`
 
 	Prefix     string   `placeholder:"PATH" default:"/" help:"Path under which the API is mounted. Default: ${default}."`
 	PublicPath string   `name:"public-path" placeholder:"PATH" help:"Path under which clients see the API, where a proxy takes off a part of it. Default: what --prefix says."`
@@ -51,13 +56,15 @@ type serveCmd struct {
 func (*serveCmd) Help() string {
 	return `API keys come from --api-key, --api-key-file and the environment variable ` + keysVariable + ` together. There the ACCOUNT=KEY entries have white space or commas between them. The first "=" separates. A key has at least ` + strconv.Itoa(minKey) + ` characters, and should be long and random, as "openssl rand -hex 16" makes them. Clients send the key in the header X-API-Key. Keys are never logged.
 
-GET ` + healthPath + ` needs no key and is not under the prefix: 200 when the store takes writes and uploads can be kept, 503 when not.
+GET ` + healthPath + ` needs no key and is not under the prefix: 200 when the store takes writes and uploads can be kept (with --read-only, when it can be read), 503 when not.
 
 SIGTERM, SIGINT or SIGHUP stops the server: it takes no more requests, ends running ones, writes everything down and exits with 0. A second SIGTERM or SIGINT ends it at once.
 
 The log is written to the standard error. Each request has a line there, with its method, path, status, error code, account, client address, request ID (as in the header X-Request-ID of the answer), duration and size.
 
 A client that stands still for 30 seconds within a request, for 2 minutes between two, or is slower than 4 KiB a second on the whole, is cut off.
+
+A store that can't be written, since its volume is read-only or full or for want of permission, is served for reading, and the log says why. With --read-only that is as it should be, and the folder is left as it is, byte for byte.
 
 A store that is missing is made. Any number of servers may share a store in a database (--store), behind any load balancer. There every write and use is durable before it is acknowledged, and --durability, --use-window and --disk-reserve change nothing.
 
@@ -140,7 +147,7 @@ func (c *serveCmd) serve(p *process, at site) (err error) {
 	if err != nil {
 		return err
 	}
-	engine := pebble.Options{CacheSize: int64(c.CacheSize), DiskReserve: int64(c.DiskReserve), MaxOpenFiles: files.tables, Logger: log}
+	engine := pebble.Options{CacheSize: int64(c.CacheSize), DiskReserve: int64(c.DiskReserve), MaxOpenFiles: files.tables, MustExist: c.MustExist, ReadOnly: c.ReadOnly, Logger: log}
 	// A signal that comes meanwhile is heeded below.
 	cat, err := openStore(context.WithoutCancel(p.ctx), at.store, engine, c.catalogOptions(clock))
 	if err != nil {
@@ -157,9 +164,11 @@ func (c *serveCmd) serve(p *process, at site) (err error) {
 	if err != nil {
 		return err
 	}
-	uploads, err := openSpool(c.spoolDir(at.store), at.store.dir, clock, log)
-	if err != nil {
-		return err
+	uploads := &spool{}
+	if !errors.Is(cat.Ready(), backend.ErrReadOnly) { // else uploads are refused before they are kept
+		if uploads, err = openSpool(c.spoolDir(at.store), at.store.dir, clock, log); err != nil {
+			return err
+		}
 	}
 	if c.Demo {
 		switch err := fillDemo(p.ctx, cat); {
@@ -178,7 +187,7 @@ func (c *serveCmd) serve(p *process, at site) (err error) {
 		Logger:            log,
 	})
 	url := baseURL(at.listener.Addr()) + at.prefix
-	health := healthHandler(func() error { return errors.Join(cat.Ready(), uploads.ready()) }, cat.Damage)
+	health := healthHandler(func() error { return c.ready(cat, uploads) }, cat.Damage)
 	clients := c.clientLimits(files.connections, at.proxies)
 	root := clients.Handler(mount(at.prefix, api, health), overloaded(health))
 	server := newServer(api.ReadOn(root), clock, log, at.proxies)
@@ -197,6 +206,18 @@ func (c *serveCmd) spoolDir(store place) string {
 		return os.TempDir()
 	}
 	return c.SpoolDir
+}
+
+// ready returns nil if all that the server is for can be done.
+func (c *serveCmd) ready(cat *catalog.Catalog, uploads *spool) error {
+	err := cat.Ready()
+	switch {
+	case !errors.Is(err, backend.ErrReadOnly):
+		return errors.Join(err, uploads.ready())
+	case c.ReadOnly:
+		return nil
+	}
+	return err
 }
 
 // runServer serves until ctx is done, and then until the running requests have

@@ -15,6 +15,10 @@ import (
 // returns the prefix.
 func (c *serveCmd) check() (prefix string, err error) {
 	switch {
+	case c.Demo && c.ReadOnly:
+		err = errors.New("--demo writes its samples, and --read-only nothing")
+	case c.Store != "" && c.ReadOnly:
+		err = errors.New("--read-only is for a store in a folder: a database has users that may only read")
 	case c.UseWindow < 0:
 		err = errors.New("--use-window is negative")
 	case c.UseWindow > time.Hour:

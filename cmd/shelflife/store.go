@@ -9,9 +9,6 @@ import (
 	"strings"
 	"time"
 
-	crdb "github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"github.com/shelflife-db/shelflife/backend"
 	"github.com/shelflife-db/shelflife/backend/pebble"
 	"github.com/shelflife-db/shelflife/backend/postgres"
@@ -59,7 +56,10 @@ func openStore(ctx context.Context, at place, engine pebble.Options, o catalog.O
 	var b backend.Backend
 	var err error
 	if at.url != "" {
-		b, err = openDatabase(ctx, at.url, engine, false)
+		b, err = openDatabase(ctx, at.url, engine, engine.MustExist)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = noStore(at)
+		}
 	} else {
 		b, err = openEngine(ctx, at.dir, engine)
 	}
@@ -80,17 +80,6 @@ func openStore(ctx context.Context, at place, engine pebble.Options, o catalog.O
 
 func noStore(at place) error { return fmt.Errorf("there is no store in %s", at) }
 
-// requireStore returns an error where there is no store in dir.
-func requireStore(dir string) error {
-	switch found, err := crdb.Peek(dir, vfs.Default); {
-	case errors.Is(err, fs.ErrNotExist), err == nil && !found.Exists:
-		return noStore(place{dir: dir})
-	case err != nil:
-		return fmt.Errorf("looking for a store in %s: %w", dir, err)
-	}
-	return nil
-}
-
 // openDatabase opens the engine's store in a database. All that an account owns
 // lies together there.
 func openDatabase(ctx context.Context, url string, engine pebble.Options, mustExist bool) (backend.Backend, error) {
@@ -102,8 +91,8 @@ func openDatabase(ctx context.Context, url string, engine pebble.Options, mustEx
 	})
 }
 
-// openForCheck opens the catalog in a place for reading. It creates nothing, and
-// what has expired is left in the store.
+// openForCheck opens the catalog in a place for reading. It creates, changes
+// and removes nothing: what has expired is left in the store.
 func openForCheck(ctx context.Context, at place) (*catalog.Catalog, error) {
 	var b backend.Backend
 	var err error
@@ -115,6 +104,7 @@ func openForCheck(ctx context.Context, at place) (*catalog.Catalog, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Of use in a database: a folder is open for reading, and nothing runs.
 	o := catalog.Options{CacheBytes: -1}
 	o.Sweeper.Grace = 100 * 365 * 24 * time.Hour
 	o.Sweeper.LeapPause = math.MaxInt64 // whether a clock is right is not judged here
@@ -141,12 +131,10 @@ func openDatabaseForCheck(ctx context.Context, at place) (backend.Backend, error
 	return b, nil
 }
 
-// openEngineForCheck opens the engine's store in dir, which must be there.
+// openEngineForCheck opens the engine's store in dir, which must be there, for
+// reading.
 func openEngineForCheck(ctx context.Context, dir string) (*pebble.Store, error) {
-	if err := requireStore(dir); err != nil {
-		return nil, err
-	}
-	b, err := openEngine(ctx, dir, pebble.Options{CacheSize: defaultCache})
+	b, err := openEngine(ctx, dir, pebble.Options{CacheSize: defaultCache, ReadOnly: true})
 	if err != nil {
 		return nil, err
 	}
@@ -171,8 +159,13 @@ func requireCatalog(ctx context.Context, b backend.Backend, at place) error {
 // openEngine opens the engine's store in dir.
 func openEngine(ctx context.Context, dir string, o pebble.Options) (*pebble.Store, error) {
 	b, err := pebble.Open(ctx, dir, &o)
-	if errors.Is(err, pebble.ErrLocked) {
+	switch {
+	case errors.Is(err, pebble.ErrLocked):
 		return nil, fmt.Errorf("the store in %s is in use by another process", dir)
+	case errors.Is(err, pebble.ErrNoStore):
+		return nil, noStore(place{dir: dir})
+	case errors.Is(err, pebble.ErrForeign):
+		return nil, fmt.Errorf("%w: choose an empty folder, or one that does not exist, for a new store", err)
 	}
 	return b, err
 }

@@ -242,4 +242,15 @@ var mutations = []mutation{
 	{"reserve: what was deleted is given back at once below it", "backend/pebble/reclaimer.go", `pass = r.dueWhenShort()`, `pass = reclaim.None`},
 	{"erasure: a product that is created again has left", "catalog/write.go", `f.stored != nil && f.stored.Incarnation != next.Incarnation`, `false`},
 	{"logs: room in steps", "backend/pebble/internal/diskguard/file.go", `if f.log == nil && !f.disk.fail.Failed() {`, `if !f.disk.fail.Failed() {`},
+	{"a folder that is gone is noticed", "backend/pebble/gate.go", `g.lookAtFolder()`, ``},
+	{"a folder is known by its inodes", "backend/pebble/identity.go", `err == nil && (!os.SameFile(now.dir`, `false && (!os.SameFile(now.dir`},
+	{"other files are left alone", "backend/pebble/contents.go", `!ownName.MatchString(name) && !isSocket`, `false && !isSocket`},
+	{"a store that must exist is not made", "backend/pebble/store.go", `o.MustExist || readOnly != nil`, `readOnly != nil`},
+	{"what can't be written is read", "backend/pebble/readonly.go", `syscall.EROFS, syscall.ENOSPC`, `syscall.EROFS`},
+	{"files are for their user alone", "backend/pebble/private.go", `_ = os.Chmod(name, privateFile)
+	}
+	return file, err`, `}
+	return file, err`},
+	{"readers judge the readers' schema", "catalog/catalog.go", `return meta, meta.Readable()`, `return meta, meta.Compatible()`},
+	{"readers keep what is in the journal", "catalog/internal/uses/folder.go", `if f.ReadOnly {`, `if false {`},
 }

@@ -51,6 +51,10 @@ type Config struct {
 	// Hold says that uses may wait in memory. Where they may not, what an earlier
 	// opening has left is folded at once.
 	Hold bool
+	// ReadOnly says that Backend takes no writes while it is open. Uses that an
+	// earlier opening has left stay where they are, and in the overlay, whatever
+	// Hold says: readers find them there. Nothing runs, and nothing is finished.
+	ReadOnly bool
 }
 
 // Folder writes the uses of an overlay to the journal, and in the long run into
@@ -100,7 +104,7 @@ func (f *Folder) Open(ctx context.Context) error {
 		return err
 	}
 	switch {
-	case f.journal.end() == 0:
+	case f.journal.end() == 0, f.ReadOnly:
 		return nil
 	case !f.Hold:
 		err := f.Finish(ctx)
@@ -258,6 +262,9 @@ func (f *Folder) foldPart(ctx context.Context) bool {
 // Finish folds everything at once, however long the engine takes. Where that
 // fails, uses become durable in the journal at least.
 func (f *Folder) Finish(ctx context.Context) error {
+	if f.ReadOnly {
+		return nil
+	}
 	for part := range slices.Chunk(f.overlay.begin(), foldPart) {
 		if err := f.Fold(ctx, part, true); err != nil {
 			if fresh := f.overlay.takeFresh(); len(fresh) > 0 {

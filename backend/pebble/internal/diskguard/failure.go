@@ -14,8 +14,10 @@ import (
 type Failure struct {
 	log  *slog.Logger
 	once sync.Once
-	err  atomic.Pointer[error]
-	set  chan struct{}
+	// err is what Unavailable returns, for cause.
+	err   atomic.Pointer[error]
+	cause error
+	set   chan struct{}
 	// broken says that Pebble panicked in a call of ours, and may hold its main
 	// lock for good. It must not even be closed then.
 	broken atomic.Bool
@@ -30,6 +32,7 @@ func NewFailure(log *slog.Logger) *Failure {
 func (f *Failure) Fail(cause error) {
 	f.once.Do(func() {
 		err := fmt.Errorf("%w: %w", backend.ErrStopped, cause)
+		f.cause = cause
 		f.err.Store(&err)
 		close(f.set)
 		f.log.Error("backend/pebble: a write failed, the store is read-only until it is opened again", "error", cause)
@@ -48,6 +51,14 @@ func (f *Failure) Unavailable() error {
 		return *err
 	}
 	return nil
+}
+
+// Cause returns what stopped the store, nil where nothing has.
+func (f *Failure) Cause() error {
+	if !f.Failed() {
+		return nil
+	}
+	return f.cause
 }
 
 // Engine returns an error if Pebble must not be asked for what takes its main
