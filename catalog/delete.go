@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/catalog/internal/productkey"
 	"github.com/shelflife-db/shelflife/encoding"
 )
 
@@ -135,7 +136,7 @@ func (t *tx) closeGaps(start, end []byte) error {
 // live, and where to go on, nil at the end.
 func (t *tx) deleteSome(account string, r backend.Range) (live int, next []byte, err error) {
 	var ids []string
-	for e, err := range t.txn.Scan(t.ctx, r, backend.ScanOptions{KeysOnly: true}) {
+	for e, err := range t.txn.Scan(t.ctx, r, backend.ScanOptions{KeysOnly: true, Limit: deleteBatch + 1}) {
 		if err != nil {
 			return 0, nil, err
 		}
@@ -148,6 +149,13 @@ func (t *tx) deleteSome(account string, r backend.Range) (live int, next []byte,
 			return 0, nil, err
 		}
 		ids = append(ids, id)
+	}
+	products := make([]productkey.Key, 0, len(ids))
+	for _, id := range ids {
+		products = append(products, productkey.Of(account, id))
+	}
+	if err := t.fetchTogether(products); err != nil {
+		return 0, nil, err
 	}
 	var damaged []*found
 	for _, id := range ids {

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/catalog/internal/productkey"
 	"github.com/shelflife-db/shelflife/encoding"
 	"github.com/shelflife-db/shelflife/ttl"
 )
@@ -178,11 +179,22 @@ func (x expirer) Expire(ctx context.Context, due []ttl.Entry) (done int, err err
 	}
 	o := backend.UpdateOptions{Buffered: true, Reclaim: true}
 	horizon := c.sweeper.Horizon()
+	var products []productkey.Key
+	for _, e := range entries {
+		if e.Kind == encoding.ExpiryProduct {
+			products = append(products, productkey.Of(e.Account, e.ID))
+		}
+	}
+	var unreadable []error // in the run that counts
 	err = c.update(ctx, scopes, o, func(t *tx) error {
+		unreadable = nil
+		if err := t.fetchTogether(products); err != nil {
+			return err
+		}
 		for _, e := range entries {
 			err := t.expireEntry(e, horizon)
 			if encoding.IsUnreadable(err) {
-				c.opts.Logger.Error("shelflife: could not read what has expired", "error", err)
+				unreadable = append(unreadable, err)
 				continue
 			}
 			if err != nil {
@@ -193,6 +205,9 @@ func (x expirer) Expire(ctx context.Context, due []ttl.Entry) (done int, err err
 	})
 	if err != nil {
 		return 0, err
+	}
+	for _, err := range unreadable {
+		c.opts.Logger.Error("shelflife: could not read what has expired", "error", err)
 	}
 	if c.swept.add(entries) {
 		err = c.swept.awaitDurable(ctx, c)

@@ -23,8 +23,16 @@ func (c *Catalog) foldUses(ctx context.Context, due []encoding.Use, patient bool
 		for _, d := range batch {
 			scopes = append(scopes, productScope(d.Account, d.ID))
 		}
-		if err := c.update(ctx, scopes[first:], o, func(t *tx) error { return t.foldUses(batch) }); err != nil {
+		var unreadable []error // in the run that counts
+		err := c.update(ctx, scopes[first:], o, func(t *tx) (err error) {
+			unreadable, err = t.foldUses(batch)
 			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, err := range unreadable {
+			c.opts.Logger.Error("shelflife: could not read what was used", "error", err)
 		}
 	}
 	if !patient {
@@ -43,15 +51,16 @@ func (c *Catalog) durablePatiently(ctx context.Context, scopes []backend.Scope) 
 	return c.backend.Update(ctx, scopes, o, func(context.Context, backend.Txn) error { return nil })
 }
 
-func (t *tx) foldUses(due []encoding.Use) error {
+// foldUses returns the errors of the records that it passed over.
+func (t *tx) foldUses(due []encoding.Use) (unreadable []error, err error) {
 	for _, d := range due {
 		f, err := t.load(d.Account, d.ID)
 		if encoding.IsUnreadable(err) {
-			t.c.opts.Logger.Error("shelflife: could not read what was used", "error", err)
+			unreadable = append(unreadable, err)
 			continue
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if f.stored == nil || f.stored.Incarnation != d.Incarnation || f.stored.LastUsedAt >= d.At {
 			continue
@@ -59,8 +68,8 @@ func (t *tx) foldUses(due []encoding.Use) error {
 		used := *f.stored
 		uses.Touch(&used, d.At)
 		if err := t.write(f, &used, nil); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return unreadable, nil
 }

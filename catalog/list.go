@@ -132,6 +132,7 @@ func (c *Catalog) list(ctx context.Context, account string, o ListOptions) (page
 	l := lister{
 		c: c, reader: c.backend, account: account, prefix: o.Prefix, from: o.From, unlisted: o.Unlisted,
 		began: c.now.Now(), patience: callTime, pastDamage: o.PastDamage,
+		fetch: o.Limit + 1, // the last tells whether there are more
 	}
 	size, budget := 0, jsonBudget{most: o.MaxBytes}
 	for value, err := range l.records(ctx, after) {
@@ -297,6 +298,8 @@ type lister struct {
 	instant bool
 	// pastDamage says that damage does not end the walk.
 	pastDamage bool
+	// fetch is about how many records the walk takes; 0 is all of them.
+	fetch int
 	// walk says that unlisted products are stepped over one by one, since the
 	// listed space can't be read.
 	walk bool
@@ -377,7 +380,7 @@ func (l *lister) records(ctx context.Context, after string) iter.Seq2[[]byte, er
 // run is not "" where it broke off, at this ID, in a run of unlisted products.
 func (l *lister) scan(ctx context.Context, r backend.Range, yield func([]byte, error) bool) (run string, more bool) {
 	skipped := 0
-	for e, err := range l.reader.Scan(ctx, r, backend.ScanOptions{PastDamage: l.pastDamage}) {
+	for e, err := range l.reader.Scan(ctx, r, backend.ScanOptions{PastDamage: l.pastDamage, Limit: l.fetch}) {
 		var h encoding.Header
 		if l.key = e.Key; err == nil {
 			h, err = encoding.PeekRecord(e.Value)
@@ -447,7 +450,7 @@ func (l *lister) see(ctx context.Context, data []byte, s *stored) (live bool, er
 func (l *lister) nextListed(ctx context.Context, id string) (string, error) {
 	_, end := encoding.ListedPrefixRange(l.account, l.prefix)
 	start := encoding.AppendSuccessor(nil, encoding.AppendListedKey(nil, l.account, id))
-	for e, err := range l.reader.Scan(ctx, backend.Range{Start: start, End: end}, backend.ScanOptions{KeysOnly: true}) {
+	for e, err := range l.reader.Scan(ctx, backend.Range{Start: start, End: end}, backend.ScanOptions{KeysOnly: true, Limit: 1}) {
 		if err != nil {
 			return "", err
 		}

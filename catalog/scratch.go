@@ -1,8 +1,6 @@
 package catalog
 
 import (
-	"bytes"
-
 	"github.com/shelflife-db/shelflife/catalog/internal/productkey"
 	"github.com/shelflife-db/shelflife/encoding"
 )
@@ -57,6 +55,20 @@ func (t *tx) recycle() {
 	t.c.txs.Put(t)
 }
 
+// fetchTogether is fetch where every read may be a request to a server: an
+// engine in this process reads them as they come.
+func (t *tx) fetchTogether(products []productkey.Key) error {
+	if t.c.exclusive || len(products) < 2 {
+		return nil
+	}
+	err := t.fetch(products)
+	if encoding.IsUnreadable(err) {
+		t.fetched = nil // reading one by one shows which
+		return nil
+	}
+	return err
+}
+
 // fetch reads ahead the records of products that will be loaded once each, whose
 // scopes are declared: together they cost less, above all those of products
 // that do not exist.
@@ -79,7 +91,7 @@ func (t *tx) fetch(products []productkey.Key) error {
 		}
 	}
 	return t.txn.GetMany(t.ctx, keys, func(i int, value []byte) error {
-		t.fetched[fetched[i]] = bytes.Clone(value)
+		t.fetched[fetched[i]] = append([]byte{}, value...) // not nil, which is absent
 		return nil
 	})
 }
