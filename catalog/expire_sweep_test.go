@@ -194,11 +194,7 @@ func TestSweepSeesPendingUses(t *testing.T) {
 
 // putExpiry writes an entry of the expiry space into the shard that is its.
 func (w *world) putExpiry(txn backend.Txn, e encoding.Expiry) error {
-	shards := 1
-	if w.handles > 1 {
-		shards = 4 // of the shared store
-	}
-	e.Shard = encoding.Shard(e.Account, e.ID, shards)
+	e.Shard = encoding.Shard(e.Account, e.ID, max(1, w.shards))
 	return txn.Put(encoding.AppendExpiryKey(nil, e), nil)
 }
 

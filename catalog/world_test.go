@@ -54,6 +54,7 @@ type world struct {
 	open     func() backend.Backend
 	catalogs []*catalog.Catalog
 	turn     int
+	shards int // of the store, as its engine states them
 	// handles is how many catalogs are open at a time.
 	handles int
 }
@@ -120,7 +121,9 @@ func (w *world) c() *catalog.Catalog {
 func (w *world) start() {
 	for range w.handles {
 		opts := w.opts
-		checked := backendtest.Checked(w.open(), scopeOf, func(err error) { w.t.Errorf("undeclared access: %v", err) })
+		b := w.open()
+		w.shards = b.Properties().Shards
+		checked := backendtest.Checked(b, scopeOf, func(err error) { w.t.Errorf("undeclared access: %v", err) })
 		c, err := catalog.Open(w.t.Context(), checked, &opts)
 		require.NoError(w.t, err)
 		w.catalogs = append(w.catalogs, c)
