@@ -54,7 +54,7 @@ type world struct {
 	open     func() backend.Backend
 	catalogs []*catalog.Catalog
 	turn     int
-	shards int // of the store, as its engine states them
+	shards   int // of the store, as its engine states them
 	// handles is how many catalogs are open at a time.
 	handles int
 }
