@@ -30,7 +30,7 @@ type transcript struct {
 }
 
 // random matches what differs from run to run.
-var random = regexp.MustCompile(`upload://[0-9a-f]{32}|_anon_[A-Z2-7]{26}`)
+var random = regexp.MustCompile(`upload://[0-9a-f]{32}|_anon_[A-Z2-7]{26}|"version":"[\w-]{22}"`)
 
 func (s *transcript) note(format string, args ...any) {
 	line := random.ReplaceAllStringFunc(fmt.Sprintf(format, args...), func(text string) string {
