@@ -22,13 +22,10 @@ const (
 	demoKey     = "demo-key"
 )
 
-// makeDemoDir makes the folder of the demo's store in the current folder, out
-// of git's sight, and returns its path.
-func makeDemoDir() (string, error) {
-	if err := os.MkdirAll(demoDir, 0o700); err != nil {
-		return "", err
-	}
-	return demoDir, os.WriteFile(filepath.Join(demoDir, ".gitignore"), []byte("*\n"), 0o600)
+// hideDemoDir keeps the folder of the demo's store, in the current folder, out of
+// git's sight. The store comes first: it is not made among other files.
+func hideDemoDir() error {
+	return os.WriteFile(filepath.Join(demoDir, ".gitignore"), []byte("*\n"), 0o600)
 }
 
 // fillDemo creates the samples that are not there.

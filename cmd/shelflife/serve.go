@@ -122,8 +122,7 @@ func (c *serveCmd) where() (place, error) {
 	case c.Demo && c.Store != "":
 		return place{}, errors.New("--demo fills a folder and takes no --store (or SHELFLIFE_STORE)")
 	case c.Demo && c.Data == "":
-		dir, err := makeDemoDir()
-		return place{dir: dir}, err
+		return place{dir: demoDir}, nil
 	case c.Data == "" && c.Store == "":
 		return place{}, errors.New("--data or --store is missing (try --help, or --demo)")
 	}
@@ -167,6 +166,11 @@ func (c *serveCmd) serve(p *process, at site) (err error) {
 	uploads := &spool{}
 	if !errors.Is(cat.Ready(), backend.ErrReadOnly) { // else uploads are refused before they are kept
 		if uploads, err = openSpool(c.spoolDir(at.store), at.store.dir, clock, log); err != nil {
+			return err
+		}
+	}
+	if c.Demo && c.Data == "" {
+		if err := hideDemoDir(); err != nil {
 			return err
 		}
 	}
