@@ -100,7 +100,7 @@ func (p *pastDamage) close() {
 // entries yields those from the iterator's position on, up to its end or an
 // error. more is false if the loop has ended.
 func (p *pastDamage) entries(ok bool) (more bool) {
-	step := p.it.Next
+	var step func() bool
 	for ; ok; ok = step() {
 		if cause := p.ended(); cause != nil {
 			p.yield(backend.Entry{}, cause)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -148,16 +147,6 @@ func (k *kept) requireThere(kind string, from, to int) {
 			require.True(k.t, found)
 		}
 	}
-}
-
-func (k *kept) usage() (bytes int64) {
-	require.NoError(k.t, filepath.WalkDir(k.dir, func(_ string, e fs.DirEntry, err error) error {
-		if info, e := e.Info(); e == nil && info.Mode().IsRegular() {
-			bytes += info.Size()
-		}
-		return err
-	}))
-	return bytes
 }
 
 // ways in which values come to be deleted; from is the first that is.
