@@ -3,8 +3,7 @@ package pebble
 import (
 	"context"
 	"errors"
-	"math"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	crdb "github.com/cockroachdb/pebble/v2"
@@ -22,55 +21,94 @@ const (
 	// rewriteRate is how many bytes of blob files are read, to be written anew,
 	// between two ticks.
 	rewriteRate = 64 << 20
-	// inVain is after how many files that became no smaller a pass gives up.
+	// inVain is after how many files in a row that became no smaller an aim is
+	// given up.
 	inVain = 3
 )
 
 // blobRewrites says how much garbage Pebble may leave in blob files. Pebble asks
 // when it looks for work, and writes one file at a time anew, the one with most
 // garbage first.
+//
+// Two ask for that at a time: the loop, which watches the garbage whatever it came
+// from, and a pass, which Reclaim may run beside the loop. Each has an aim of its
+// own and ends only that, or the loop's tick would take the aim from a pass that
+// waits for it.
 type blobRewrites struct {
-	share  atomic.Uint64 // of garbage that is left alone, as the bits of a float64; 1: all
-	tokens atomic.Int64  // bytes that may still be read before the next tick
-	paced  atomic.Bool   // tokens matter
-	vain   atomic.Int32  // files in a row that became no smaller
+	mu     sync.Mutex // guards what follows; Pebble's lock may be held around it
+	loop   rewriteAim
+	pass   rewriteAim
+	tokens int64 // bytes that paced aims may still have read before the next tick
 }
 
-func newBlobRewrites() *blobRewrites {
-	b := new(blobRewrites)
-	b.rest()
-	return b
+// rewriteAim is how much garbage one of the two wants left alone.
+type rewriteAim struct {
+	on    bool
+	share float64 // of the values in blob files
+	paced bool    // it waits for tokens
+	vain  int     // files in a row that became no smaller since it was set
 }
 
-// aim has Pebble leave a share of garbage alone, and rest all.
+// watch sets the loop's aim, or ends it.
+func (b *blobRewrites) watch(on bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if on != b.loop.on {
+		b.loop = rewriteAim{on: on, share: garbageShare, paced: true}
+	}
+}
+
+// aim sets that of a pass, until rest.
 func (b *blobRewrites) aim(share float64, paced bool) {
-	b.paced.Store(paced)
-	b.share.Store(math.Float64bits(share))
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.pass = rewriteAim{on: true, share: share, paced: paced}
 }
 
 func (b *blobRewrites) rest() {
-	b.share.Store(math.Float64bits(1))
-	b.vain.Store(0)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.pass = rewriteAim{}
 }
 
-func (b *blobRewrites) refill() { b.tokens.Store(rewriteRate) }
+func (b *blobRewrites) refill() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.tokens = rewriteRate
+}
 
 // ended notes a file that was written anew.
 func (b *blobRewrites) ended(i crdb.BlobFileRewriteInfo) {
-	b.tokens.Add(-int64(i.Input.Size))
-	if i.Err == nil && i.Output.ValueSize < i.Input.ValueSize {
-		b.vain.Store(0)
-	} else {
-		b.vain.Add(1)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.tokens -= int64(i.Input.Size)
+	for _, a := range []*rewriteAim{&b.loop, &b.pass} {
+		if i.Err == nil && i.Output.ValueSize < i.Input.ValueSize {
+			a.vain = 0
+		} else {
+			a.vain++
+		}
 	}
 }
 
 // target is the share that Pebble is told.
 func (b *blobRewrites) target() float64 {
-	if b.vain.Load() >= inVain || b.paced.Load() && b.tokens.Load() <= 0 {
-		return 1
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	share := 1.0 // all
+	for _, a := range []rewriteAim{b.loop, b.pass} {
+		if a.on && a.vain < inVain && (!a.paced || b.tokens > 0) {
+			share = min(share, a.share)
+		}
 	}
-	return math.Float64frombits(b.share.Load())
+	return share
+}
+
+// passInVain reports whether a pass had files written anew that became no smaller.
+func (b *blobRewrites) passInVain() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.pass.vain >= inVain
 }
 
 // garbageShare returns how much of the values in blob files nothing refers to.
@@ -94,7 +132,7 @@ func (r *reclaimer) rewriteBlobs(ctx context.Context, share float64, paced bool)
 		switch {
 		case r.garbageShare() <= share:
 			return true
-		case r.guard.Unreadable() || r.blobs.vain.Load() >= inVain:
+		case r.guard.Unreadable() || r.blobs.passInVain():
 			err = errInVain
 			return true
 		}

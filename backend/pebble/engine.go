@@ -88,7 +88,7 @@ func newEngine(f *folder, o Options) *engine {
 		log:     o.Logger,
 		fail:    diskguard.NewFailure(o.Logger),
 		ledger:  reclaim.NewLedger(o.EraseWithin),
-		blobs:   newBlobRewrites(),
+		blobs:   new(blobRewrites),
 		changed: make(signal, 1),
 	}
 	e.guard = diskguard.New(f.fs, e.fail)

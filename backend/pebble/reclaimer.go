@@ -188,11 +188,11 @@ func (r *reclaimer) watchGarbage(now time.Time) {
 	switch {
 	case share <= garbageShare:
 		r.garbage = time.Time{}
-		r.blobs.rest()
+		r.blobs.watch(false)
 	case r.garbage.IsZero() || r.garbage.After(now):
 		r.garbage = now
 	case now.Sub(r.garbage) >= garbageSettles:
-		r.blobs.aim(garbageShare, true)
+		r.blobs.watch(true)
 		r.wake()
 	}
 }

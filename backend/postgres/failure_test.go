@@ -158,9 +158,18 @@ func TestStandbyNotAwaited(t *testing.T) {
 	for shown := ""; shown != "nobody"; {
 		require.NoError(t, c.QueryRow(t.Context(), "SHOW synchronous_standby_names").Scan(&shown))
 	}
+	// The server learns of the setting by and by, one process after another: a
+	// commit that did not wait yet is made again.
 	result := make(chan error, 1)
-	go func() { result <- put(context.Background(), s, group, "k", "new") }()
+	write := func() { result <- put(context.Background(), s, group, "k", "new") }
+	go write()
 	for cancelled := 0; cancelled == 0; {
+		select {
+		case err := <-result:
+			require.NoError(t, err)
+			go write()
+		default:
+		}
 		require.NoError(t, c.QueryRow(t.Context(), `SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'`).Scan(&cancelled))
 	}
 	require.ErrorIs(t, <-result, backend.ErrUnknownOutcome)

@@ -237,6 +237,8 @@ var mutations = []mutation{
 			if`, `			if`},
 	{"erasure: blob files keep no garbage", "backend/pebble/pass.go", `		target = 0
 `, ``},
+	{"blob files: a tick leaves a pass its aim", "backend/pebble/blobrewrites.go", `if on != b.loop.on {`, `if b.pass.on = false; on != b.loop.on {`},
+	{"blob files: a pass has an aim of its own", "backend/pebble/blobrewrites.go", `[]rewriteAim{b.loop, b.pass}`, `[]rewriteAim{b.loop}`},
 	{"erasure: no log is written over meanwhile", "backend/pebble/pass.go", `r.dropLogs(logs, 0)`, `_ = logs`},
 	{"erasure: a store is left with what it owes", "backend/pebble/engine.go", `if exists && owed {`, `if false {`},
 	{"reserve: what was deleted is given back at once below it", "backend/pebble/reclaimer.go", `pass = r.dueWhenShort()`, `pass = reclaim.None`},
