@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -44,6 +45,8 @@ func TestDeploy(t *testing.T) {
 	require.NoError(t, err)
 	blocks := fence.FindAllSubmatch(text, -1)
 	require.Len(t, regexp.MustCompile("(?m)^```").FindAll(text, -1), 2*len(blocks))
+	// Those in Go are for routers: prooftest/routers runs them.
+	blocks = slices.DeleteFunc(blocks, func(block [][]byte) bool { return string(block[1]) == "go" })
 	require.Len(t, blocks, len(proxies))
 	cat, err := catalog.Open(t.Context(), memory.New(nil), nil)
 	require.NoError(t, err)
@@ -55,43 +58,51 @@ func TestDeploy(t *testing.T) {
 	defer server.Close()
 	for _, block := range blocks {
 		t.Run(string(block[1]), func(t *testing.T) {
-			p, ok := proxies[string(block[1])]
-			require.True(t, ok)
-			path, err := exec.LookPath(p.program)
-			if err != nil {
-				path, err = exec.LookPath("/usr/sbin/" + p.program)
-			}
-			if err != nil {
-				if p.program == "nginx" {
-					require.Empty(t, os.Getenv("SHELFLIFE_REQUIRE_PROXIES"), "nginx must be installed here")
-				}
-				t.Skip("skipped: " + p.program + " is not installed")
-			}
-			// The proxies can't say which free port they took.
-			free, err := net.Listen("tcp", "127.0.0.1:0")
-			require.NoError(t, err)
-			addr := free.Addr().String()
-			require.NoError(t, free.Close())
-			dir := t.TempDir()
-			config := p.around[0] + string(block[2]) + p.around[1]
-			config = strings.NewReplacer("%DIR%", dir, "127.0.0.1:8081", addr, "127.0.0.1:8080", server.Listener.Addr().String()).Replace(config)
-			require.NoError(t, os.WriteFile(filepath.Join(dir, "config"), []byte(config), 0o600))
-			args := strings.Split(strings.ReplaceAll(strings.Join(p.args, "\n"), "%DIR%", dir), "\n")
-			cmd := exec.Command(path, args...)
-			cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
-			require.NoError(t, cmd.Start())
-			ended := make(chan error, 1)
-			go func() { ended <- cmd.Wait() }()
-			defer func() {
-				_ = cmd.Process.Kill()
-				<-ended
-			}()
-			requireListens(t, addr, ended)
+			addr := startProxy(t, string(block[1]), string(block[2]), server.Listener.Addr().String())
 			for _, id := range []string{"a/b", "a//b", "a/../b", "a b", "100%", "q?x", "é😀", "/lead", "trail/", "a+b", "%2F", "a;b"} {
 				requireRoundTrip(t, "http://"+addr+"/shop", id)
 			}
 		})
 	}
+}
+
+// startProxy runs a program of proxies with a configuration, in which it listens
+// on 127.0.0.1:8081 and the server on 127.0.0.1:8080, and returns the address that
+// it has in place of that.
+func startProxy(t *testing.T, language, config, server string) (addr string) {
+	t.Helper()
+	p, ok := proxies[language]
+	require.True(t, ok)
+	path, err := exec.LookPath(p.program)
+	if err != nil {
+		path, err = exec.LookPath("/usr/sbin/" + p.program)
+	}
+	if err != nil {
+		if p.program == "nginx" {
+			require.Empty(t, os.Getenv("SHELFLIFE_REQUIRE_PROXIES"), "nginx must be installed here")
+		}
+		t.Skip("skipped: " + p.program + " is not installed")
+	}
+	// The proxies can't say which free port they took.
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	addr = free.Addr().String()
+	require.NoError(t, free.Close())
+	dir := t.TempDir()
+	config = strings.NewReplacer("%DIR%", dir, "127.0.0.1:8081", addr, "127.0.0.1:8080", server).Replace(p.around[0] + config + p.around[1])
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "config"), []byte(config), 0o600))
+	args := strings.Split(strings.ReplaceAll(strings.Join(p.args, "\n"), "%DIR%", dir), "\n")
+	cmd := exec.Command(path, args...)
+	cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
+	require.NoError(t, cmd.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-ended
+	})
+	requireListens(t, addr, ended)
+	return addr
 }
 
 // requireListens waits until addr takes connections.

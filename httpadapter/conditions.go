@@ -1,7 +1,10 @@
 package httpadapter
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/shelflife-db/shelflife/catalog"
@@ -87,10 +90,37 @@ func (l tagList) matchesWeakly(etag string) bool {
 	return l.any
 }
 
+// matchesEncoded reports whether the list has the tag of an answer with etag that
+// a proxy has compressed.
+func (l tagList) matchesEncoded(etag string) bool {
+	for _, tag := range l.tags {
+		if `"`+withoutCoding(strings.Trim(tag.opaque, `"`))+`"` == etag {
+			return true
+		}
+	}
+	return false
+}
+
+// isWeak reports whether every tag of the list is weak: If-Match, which compares
+// strongly, can't hold then.
+func (l tagList) isWeak() bool {
+	strong := func(t entityTag) bool { return !t.weak }
+	return len(l.tags) > 0 && !slices.ContainsFunc(l.tags, strong)
+}
+
 // conditions are what a request demands of the stored product.
 type conditions struct {
 	match, noneMatch tagList
 	faults           []catalog.FieldError // of malformed headers
+}
+
+// explain returns err, with what the client can do about it where a condition
+// failed that never holds.
+func (c *conditions) explain(err error) error {
+	if errors.Is(err, catalog.ErrPreconditionFailed) && c.match.isWeak() {
+		return fmt.Errorf("%w: %w", errWeakMatch, err)
+	}
+	return err
 }
 
 func readConditions(header http.Header) (c conditions) {

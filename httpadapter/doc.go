@@ -71,7 +71,9 @@
 // as any other form of If-None-Match on a write, they are refused. On the GET
 // of a product or image, If-Match and If-None-Match are both honoured. Wherever
 // a condition has a meaning, a header that can't be read is refused; on the
-// list it has none, and both headers are ignored.
+// list it has none, and both headers are ignored. A weak tag never matches in
+// If-Match. A tag to which a proxy has appended the name of a coding, as
+// "…-gzip", counts as the tag that it was.
 //
 // # Errors
 //

@@ -45,6 +45,7 @@ var (
 	errUnavailable  = &answer{status: http.StatusServiceUnavailable, code: "UNAVAILABLE", message: "the service is unavailable, try again later"}
 	errUnknown      = &answer{status: http.StatusServiceUnavailable, code: "UNKNOWN_OUTCOME", message: "the write may or may not have happened: read before repeating it"}
 	errCondition    = &answer{status: http.StatusPreconditionFailed, code: "PRECONDITION_FAILED", message: "the condition of the request does not hold"}
+	errWeakMatch    = &answer{status: http.StatusPreconditionFailed, code: "PRECONDITION_FAILED", message: "a weak entity tag, as proxies make them that compress, never matches in If-Match: take the version of the product, in quotes"}
 	errNoProduct    = &answer{status: http.StatusNotFound, code: "PRODUCT_NOT_FOUND", message: "no such product"}
 	errNoImage      = &answer{status: http.StatusNotFound, code: "IMAGE_NOT_FOUND", message: "no uploaded image there"}
 	errMissingCreds = &answer{status: http.StatusUnauthorized, code: "MISSING_API_KEY", message: "an API key is required"}

@@ -32,7 +32,7 @@ func (h *Handler) upsertProduct(w http.ResponseWriter, r *request) error {
 	id, _ := u.ExternalID.Get()
 	result, err := h.catalog.Upsert(r.Context(), r.account, id, u.Patch, conds...)
 	if err != nil {
-		return u.Rewrite(err)
+		return c.explain(u.Rewrite(err))
 	}
 	return h.writeResult(w, r, result)
 }
@@ -66,12 +66,12 @@ func (h *Handler) getProduct(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	if c.match.given && !c.match.any && !matchesVersion(c.match, p.Version()) {
-		return errCondition
+		return c.explain(catalog.ErrPreconditionFailed)
 	}
 	etag := h.etag(r.Request, p)
 	w.Header().Set("ETag", etag)
 	w.Header().Set("Cache-Control", cacheControl)
-	if c.noneMatch.given && c.noneMatch.matchesWeakly(etag) {
+	if c.noneMatch.matchesWeakly(etag) || c.noneMatch.matchesEncoded(etag) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
@@ -100,7 +100,7 @@ func (h *Handler) deleteProduct(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	if err := h.catalog.Delete(r.Context(), r.account, r.id, conds...); err != nil {
-		return err
+		return c.explain(err)
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil

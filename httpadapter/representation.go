@@ -76,12 +76,36 @@ func (h *Handler) etag(r *http.Request, p *catalog.Product) string {
 }
 
 // versionIn returns the version that an entity tag names: the quoted version
-// itself, or the tag of a product.
+// itself, or the tag of a product, as it is or as a proxy made it that compressed
+// the product.
 func versionIn(tag string) (catalog.Version, bool) {
 	inner := strings.Trim(tag, `"`)
 	if v, ok := catalog.ParseVersion(inner); ok {
 		return v, true
 	}
-	inner, _, _ = strings.Cut(inner, mountSeparator)
-	return catalog.ETagVersion(`"` + inner + `"`)
+	whole := inner
+	for {
+		own, _, _ := strings.Cut(whole, mountSeparator)
+		if v, ok := catalog.ETagVersion(`"` + own + `"`); ok {
+			return v, true
+		}
+		before := withoutCoding(whole)
+		if before == whole {
+			return catalog.Version{}, false
+		}
+		whole = before
+	}
+}
+
+// withoutCoding takes from the inside of an entity tag what proxies append to
+// that of an answer which they compress: Caddy and Apache the name of the coding.
+// The tag stays a strong one, of a representation that only they know. A tag of
+// this package with such an end is none that it gives.
+func withoutCoding(inner string) string {
+	for _, end := range []string{"-gzip", "-br", "-zstd", "-deflate"} {
+		if before, ok := strings.CutSuffix(inner, end); ok {
+			return before
+		}
+	}
+	return inner
 }

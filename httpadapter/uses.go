@@ -34,6 +34,7 @@ type ProductRequest struct {
 	handler *Handler
 	upsert  *productjson.Upsert
 	conds   []catalog.Condition
+	explain func(error) error
 	applied bool
 }
 
@@ -83,7 +84,7 @@ func (q *ProductRequest) Apply(ctx context.Context) (catalog.Result, error) {
 		result, err = c.CreateOneShot(ctx, q.Account, q.Patch, q.conds...)
 	}
 	if err != nil {
-		return catalog.Result{}, q.upsert.Rewrite(err)
+		return catalog.Result{}, q.explain(q.upsert.Rewrite(err))
 	}
 	q.applied = true
 	return result, nil
@@ -172,6 +173,7 @@ func (h *Handler) parseSpec(w http.ResponseWriter, r *http.Request, account stri
 	q := &ProductRequest{Account: account, Patch: u.Patch, JSON: b.json, handler: h, upsert: u}
 	q.ExternalID, _ = u.ExternalID.Get()
 	c := readConditions(r.Header)
+	q.explain = c.explain
 	if q.isPlainUse() {
 		c.forUse()
 	} else {

@@ -219,6 +219,10 @@ var mutations = []mutation{
 			page.Damaged = append(page.Damaged[:0:0], damage)[:0]`},
 	{"a report of nothing is not sound", "catalog/check.go", `return r.Complete && len(r.Problems) == 0`, `return len(r.Problems) == 0`},
 
+	{"http: a tag of a compressed answer names its version", "httpadapter/representation.go", `"-gzip", "-br"`, `"-br"`},
+	{"http: a copy of a compressed answer is found again", "httpadapter/products.go", `|| c.noneMatch.matchesEncoded(etag)`, ``},
+	{"http: the client learns that a weak tag never matches", "httpadapter/conditions.go", `&& c.match.isWeak()`, `&& false`},
+
 	{"budget: an account's share", budgets, `if !h.account.left.TryAcquire(n) {`, `if false {`},
 	{"budget: the size of the pool", budgets, `if !h.pool.all.TryAcquire(n) {`, `if false {`},
 	{"budget: what holds something does not wait", budgets, `case h.has > 0:`, `case false:`},
