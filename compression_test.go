@@ -49,9 +49,11 @@ func TestConditionsBehindCompression(t *testing.T) {
 	cat, err := catalog.Open(t.Context(), memory.New(nil), nil)
 	require.NoError(t, err)
 	defer cat.Close()
-	server := httptest.NewServer(httpadapter.New(cat, &httpadapter.Options{
+	handler, err := httpadapter.New(cat, &httpadapter.Options{
 		Authenticate: func(*http.Request) (string, error) { return "a", nil },
-	}))
+	})
+	require.NoError(t, err)
+	server := httptest.NewServer(handler)
 	defer server.Close()
 	for name, proxy := range compressing {
 		t.Run(name, func(t *testing.T) {

@@ -51,10 +51,12 @@ func TestDeploy(t *testing.T) {
 	cat, err := catalog.Open(t.Context(), memory.New(nil), nil)
 	require.NoError(t, err)
 	defer cat.Close()
-	server := httptest.NewServer(httpadapter.New(cat, &httpadapter.Options{
+	handler, err := httpadapter.New(cat, &httpadapter.Options{
 		PublicPath:   "/shop",
 		Authenticate: func(*http.Request) (string, error) { return "a", nil },
-	}))
+	})
+	require.NoError(t, err)
+	server := httptest.NewServer(handler)
 	defer server.Close()
 	for _, block := range blocks {
 		t.Run(string(block[1]), func(t *testing.T) {

@@ -94,7 +94,8 @@ func TestNoAuthenticator(t *testing.T) {
 	// Nothing is open by oversight.
 	e := newEnv(t, setup{})
 	for _, o := range []*httpadapter.Options{nil, {}} {
-		h := httpadapter.New(e.catalog, o)
+		h, err := httpadapter.New(e.catalog, o)
+		require.NoError(t, err)
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/products", nil))
 		require.Equal(t, 401, w.Code)

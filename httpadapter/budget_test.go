@@ -48,11 +48,13 @@ func newBudgeted(t *testing.T, o httpadapter.BudgetOptions) *budgeted {
 	t.Cleanup(func() { require.NoError(t, c.Close()) })
 	b, err := httpadapter.NewBudget(&o)
 	require.NoError(t, err)
-	server := httptest.NewServer(httpadapter.New(c, &httpadapter.Options{
+	h, err := httpadapter.New(c, &httpadapter.Options{
 		Authenticate: func(r *http.Request) (string, error) { return r.Header.Get("X-Account"), nil },
 		Budget:       b,
 		SpoolDir:     t.TempDir(),
-	}))
+	})
+	require.NoError(t, err)
+	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
 	return &budgeted{t, b, server.URL}
 }

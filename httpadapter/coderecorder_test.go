@@ -33,7 +33,8 @@ func TestCodesAreRecorded(t *testing.T) {
 	defer cat.Close()
 	keys, err := httpadapter.NewAPIKeys(map[string]string{"key": "acct"})
 	require.NoError(t, err)
-	h := httpadapter.New(cat, &httpadapter.Options{Authenticate: keys.Authenticate})
+	h, err := httpadapter.New(cat, &httpadapter.Options{Authenticate: keys.Authenticate})
+	require.NoError(t, err)
 	for _, tc := range []struct {
 		method, path, key string
 		want              []string

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/shelflife-db/shelflife/backend/memory"
 	"github.com/shelflife-db/shelflife/catalog"
 	"github.com/shelflife-db/shelflife/httpadapter"
 )
@@ -236,7 +237,8 @@ func TestPublicPath(t *testing.T) {
 	e.post("/products", newForm().data(fileBody("p", "f")).file("f", picture(t, 0))).ok(201)
 	e.create("q")
 	ask := func(public, target string) *httptest.ResponseRecorder {
-		h := httpadapter.New(e.catalog, &httpadapter.Options{PublicPath: public, Authenticate: func(*http.Request) (string, error) { return "a", nil }})
+		h, err := httpadapter.New(e.catalog, &httpadapter.Options{PublicPath: public, Authenticate: func(*http.Request) (string, error) { return "a", nil }})
+		require.NoError(t, err)
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest("GET", target, nil))
 		require.Equal(t, 200, w.Code)
@@ -253,8 +255,48 @@ func TestPublicPath(t *testing.T) {
 	require.Len(t, tags, 3, "an entity tag never names two representations")
 	p, err := e.catalog.Get(t.Context(), "a", "p")
 	require.NoError(t, err)
-	h := httpadapter.New(e.catalog, &httpadapter.Options{PublicPath: "/shop"})
+	h, err := httpadapter.New(e.catalog, &httpadapter.Options{PublicPath: "/shop"})
+	require.NoError(t, err)
 	require.Contains(t, string(h.AppendProduct(nil, httptest.NewRequest("POST", "/try-on", nil), p)), `"href":"/shop/products/p/images/0"`)
+}
+
+// TestOptionsThatCannotBeHeeded: a slip must not become a page that is never
+// allowed, or a Location that leads nowhere.
+func TestOptionsThatCannotBeHeeded(t *testing.T) {
+	c, err := catalog.Open(t.Context(), memory.New(nil), nil)
+	require.NoError(t, err)
+	defer c.Close()
+	for origin, says := range map[string]string{
+		"https://shop.example": "", "http://localhost:3000": "", "*": "", "http://127.0.0.1:8080": "", "http://[::1]:8080": "",
+		"https://xn--bcher-kva.example": "", "capacitor://localhost": "", "chrome-extension://abcdefgh": "", "http://my_host": "",
+		"https://shop.example/":         "browsers write it: https://shop.example",
+		"https://shop.example/path?q#f": "browsers write it: https://shop.example",
+		"HTTPS://Shop.Example":          "browsers write it: https://shop.example",
+		"https://shop.example:443":      "browsers write it: https://shop.example",
+		"http://shop.example:080":       "browsers write it: http://shop.example",
+		"http://shop.example:":          "browsers write it: http://shop.example",
+		"http://[0:0::1]":               "browsers write it: http://[::1]",
+		"https://bücher.example":        "browsers write it: https://xn--bcher-kva.example",
+		"https://user:secret@x.example": "no user and no password",
+		"https://*.shop.example":        "list the origins",
+		"https://x.example:99999":       "port", "https://x.example:0": "port",
+		"shop.example": "no origin like", "//shop.example": "no origin like", "": "no origin like", "https://": "no origin like",
+		"https:shop.example": "no origin like", " https://shop.example": "no origin like", "https://a.example,https://b.example": "proper host name",
+		"https://a b.example": "no origin like", "null": "sandboxed",
+	} {
+		_, err := httpadapter.New(c, &httpadapter.Options{AllowedOrigins: []string{"https://good.example", origin}})
+		if says == "" {
+			require.NoError(t, err, origin)
+			continue
+		}
+		require.ErrorContains(t, err, says, origin)
+		require.ErrorContains(t, err, "Options.AllowedOrigins", origin)
+		require.NotContains(t, err.Error(), "secret")
+	}
+	for _, path := range []string{"shop", "//shop", "/shop?x", "/shop#x", "/my shop", "/ü", "/%zz", "/a\r\nb", "https://shop.example/x", `/"`} {
+		_, err := httpadapter.New(c, &httpadapter.Options{PublicPath: path})
+		require.ErrorContains(t, err, "Options.PublicPath", path)
+	}
 }
 
 func TestListFrom(t *testing.T) {

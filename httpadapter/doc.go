@@ -1,6 +1,6 @@
 // Package httpadapter serves a product catalog over HTTP.
 //
-//	h := httpadapter.New(cat, &httpadapter.Options{Authenticate: keys.Authenticate})
+//	h, err := httpadapter.New(cat, &httpadapter.Options{Authenticate: keys.Authenticate})
 //	mux.Handle("/shop/", http.StripPrefix("/shop", h))
 //
 // # Endpoints
@@ -108,7 +108,8 @@
 //
 // # Browsers
 //
-// Options.AllowedOrigins lets pages of other origins in. A host routes OPTIONS of
+// Options.AllowedOrigins lets pages of other origins in; New refuses one that is
+// not written as browsers do, which would let nobody in. A host routes OPTIONS of
 // its own endpoints to the handler, which answers preflights on any path.
 //
 // The URL of an image is refused for what no client could fetch, and for

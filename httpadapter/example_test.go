@@ -29,7 +29,11 @@ func ExampleHandler_ReadProduct() {
 		fmt.Println(err)
 		return
 	}
-	shop := httpadapter.New(cat, &httpadapter.Options{Authenticate: keys.Authenticate})
+	shop, err := httpadapter.New(cat, &httpadapter.Options{Authenticate: keys.Authenticate})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 
 	mux := http.NewServeMux()
 	mux.Handle("/shop/", http.StripPrefix("/shop", shop))

@@ -1,6 +1,7 @@
 package httpadapter
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
@@ -50,7 +51,7 @@ type Options struct {
 	// parameters are not judged. Default: such names are ignored.
 	Strict bool
 	// PublicPath is the path, in its escaped form, under which clients see the
-	// handler, "/" for the root, where that can't be told from the requests: behind
+	// handler, beginning with a slash, "/" for the root, where that can't be told from the requests: behind
 	// a proxy that takes off a prefix, and for the hosts' own endpoints that answer
 	// with products. It goes into Location, Link and the href of images, and into
 	// the entity tags of products that have one; the routes do not depend on it. A
@@ -60,9 +61,11 @@ type Options struct {
 	// Budget bounds what requests hold at once. Default: one of its own with the
 	// default BudgetOptions.
 	Budget *Budget
-	// AllowedOrigins are the origins of pages, as the header Origin has them
-	// (https://shop.example), that may use the handler from a browser; "*" allows
-	// all. Their preflights are answered before authentication on any path, also
+	// AllowedOrigins are the origins of pages that may use the handler from a
+	// browser, each as browsers write it in the header Origin: scheme, host and, if
+	// it is not the scheme's own, port (https://shop.example), in lower case, with
+	// nothing behind. "*" allows all. One that no browser would send is an error of
+	// New. Their preflights are answered before authentication on any path, also
 	// for a host that routes OPTIONS of its own endpoints to the handler; answers,
 	// errors included, may be read by the page. Cookies and other credentials of
 	// the browser are never allowed. Default: none.
@@ -85,12 +88,20 @@ type Handler struct {
 var _ http.Handler = (*Handler)(nil)
 
 // New returns a handler that serves c. It does not own c: close c after the
-// server has shut down.
-func New(c *catalog.Catalog, o *Options) *Handler {
+// server has shut down. An error names the option that can't be heeded.
+func New(c *catalog.Catalog, o *Options) (*Handler, error) {
 	h := &Handler{catalog: c, limits: c.Limits(), readingOn: make(chan struct{}, readOnMany)}
 	if o != nil {
 		h.options = *o
 		h.options.AllowedOrigins = slices.Clone(o.AllowedOrigins)
+	}
+	for _, origin := range h.options.AllowedOrigins {
+		if err := CheckOrigin(origin); err != nil {
+			return nil, fmt.Errorf("httpadapter: Options.AllowedOrigins: %w", err)
+		}
+	}
+	if err := checkPublicPath(h.options.PublicPath); err != nil {
+		return nil, fmt.Errorf("httpadapter: Options.PublicPath: %w", err)
 	}
 	set(&h.options.MaxJSONBytes, DefaultMaxJSONBytes)
 	set(&h.options.MaxMultipartBytes, DefaultMaxMultipartBytes)
@@ -111,7 +122,7 @@ func New(c *catalog.Catalog, o *Options) *Handler {
 		h.options.Logger.Warn("no authenticator is configured: every request will be refused")
 		h.options.Authenticate = func(*http.Request) (string, error) { return "", ErrInvalidKey }
 	}
-	return h
+	return h, nil
 }
 
 func set[T int | int64](limit *T, value T) {

@@ -87,7 +87,8 @@ func newEnv(t testing.TB, s setup) *env {
 	}
 	e.spoolDir = s.options.SpoolDir
 	s.options.Logger = slog.New(slog.NewTextHandler(e.log, &slog.HandlerOptions{Level: slog.LevelInfo}))
-	e.handler = httpadapter.New(e.catalog, &s.options)
+	e.handler, err = httpadapter.New(e.catalog, &s.options)
+	require.NoError(t, err)
 	var root http.Handler = e.handler
 	if s.mount != nil {
 		root, e.base = s.mount(e.handler)

@@ -213,7 +213,9 @@ func inBubble(t *testing.T, o httpadapter.Options, f func(t *testing.T, connect 
 		cat, err := catalog.Open(t.Context(), memory.New(nil), &catalog.Options{Clock: ttl.NewManualClock(start)})
 		require.NoError(t, err)
 		listener := &pipeListener{make(chan net.Conn), make(chan struct{})}
-		server := &http.Server{Handler: httpadapter.New(cat, &o)}
+		h, err := httpadapter.New(cat, &o)
+		require.NoError(t, err)
+		server := &http.Server{Handler: h}
 		ended := make(chan error)
 		go func() { ended <- server.Serve(listener) }()
 		f(t, func() net.Conn {

@@ -37,6 +37,20 @@ func (h *Handler) mountPath(r *http.Request) string {
 	return mount
 }
 
+// checkPublicPath refuses what is no path that could be put into a header and in
+// front of another one.
+func checkPublicPath(path string) error {
+	if path == "" {
+		return nil
+	}
+	_, err := url.PathUnescape(path)
+	strange := func(c rune) bool { return c <= ' ' || c >= 0x7f || strings.ContainsRune("\"#<>?[\\]^`{|}", c) }
+	if err != nil || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsFunc(path, strange) {
+		return fmt.Errorf("%q is no escaped path that begins with one slash, like /shop", path)
+	}
+	return nil
+}
+
 // productPath returns the path of a product as the client of r sees it.
 func (h *Handler) productPath(r *http.Request, id string) string {
 	return h.mountPath(r) + "/products/" + url.PathEscape(id)

@@ -28,8 +28,10 @@ type serveCmd struct {
 	MustExist bool `help:"Fail where there is no store, rather than make one: for a folder whose volume may not be mounted."`
 	ReadOnly  bool `help:"Only read: nothing in the folder of the store is made, changed or removed, and writes are answered with 503."`
 
-	Prefix     string   `placeholder:"PATH" default:"/" help:"Path under which the API is mounted. Default: ${default}."`
-	PublicPath string   `name:"public-path" placeholder:"PATH" help:"Path under which clients see the API, where a proxy takes off a part of it. Default: what --prefix says."`
+	Prefix        string   `placeholder:"PATH" default:"/" help:"Path under which the API is mounted. Default: ${default}."`
+	PublicPath    string   `name:"public-path" placeholder:"PATH" help:"Path under which clients see the API, where a proxy takes off a part of it. Default: what --prefix says."`
+	AllowedOrigin []string `placeholder:"ORIGIN" help:"Origin of pages that may use the API from a browser, as https://shop.example; may be repeated, or a list with commas. * allows all. Default: none."`
+
 	APIKey     []string `name:"api-key" sep:"none" placeholder:"ACCOUNT=KEY" help:"An API key and the account it is for; may be repeated. Other users of the machine may see it."`
 	APIKeyFile string   `name:"api-key-file" placeholder:"FILE" help:"File of API keys, one ACCOUNT=KEY a line; # begins a comment line. Others must not be able to write it, and should not to read it."`
 
@@ -182,14 +184,18 @@ func (c *serveCmd) serve(p *process, at site) (err error) {
 			return err
 		}
 	}
-	api := httpadapter.New(cat, &httpadapter.Options{
+	api, err := httpadapter.New(cat, &httpadapter.Options{
 		Authenticate:      noteAccount(at.auth.Authenticate),
 		MaxMultipartBytes: int64(c.MaxRequestSize),
 		SpoolDir:          uploads.dir,
 		Budget:            budget,
 		PublicPath:        c.PublicPath,
+		AllowedOrigins:    c.AllowedOrigin,
 		Logger:            log,
 	})
+	if err != nil {
+		return err
+	}
 	url := baseURL(at.listener.Addr()) + at.prefix
 	health := healthHandler(func() error { return c.ready(cat, uploads) }, cat.Damage)
 	clients := c.clientLimits(files.connections, at.proxies)

@@ -42,6 +42,11 @@ func (c *serveCmd) check() (prefix string, err error) {
 	if err != nil {
 		return "", err
 	}
+	for _, origin := range c.AllowedOrigin {
+		if err := httpadapter.CheckOrigin(origin); err != nil {
+			return "", fmt.Errorf("--allowed-origin: %w", err)
+		}
+	}
 	if _, err := cleanPrefix("--public-path", c.PublicPath); err != nil {
 		return "", err
 	}

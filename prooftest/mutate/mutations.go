@@ -219,6 +219,8 @@ var mutations = []mutation{
 			page.Damaged = append(page.Damaged[:0:0], damage)[:0]`},
 	{"a report of nothing is not sound", "catalog/check.go", `return r.Complete && len(r.Problems) == 0`, `return len(r.Problems) == 0`},
 
+	{"http: an origin that no browser sends", "httpadapter/cors.go", `written != origin`, `false`},
+	{"http: a public path is a path", "httpadapter/representation.go", `!strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//")`, `false`},
 	{"http: a tag of a compressed answer names its version", "httpadapter/representation.go", `"-gzip", "-br"`, `"-br"`},
 	{"http: a copy of a compressed answer is found again", "httpadapter/products.go", `|| c.noneMatch.matchesEncoded(etag)`, ``},
 	{"http: the client learns that a weak tag never matches", "httpadapter/conditions.go", `&& c.match.isWeak()`, `&& false`},

@@ -123,7 +123,8 @@ func TestSettingsThatSpoilIDs(t *testing.T) {
 func serve(t *testing.T, mount func(http.Handler) http.Handler) (base string) {
 	cat, err := catalog.Open(t.Context(), memory.New(nil), nil)
 	require.NoError(t, err)
-	shop := httpadapter.New(cat, &httpadapter.Options{Authenticate: func(*http.Request) (string, error) { return "a", nil }})
+	shop, err := httpadapter.New(cat, &httpadapter.Options{Authenticate: func(*http.Request) (string, error) { return "a", nil }})
+	require.NoError(t, err)
 	server := httptest.NewServer(mount(shop))
 	t.Cleanup(func() {
 		server.Close()

@@ -47,7 +47,10 @@ func openShelflife(ctx context.Context, dir string, set *dataset.Set) (Server, e
 			return nil, errors.Join(err, c.Close())
 		}
 	}
-	h := httpadapter.New(c, &httpadapter.Options{Authenticate: authenticate})
+	h, err := httpadapter.New(c, &httpadapter.Options{Authenticate: authenticate})
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
 	return &shelflife{h, c, set}, nil
 }
 
