@@ -30,8 +30,10 @@ var layers = map[string][]string{
 	"backend/postgres":    {"backend"},
 	"catalog":             {"backend", "encoding", "ttl"},
 	"httpadapter":         {"backend", "encoding", "ttl", "catalog"},
+	// What people see is what the API of the library lets anybody see.
+	"httpadapter/dashboard": {"ttl", "catalog", "httpadapter"},
 	"cmd": {
-		"backend", "encoding", "ttl", "catalog", "httpadapter",
+		"backend", "encoding", "ttl", "catalog", "httpadapter", "httpadapter/dashboard",
 		"backend/memory", "backend/pebble", "backend/postgres",
 	},
 }

@@ -100,8 +100,12 @@ var demoSteps = []demoStep{
 	{"and the other", `-i -X DELETE`, `/products/my-mug`},
 }
 
-// printDemo tells where the demo is and what to try.
-func printDemo(w io.Writer, url string) {
+// printDemo tells where the demo is and what to try: the dashboard first, if there
+// is one.
+func printDemo(w io.Writer, url string, dashboard bool) {
+	if dashboard {
+		fmt.Fprintf(w, "Look at %s%s and sign in with the key %s\n\n", url, dashboardPath, demoKey)
+	}
 	fmt.Fprintf(w, "Shelflife serves a sample catalog of %d products.\n\n  URL  %s\n  key  %s\n\nTry, in another terminal:\n", len(samples()), url, demoKey)
 	for _, s := range demoSteps {
 		args := s.args

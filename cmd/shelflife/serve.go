@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -51,12 +52,16 @@ type serveCmd struct {
 	MaxConnectionsPerAddress int      `placeholder:"N" help:"How many of them may come from one address, or one /64 of IPv6: not from loopback or a trusted proxy. Default: a quarter."`
 	TrustedProxy             []string `sep:"none" placeholder:"NETWORK" help:"Address or network (10.0.0.0/8) of proxies whose X-Forwarded-For is believed; may be repeated. Default: none."`
 
+	dashboardFlags
+
 	ShutdownTimeout time.Duration `default:"30s" placeholder:"TIME" help:"How long running requests may take to end when the server stops. Default: ${default}."`
 }
 
 // Help tells the details.
 func (*serveCmd) Help() string {
 	return `API keys come from --api-key, --api-key-file and the environment variable ` + keysVariable + ` together. There the ACCOUNT=KEY entries have white space or commas between them. The first "=" separates. A key has at least ` + strconv.Itoa(minKey) + ` characters, and should be long and random, as "openssl rand -hex 16" makes them. Clients send the key in the header X-API-Key. Keys are never logged.
+
+The dashboard, at ` + strings.Trim(dashboardPath, "/") + `/ under the prefix, shows an account's products to whoever signs in with its key. A proxy must leave the Host header as it is, or --trusted-origin says under which origin browsers see it.
 
 GET ` + healthPath + ` needs no key and is not under the prefix: 200 when the store takes writes and uploads can be kept (with --read-only, when it can be read), 503 when not.
 
@@ -196,16 +201,20 @@ func (c *serveCmd) serve(p *process, at site) (err error) {
 	if err != nil {
 		return err
 	}
+	pages, err := c.dashboard(cat, at.auth, clock, log)
+	if err != nil {
+		return err
+	}
 	url := baseURL(at.listener.Addr()) + at.prefix
 	health := healthHandler(func() error { return c.ready(cat, uploads) }, cat.Damage)
 	clients := c.clientLimits(files.connections, at.proxies)
-	root := clients.Handler(mount(at.prefix, api, health), overloaded(health))
+	root := clients.Handler(mount(at.prefix, api, pages, health), overloaded(health))
 	server := newServer(api.ReadOn(root), clock, log, at.proxies)
 	server.ConnContext = clients.ConnContext
 	log.Info("serving", "url", url, "data", at.store.String(),
 		"open_files_limit", files.limit, "open_tables", files.tables, "max_connections", files.connections)
 	if c.Demo {
-		printDemo(p.stdout, url)
+		printDemo(p.stdout, url, pages != nil)
 	}
 	return runServer(p.ctx, server, clients.Listener(at.listener), c.ShutdownTimeout, log)
 }

@@ -38,9 +38,9 @@ func newServer(root http.Handler, clock ttl.Clock, log *slog.Logger, proxies tru
 	}
 }
 
-// mount returns a handler that serves health at exactly healthPath and api
-// under prefix, which cleanPrefix returned.
-func mount(prefix string, api, health http.Handler) http.Handler {
+// mount returns a handler that serves health at exactly healthPath, and under
+// prefix, which cleanPrefix returned, the dashboard, if it is not nil, and api.
+func mount(prefix string, api, dashboard, health http.Handler) http.Handler {
 	under := http.StripPrefix(prefix, api)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.EscapedPath()
@@ -48,6 +48,13 @@ func mount(prefix string, api, health http.Handler) http.Handler {
 		case path == healthPath:
 			httpadapter.RequestID(w, r)
 			health.ServeHTTP(w, r)
+		case dashboard != nil && path == prefix+strings.TrimSuffix(dashboardPath, "/"):
+			httpadapter.RequestID(w, r)
+			// Relative: behind a proxy the path is another one.
+			w.Header().Set("Location", "."+dashboardPath)
+			w.WriteHeader(http.StatusMovedPermanently)
+		case dashboard != nil && strings.HasPrefix(path, prefix+dashboardPath):
+			dashboard.ServeHTTP(w, r)
 		case strings.HasPrefix(path, prefix+"/"):
 			under.ServeHTTP(w, r)
 		default:

@@ -50,7 +50,7 @@ func TestMount(t *testing.T) {
 		{"/healthz", "/healthz/products", "api /products"},
 	} {
 		rec := httptest.NewRecorder()
-		mount(tc.prefix, api, health).ServeHTTP(rec, httptest.NewRequest("GET", tc.path, nil))
+		mount(tc.prefix, api, nil, health).ServeHTTP(rec, httptest.NewRequest("GET", tc.path, nil))
 		require.Equal(t, tc.want, rec.Body.String(), "%q %q", tc.prefix, tc.path)
 		if tc.want == missing {
 			require.Equal(t, http.StatusNotFound, rec.Code)
@@ -64,7 +64,7 @@ func TestOptionsOfTheServer(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	nothing := http.NotFoundHandler()
-	s := newServer(mount("", nothing, nothing), ttl.SystemClock(), slog.New(slog.DiscardHandler), nil)
+	s := newServer(mount("", nothing, nil, nothing), ttl.SystemClock(), slog.New(slog.DiscardHandler), nil)
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = s.Serve(listener) }) // until Close
 	defer serving.Wait()

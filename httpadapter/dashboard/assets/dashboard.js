@@ -1,0 +1,200 @@
+// Everything here adds to pages that work without it.
+"use strict";
+
+// Server time: the client's clock may be wrong, and does not matter.
+const serverNow = (() => {
+  const start = Number(document.body.dataset.now), since = performance.now();
+  return () => start + performance.now() - since;
+})();
+
+// The words are those of lifetime.go.
+function timeLeft(ms) {
+  const units = [["day", 86400000, 2], ["hour", 3600000, 2], ["minute", 60000, 2], ["second", 1000, 0]];
+  for (const [name, length, least] of units) {
+    const n = Math.floor(ms / length);
+    if (n >= least) return `${n} ${name}${n === 1 ? "" : "s"} left`;
+  }
+}
+
+function countDown() {
+  const now = serverNow();
+  for (const life of document.querySelectorAll(".life[data-expires]")) {
+    const left = Number(life.dataset.expires) - now;
+    const text = left > 0 ? timeLeft(left) : "expired";
+    const words = life.querySelector(".left");
+    if (words.textContent !== text) words.textContent = text;
+    life.querySelector(".ahead").setAttribute("width", Math.max(0, Math.min(100, 100 * left / Number(life.dataset.span))).toFixed(1));
+    if (left < 86400000) life.className = "life last";
+    else if (left < 7 * 86400000) life.className = "life soon";
+    if (left <= 0) expired(life);
+  }
+}
+
+function expired(life) {
+  const card = life.closest(".card");
+  if (card) card.classList.add("expired");
+  const product = life.closest(".product");
+  if (!product || product.classList.contains("expired")) return;
+  product.classList.add("expired");
+  product.querySelector(".gone").hidden = false;
+  for (const control of product.querySelectorAll(".actions button")) control.disabled = true;
+  for (const link of product.querySelectorAll(".actions a")) link.remove();
+}
+
+// Search as one types: the results alone are replaced, so the focus stays.
+function searchAsOneTypes(form) {
+  let timer, running;
+  const input = form.querySelector("input[type=search]");
+  const search = async () => {
+    const query = new URLSearchParams(new FormData(form));
+    if (!query.get("q")) query.delete("q");
+    const address = "./" + (query.size ? "?" + query : "");
+    if (running) running.abort();
+    running = new AbortController();
+    try {
+      const answer = await fetch(address, { signal: running.signal });
+      if (answer.redirected || !answer.ok) { location.assign(address); return; }
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      document.getElementById("results").replaceWith(page.getElementById("results"));
+      document.querySelector(".chips").replaceWith(page.querySelector(".chips"));
+      history.replaceState(null, "", address);
+      watchChoice();
+      countDown();
+    } catch (e) {
+      if (e.name !== "AbortError") throw e;
+    }
+  };
+  input.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(search, 200); });
+}
+
+function watchChoice() {
+  const shelf = document.querySelector(".shelf");
+  if (!shelf) return;
+  const say = () => {
+    const n = shelf.querySelectorAll(".pick :checked").length;
+    shelf.querySelector(".chosen").textContent = `${n} chosen`;
+  };
+  shelf.addEventListener("change", say);
+  shelf.addEventListener("reset", () => setTimeout(say));
+}
+
+// Images are put in order by dragging and by keys; the positions are what counts.
+function sortable(list) {
+  const number = () => list.querySelectorAll("[name=position]").forEach((input, n) => { input.value = n + 1; });
+  const move = (row, by, button) => {
+    const rows = [...list.children], to = rows.indexOf(row) + by;
+    if (to < 0 || to >= rows.length) return;
+    if (by < 0) rows[to].before(row); else rows[to].after(row);
+    number();
+    button.focus();
+  };
+  let dragged;
+  for (const row of list.children) {
+    const controls = row.querySelector(".controls");
+    const position = row.querySelector("[name=position]");
+    for (const [sign, what, by] of [["↓", "Move down", 1], ["↑", "Move up", -1]]) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = sign;
+      button.title = what;
+      button.setAttribute("aria-label", `${what}: image ${position.value}`);
+      button.addEventListener("click", () => move(row, by, button));
+      controls.prepend(button);
+    }
+    position.addEventListener("change", () => {
+      const rows = [...list.children];
+      rows.splice(rows.indexOf(row), 1);
+      rows.splice(Math.max(0, Math.min(rows.length, Number(position.value) - 1 || 0)), 0, row);
+      list.append(...rows);
+      number();
+      position.focus();
+    });
+    row.draggable = true;
+    row.addEventListener("dragstart", (e) => {
+      if (e.target.closest("input, textarea")) return;
+      dragged = row;
+      row.classList.add("dragged");
+      e.dataTransfer.effectAllowed = "move";
+    });
+    row.addEventListener("dragend", () => { row.classList.remove("dragged"); dragged = undefined; number(); });
+    row.addEventListener("dragover", (e) => {
+      if (!dragged || dragged === row) return;
+      e.preventDefault();
+      const box = row.getBoundingClientRect();
+      if (e.clientY < box.top + box.height / 2) row.before(dragged); else row.after(dragged);
+    });
+    // Text is selected by dragging in a field, which must not move the row.
+    for (const field of row.querySelectorAll("input, textarea")) {
+      field.addEventListener("focus", () => { row.draggable = false; });
+      field.addEventListener("blur", () => { row.draggable = true; });
+    }
+  }
+}
+
+// Images that are dropped on the page or pasted become files of the form.
+function takeFiles(input) {
+  const state = document.createElement("p");
+  state.className = "state";
+  state.setAttribute("role", "status");
+  input.after(state);
+  const say = () => { state.textContent = [...input.files].map((f) => f.name).join(", "); };
+  const add = (files) => {
+    const all = new DataTransfer();
+    for (const f of [...input.files, ...files]) all.items.add(f);
+    input.files = all.files;
+    say();
+  };
+  input.addEventListener("change", say);
+  input.parentElement.querySelector(".help").append(" Drop them anywhere on this page, or paste them.");
+  const hasFiles = (e) => e.dataTransfer && [...e.dataTransfer.types].includes("Files");
+  document.addEventListener("dragover", (e) => { if (hasFiles(e)) { e.preventDefault(); input.classList.add("dropping"); } });
+  document.addEventListener("dragleave", (e) => { if (!e.relatedTarget) input.classList.remove("dropping"); });
+  document.addEventListener("drop", (e) => {
+    if (!hasFiles(e)) return;
+    e.preventDefault();
+    input.classList.remove("dropping");
+    add(e.dataTransfer.files);
+  });
+  document.addEventListener("paste", (e) => {
+    if (e.clipboardData && e.clipboardData.files.length) { e.preventDefault(); add(e.clipboardData.files); }
+  });
+}
+
+// JSON is looked at while it is typed; what counts is what the server says.
+function checkJSON(area) {
+  const state = document.createElement("p");
+  state.className = "state";
+  state.setAttribute("role", "status");
+  area.after(state);
+  const look = () => {
+    const text = area.value.trim();
+    let fault = "";
+    if (text) {
+      try {
+        const value = JSON.parse(text);
+        if (area.dataset.json === "object" && (value === null || typeof value !== "object" || Array.isArray(value))) fault = "Must be a JSON object, like {\"view\": \"front\"}.";
+      } catch (e) {
+        fault = "Not JSON yet: " + e.message;
+      }
+    }
+    state.textContent = fault;
+    state.classList.toggle("bad", fault !== "");
+  };
+  area.addEventListener("input", look);
+}
+
+countDown();
+setInterval(countDown, 1000);
+document.querySelectorAll("form[data-live]").forEach(searchAsOneTypes);
+document.querySelectorAll("[data-sortable]").forEach(sortable);
+document.querySelectorAll("[data-drop]").forEach(takeFiles);
+document.querySelectorAll("[data-json]").forEach(checkJSON);
+watchChoice();
+{
+  // What was done is said once, not again on a reload.
+  const address = new URL(location.href);
+  if (address.searchParams.has("done")) {
+    address.searchParams.delete("done");
+    history.replaceState(null, "", address);
+  }
+}

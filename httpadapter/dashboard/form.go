@@ -1,0 +1,173 @@
+package dashboard
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"strconv"
+	"strings"
+
+	"github.com/shelflife-db/shelflife/catalog"
+)
+
+// form is what the page for editing sends, and what it shows again where
+// something is wrong with it.
+type form struct {
+	ID, Version                  string
+	Title, Description, Metadata string
+	Forever                      bool
+	Days                         string
+	Images                       []formImage
+	URLs                         string
+	faults                       []catalog.FieldError // of the uploads
+}
+
+// formImage is an image in a form: one that the product has, or bytes that wait
+// for the product to be saved.
+type formImage struct {
+	Source          string // the URL, of uploaded bytes too
+	Staged          string // the reference of bytes that wait
+	Name            string // of their file
+	Position        string
+	Classifications string
+	Remove          bool
+
+	Picture picture // for the page
+	Faults  []string
+}
+
+const (
+	// maxFieldBytes limits one text field, and maxFormBytes all of them: what the
+	// catalog takes fits many times over.
+	maxFieldBytes = 1 << 20
+	maxFormBytes  = 4 << 20
+	// maxFields limits the number of parts of a form.
+	maxFields = 4096
+)
+
+// readForm reads a form, and keeps its files in the catalog until the product is
+// saved: so they are not lost where something else is wrong. They go there as they
+// come; nothing holds a whole one.
+func (h *Handler) readForm(r *request) (*form, error) {
+	parts, err := r.MultipartReader()
+	if err != nil {
+		return nil, formError(err)
+	}
+	f, size := &form{}, 0
+	for n := 0; ; n++ {
+		part, err := parts.NextPart()
+		switch {
+		case err == io.EOF:
+			return f, nil
+		case err != nil:
+			return nil, formError(err)
+		case n == maxFields:
+			return nil, errTooLarge
+		}
+		if part.FormName() == "files" {
+			if err := h.stage(r, f, part); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		text, err := io.ReadAll(io.LimitReader(part, maxFieldBytes+1))
+		if err != nil {
+			return nil, formError(err)
+		}
+		if size += len(text); len(text) > maxFieldBytes || size > maxFormBytes {
+			return nil, errTooLarge
+		}
+		f.set(part.FormName(), formText(string(text)))
+	}
+}
+
+// stage keeps an uploaded file. A field for files that has none is sent too.
+func (h *Handler) stage(r *request, f *form, part *multipart.Part) error {
+	name := cutText(part.FileName(), 255)
+	if name == "" {
+		return nil
+	}
+	if len(f.Images) > 2*h.limits.Images {
+		return errTooLarge
+	}
+	staged, err := h.catalog.StageImage(r.Context(), r.account, part)
+	if v := (*catalog.ValidationError)(nil); errors.As(err, &v) {
+		for _, fault := range v.Fields {
+			f.faults = append(f.faults, catalog.FieldError{Path: "images", Code: fault.Code, Message: name + ": " + fault.Message})
+		}
+		// What is left of it is read by the next look for a part.
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	f.Images = append(f.Images, formImage{
+		Staged: string(staged.Ref), Name: fmt.Sprintf("%s, %d × %d, %s", name, staged.Width, staged.Height, byteCount(staged.Size)),
+	})
+	return nil
+}
+
+// formText returns text as browsers send it of what a page showed: they write
+// line breaks in one way, and can't show NUL.
+func formText(text string) string {
+	return lineBreaks.Replace(strings.ToValidUTF8(text, "\uFFFD"))
+}
+
+var lineBreaks = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\x00", "\uFFFD")
+
+// set takes in a field. The fields of an image begin with the one that says what
+// it is.
+func (f *form) set(name, text string) {
+	switch name {
+	case "id":
+		f.ID = text
+	case "version":
+		f.Version = text
+	case "title":
+		f.Title = text
+	case "description":
+		f.Description = text
+	case "metadata":
+		f.Metadata = text
+	case "keep":
+		f.Forever = text == "forever"
+	case "days":
+		f.Days = strings.TrimSpace(text)
+	case "urls":
+		f.URLs = text
+	case "image":
+		f.Images = append(f.Images, formImage{Source: text})
+	case "staged":
+		f.Images = append(f.Images, formImage{Staged: text})
+	}
+	if len(f.Images) == 0 {
+		return
+	}
+	image := &f.Images[len(f.Images)-1]
+	switch name {
+	case "name":
+		image.Name = text
+	case "position":
+		image.Position = strings.TrimSpace(text)
+	case "classifications":
+		image.Classifications = text
+	case "remove":
+		image.Remove = true
+	}
+}
+
+// newForm returns the form that shows a product as it is.
+func newForm(p *catalog.Product) *form {
+	f := &form{
+		ID: p.ExternalID, Version: p.Version().String(), Title: p.Title, Description: p.Description,
+		Metadata: indented(p.Metadata), Forever: p.ValidForDays == 0,
+	}
+	if !f.Forever {
+		f.Days = strconv.Itoa(p.ValidForDays)
+	}
+	for _, i := range p.Images {
+		f.Images = append(f.Images, formImage{Source: i.SourceURL, Position: strconv.Itoa(i.Order + 1), Classifications: indented(i.Classifications)})
+	}
+	return f
+}

@@ -1,0 +1,133 @@
+package dashboard
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"html/template"
+	"io/fs"
+	"mime"
+	"net/http"
+	"path"
+	"strconv"
+)
+
+//go:embed assets pages
+var files embed.FS
+
+// page is what every page is made from.
+type page struct {
+	Title string
+	// Section is the entry of the navigation that the page belongs to.
+	Section string
+	Notice  string
+	Body    any
+
+	// Set by show.
+	Account    string
+	HasSession bool // one that the person can end here
+	Now        int64
+	assets     map[string]*asset
+}
+
+// Asset returns the reference of a file, which changes with what is in it.
+func (p page) Asset(name string) string { return "./" + name + "?v=" + p.assets[name].version }
+
+func parsePages() (*template.Template, error) {
+	return template.New("").ParseFS(files, "pages/*.html")
+}
+
+// show answers with a page.
+func (h *Handler) show(w http.ResponseWriter, r *http.Request, status int, name string, p page) {
+	p.assets, p.Now = h.assets, h.clock.Now().UnixMilli()
+	p.HasSession = h.seal != nil && p.Account != ""
+	var body bytes.Buffer
+	if err := h.pages.ExecuteTemplate(&body, name, p); err != nil {
+		h.log.ErrorContext(r.Context(), "dashboard: making a page", "page", name, "error", err)
+		http.Error(w, "internal error", http.StatusInternalServerError)
+		return
+	}
+	header := w.Header()
+	header.Set("Content-Type", "text/html; charset=utf-8")
+	header.Set("Content-Length", strconv.Itoa(body.Len()))
+	header.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body.Bytes()) // an error means that the client left
+	}
+}
+
+// showTo answers a request of an account with a page.
+func (h *Handler) showTo(w http.ResponseWriter, r *request, status int, name string, p page) error {
+	p.Account = r.account
+	h.show(w, r.Request, status, name, p)
+	return nil
+}
+
+// build waits for a place among the pages that are made at once, and returns the
+// function that gives it back.
+func (h *Handler) build(ctx context.Context) (done func(), err error) {
+	select {
+	case h.building <- struct{}{}:
+		return func() { <-h.building }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// asset is a file that pages refer to.
+type asset struct {
+	data          []byte
+	kind, version string
+}
+
+func readAssets() (map[string]*asset, error) {
+	assets := make(map[string]*asset)
+	entries, err := fs.ReadDir(files, "assets")
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		data, err := fs.ReadFile(files, path.Join("assets", e.Name()))
+		if err != nil {
+			return nil, err
+		}
+		sum := sha256.Sum256(data)
+		assets[e.Name()] = &asset{data: data, kind: assetType(e.Name()), version: hex.EncodeToString(sum[:6])}
+	}
+	return assets, nil
+}
+
+// assetType returns the type of a file, which must not depend on what the system
+// knows of types.
+func assetType(name string) string {
+	switch path.Ext(name) {
+	case ".css":
+		return "text/css; charset=utf-8"
+	case ".js":
+		return "text/javascript; charset=utf-8"
+	case ".svg":
+		return "image/svg+xml"
+	}
+	return mime.TypeByExtension(path.Ext(name))
+}
+
+func (a *asset) serve(w http.ResponseWriter, r *http.Request) {
+	header := w.Header()
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		header.Set("Allow", "GET, HEAD")
+		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+		return
+	}
+	header.Set("Content-Type", a.kind)
+	header.Set("Content-Length", strconv.Itoa(len(a.data)))
+	header.Set("Cache-Control", "no-cache")
+	if r.URL.Query().Get("v") == a.version {
+		header.Set("Cache-Control", "public, max-age=31536000, immutable")
+	}
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(a.data) // an error means that the client left
+	}
+}

@@ -1,0 +1,124 @@
+package dashboard
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/shelflife-db/shelflife/httpadapter"
+)
+
+// request is a request whose account is known.
+type request struct {
+	*http.Request
+	account string
+}
+
+// route is what is offered under one name. A nil function is a method that is
+// not allowed.
+type route struct {
+	get, post func(w http.ResponseWriter, r *request) error
+	// part says that it is fetched by a page and is none itself: the session is
+	// not prolonged by it.
+	part bool
+}
+
+// table returns the routes by the last segment of their paths.
+func (h *Handler) table() map[string]route {
+	return map[string]route{
+		"":        {get: h.showList},
+		"product": {get: h.showProduct},
+		"image":   {get: h.sendImage, part: true},
+		"use":     {post: h.useProduct},
+		"edit":    {get: h.showEdit, post: h.saveEdit},
+		"new":     {get: h.showNew, post: h.saveNew},
+		"delete":  {get: h.confirmDelete, post: h.deleteProducts},
+	}
+}
+
+// ServeHTTP implements http.Handler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	httpadapter.RequestID(w, r)
+	setSecurityHeaders(w.Header())
+	if r.URL.Path == "" {
+		// Under http.StripPrefix, without the slash on which relative links depend.
+		redirect(w, "./"+lastSegment(strings.TrimSuffix(r.RequestURI, "?"+r.URL.RawQuery))+"/")
+		return
+	}
+	name := lastSegment(r.URL.Path)
+	if a, ok := h.assets[name]; ok {
+		a.serve(w, r)
+		return
+	}
+	if err := h.origins.Check(r); err != nil {
+		h.fail(w, r, errForeignOrigin)
+		return
+	}
+	if h.seal != nil && (name == "signin" || name == "signout") {
+		h.serveSession(w, r, name)
+		return
+	}
+	route, ok := h.routes[name]
+	if !ok {
+		h.fail(w, r, errNoSuchPage)
+		return
+	}
+	serve := route.get
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+	case http.MethodPost:
+		serve = route.post
+	default:
+		serve = nil
+	}
+	if serve == nil {
+		w.Header().Set("Allow", route.allow())
+		h.fail(w, r, errMethod)
+		return
+	}
+	account, ok := h.authorize(w, r, route.part)
+	if !ok {
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, h.options.MaxRequestBytes)
+	if err := serve(w, &request{r, account}); err != nil {
+		h.failFor(w, r, account, err)
+	}
+}
+
+func (r route) allow() string {
+	switch {
+	case r.post == nil:
+		return "GET, HEAD"
+	case r.get == nil:
+		return "POST"
+	}
+	return "GET, HEAD, POST"
+}
+
+func lastSegment(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
+
+// redirect sends the browser to another page of the dashboard. The reference
+// stays relative: http.Redirect would resolve it against a path that may have
+// lost its prefix.
+func redirect(w http.ResponseWriter, to string) {
+	w.Header().Set("Location", to)
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// The policy of every page: nothing from anywhere but its own files and forms.
+const (
+	policyBegin = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; img-src 'self'"
+	// policyRemote is added on a page that shows images of other servers.
+	policyRemote = " https:"
+)
+
+func setSecurityHeaders(header http.Header) {
+	header.Set("Content-Security-Policy", policyBegin)
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("X-Frame-Options", "DENY")
+	// Not no-referrer: browsers would then send forms with "Origin: null".
+	header.Set("Referrer-Policy", "same-origin")
+	header.Set("Cross-Origin-Resource-Policy", "same-origin")
+	header.Set("Cross-Origin-Opener-Policy", "same-origin")
+}
