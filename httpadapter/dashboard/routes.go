@@ -39,9 +39,9 @@ func (h *Handler) table() map[string]route {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	httpadapter.RequestID(w, r)
 	setSecurityHeaders(w.Header())
-	if r.URL.Path == "" {
+	if asked := lastSegment(strings.TrimSuffix(r.RequestURI, "?"+r.URL.RawQuery)); r.URL.Path == "" && asked != "" {
 		// Under http.StripPrefix, without the slash on which relative links depend.
-		redirect(w, "./"+lastSegment(strings.TrimSuffix(r.RequestURI, "?"+r.URL.RawQuery))+"/")
+		redirect(w, "./"+asked+"/")
 		return
 	}
 	name := lastSegment(r.URL.Path)

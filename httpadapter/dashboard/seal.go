@@ -73,7 +73,7 @@ func (s *sealer) sealed(v session) string {
 
 // open reads what sealed returned; ok is false for anything else.
 func (s *sealer) open(text string) (v session, ok bool) {
-	data, err := base64.RawURLEncoding.DecodeString(text)
+	data, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || len(data) == 0 || data[0] != sealVersion {
 		return session{}, false
 	}
