@@ -52,7 +52,7 @@ func mutateAll(ctx context.Context) (survived int, err error) {
 	}
 	defer os.RemoveAll(dir)
 	tried := 0
-	for _, m := range mutations {
+	for _, m := range slices.Concat(mutations, dashboardMutations) {
 		if !wanted.MatchString(m.rule) {
 			continue
 		}
