@@ -51,15 +51,15 @@ func (h *Handler) sendImage(w http.ResponseWriter, r *request) error {
 		return nil
 	}
 	source := &failingReader{Reader: image}
-	_, err = io.Copy(w, source)
-	if source.err != nil {
+	// An error of the copy that is not the source's is the client's leaving.
+	if _, _ = io.Copy(w, source); source.err != nil {
 		if !errors.Is(source.err, catalog.ErrImageGone) && r.Context().Err() == nil {
 			h.log.ErrorContext(r.Context(), "dashboard: image cut off", "error", source.err)
 		}
 		// The one way to end the answer so that the client notices.
 		panic(http.ErrAbortHandler)
 	}
-	return nil // an error of the copy is the client's leaving
+	return nil
 }
 
 // failingReader remembers that reading failed: not that writing did.
