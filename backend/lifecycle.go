@@ -15,6 +15,7 @@ type Lifecycle struct {
 	// lines, so that calls on several cores do not wait for each other.
 	calls [lifecycleStripes]callCount
 	init  sync.Once
+	begin sync.Once
 	done  chan struct{} // closed when Close begins
 	ended chan struct{} // gets a value when a call ended while closing
 	close sync.Once
@@ -60,13 +61,21 @@ func (l *Lifecycle) Closing() <-chan struct{} {
 // Closed tells whether Close has begun.
 func (l *Lifecycle) Closed() bool { return l.closing.Load() }
 
+// Refuse begins to close: new calls are refused from then on. A caller that has
+// something to end between that and the wait of Close calls it first.
+func (l *Lifecycle) Refuse() {
+	l.makeChannels()
+	l.begin.Do(func() {
+		l.closing.Store(true)
+		close(l.done)
+	})
+}
+
 // Close refuses new calls, waits for the counted ones and runs release, once;
 // later calls wait for that and return the same result.
 func (l *Lifecycle) Close(release func() error) error {
+	l.Refuse()
 	l.close.Do(func() {
-		l.makeChannels()
-		l.closing.Store(true)
-		close(l.done)
 		for l.running() {
 			<-l.ended
 		}

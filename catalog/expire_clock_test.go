@@ -144,12 +144,17 @@ func TestClockSetBackBetweenOpenings(t *testing.T) {
 // skewed opens two catalogs on one shared store, the clock of the second ahead
 // of the first's.
 func skewed(t *testing.T, ahead time.Duration) (c [2]*catalog.Catalog, clocks [2]*ttl.ManualClock) {
+	return skewedBy(t, ahead, 0)
+}
+
+// skewedBy is skewed with a grace of the sweepers, 0 for the default.
+func skewedBy(t *testing.T, ahead, grace time.Duration) (c [2]*catalog.Catalog, clocks [2]*ttl.ManualClock) {
 	store := memory.New(&memory.Options{Shared: true, Shards: 2})
 	for i := range c {
 		clocks[i] = ttl.NewManualClock(epoch.Add(time.Duration(i) * ahead))
 		checked := backendtest.Checked(store.Handle(), scopeOf, func(err error) { t.Errorf("undeclared access: %v", err) })
 		var err error
-		c[i], err = catalog.Open(t.Context(), checked, &catalog.Options{Clock: clocks[i]})
+		c[i], err = catalog.Open(t.Context(), checked, &catalog.Options{Clock: clocks[i], Sweeper: ttl.SweeperOptions{Grace: grace}})
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, c[i].Close()) })
 	}
@@ -244,7 +249,7 @@ func TestSkewWithinTheGrace(t *testing.T) {
 // whole, and conditions hold for whoever sees it.
 func TestSkewedReplacement(t *testing.T) {
 	ctx := t.Context()
-	c, clocks := skewed(t, time.Hour)
+	c, clocks := skewedBy(t, time.Hour, 2*time.Hour) // the sweeper must not be first
 	old, err := c[0].Upsert(ctx, acme, "p", withImage(catalog.Patch{ValidForDays: catalog.Set(1), Title: catalog.Set("old")}))
 	require.NoError(t, err)
 	for _, clock := range clocks {
