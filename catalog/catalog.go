@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/catalog/internal/deadspans"
 	"github.com/shelflife-db/shelflife/catalog/internal/expiryhooks"
 	"github.com/shelflife-db/shelflife/catalog/internal/recordcache"
 	"github.com/shelflife-db/shelflife/catalog/internal/uses"
@@ -35,6 +36,9 @@ type Catalog struct {
 	renewals *uses.Renewals
 	folder   *uses.Folder
 	cache    *recordcache.Cache // nil where there is none
+	dead     *deadspans.Spans   // nil where others write too
+	// deadSizes is defaultDeadRun but in tests.
+	deadSizes deadRunSizes
 	// maxValueSize is that of the backend, 0 where there is none.
 	maxValueSize int
 	// queries holds *query that nobody uses.
@@ -112,11 +116,15 @@ func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) 
 		maxValueSize: props.MaxValueSize,
 		uses:         uses.NewOverlay(opts.UseCapacity, now.Now),
 		renewals:     uses.NewRenewals(!props.Exclusive),
+		deadSizes:    defaultDeadRun,
 		index:        ttl.NewIndex(opts.Index),
 		swept:        &sweptAccounts{accounts: make(map[string]struct{})},
 	}
 	c.closing, c.close = context.WithCancelCause(context.Background())
 	c.hooks = expiryhooks.New(func(e Expired) { opts.OnExpire(c.closing, c, e) }, c.durablePatiently)
+	if c.exclusive {
+		c.dead = deadspans.New()
+	}
 	if c.exclusive && opts.CacheBytes > 0 {
 		c.cache = recordcache.New(opts.CacheBytes)
 	}
@@ -163,6 +171,7 @@ func (c *Catalog) start() {
 // a loop must not call it. So do Sweep, Check and DeleteAccount. Calling it
 // again returns the result of the first call.
 func (c *Catalog) Close() error {
+	c.calls.Refuse() // first: what is told that the catalog is closing finds it closed
 	c.close(ErrClosed)
 	return c.wrap("close", "", c.calls.Close(func() error {
 		c.stop()

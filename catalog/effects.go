@@ -4,17 +4,19 @@ import (
 	"errors"
 
 	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/catalog/internal/deadspans"
 	"github.com/shelflife-db/shelflife/catalog/internal/productkey"
 	"github.com/shelflife-db/shelflife/catalog/internal/uses"
 )
 
 // effects are what a tx does outside of the store: to the record cache, to the
-// renewals and to Options.OnExpire. Each has a beginning inside the Update, and an
+// dead spans, to the renewals and to Options.OnExpire. Each has a beginning inside the Update, and an
 // end when it is visible or has ended, whichever way: a mark that stayed would
 // keep its product out of the cache for good, a count that stayed would have
 // every reader of what has expired wait for an Update.
 type effects struct {
-	marked  []marked // in the record cache: what was written
+	marked  []marked          // in the record cache: what was written
+	written []*deadspans.Mark // of what has a record behind it
 	counted []uses.Renewal
 	begun   int64     // the first time that was read of those that are counted
 	expired []Expired // products whose expiry this commits
@@ -38,6 +40,10 @@ func (t *tx) settle(o backend.UpdateOptions, err error) {
 		t.c.cache.Unmark(m.key)
 	}
 	t.marked = t.marked[:0]
+	for _, m := range t.written {
+		t.c.dead.Unmark(m)
+	}
+	t.written = t.written[:0]
 	if len(t.expired) > 0 {
 		t.reportExpired(o, err)
 	}
@@ -79,6 +85,21 @@ func (t *tx) markCache(k productkey.Key) (wanted bool) {
 	wanted = t.c.cache.Mark(k)
 	t.marked = append(t.marked, marked{k, wanted})
 	return wanted
+}
+
+// markWritten takes a product out of the dead spans, before it has a record that
+// may live.
+func (t *tx) markWritten(account, id string) {
+	if t.c.dead == nil {
+		return
+	}
+	n := len(t.written)
+	if n == cap(t.written) || t.written[:n+1][n] == nil {
+		t.written = append(t.written, new(deadspans.Mark))
+	} else {
+		t.written = t.written[:n+1] // one that an earlier Update has used
+	}
+	t.c.dead.Mark(t.written[n], account, id)
 }
 
 // marking returns the mark of k, nil if there is none.

@@ -3,14 +3,8 @@ package catalog
 import (
 	"bytes"
 	"context"
-	"errors"
 	"iter"
 	"unicode/utf8"
-
-	"github.com/shelflife-db/shelflife/backend"
-	"github.com/shelflife-db/shelflife/catalog/internal/productkey"
-	"github.com/shelflife-db/shelflife/catalog/internal/uses"
-	"github.com/shelflife-db/shelflife/encoding"
 )
 
 const (
@@ -133,6 +127,7 @@ func (c *Catalog) list(ctx context.Context, account string, o ListOptions) (page
 		c: c, reader: c.backend, account: account, prefix: o.Prefix, from: o.From, unlisted: o.Unlisted,
 		began: c.now.Now(), patience: callTime, pastDamage: o.PastDamage,
 		fetch: o.Limit + 1, // the last tells whether there are more
+		dead:  c.deadRun(account),
 	}
 	size, budget := 0, jsonBudget{most: o.MaxBytes}
 	for value, err := range l.records(ctx, after) {
@@ -209,6 +204,8 @@ func (c *Catalog) all(ctx context.Context, account string, o AllOptions, instant
 			return
 		}
 		defer c.uses.Pin()()
+		// Before the clock: what had expired in a span had by then, too.
+		known := c.knownDead(account)
 		l := lister{
 			c: c, account: account, prefix: o.Prefix, from: o.From, unlisted: o.Unlisted, began: c.now.Now(),
 			instant: instant, pastDamage: o.PastDamage,
@@ -219,6 +216,9 @@ func (c *Catalog) all(ctx context.Context, account string, o AllOptions, instant
 			return
 		}
 		defer snapshot.Close()
+		if known.Holds() {
+			l.dead = deadRun{spanAt: known.Behind, sizes: c.deadSizes}
+		}
 		l.reader = snapshot
 		var s stored
 		for value, err := range l.records(ctx, "") {
@@ -280,182 +280,4 @@ func (b *jsonBudget) takes(page []*Product, p *Product, recordSize int) bool {
 func (b *jsonBudget) size(p *Product) int {
 	b.scratch = p.AppendJSON(b.scratch[:0])
 	return len(b.scratch)
-}
-
-// lister walks the products of an account.
-type lister struct {
-	c        *Catalog
-	reader   backend.Reader
-	account  string
-	prefix   string
-	from     string
-	unlisted bool
-	began    int64 // a time before the state that reader sees
-	// patience is how long the walk may count as one instant, in milliseconds;
-	// 0 says that it never does.
-	patience int64
-	// instant says that all are judged by the time began.
-	instant bool
-	// pastDamage says that damage does not end the walk.
-	pastDamage bool
-	// fetch is about how many records the walk takes; 0 is all of them.
-	fetch int
-	// walk says that unlisted products are stepped over one by one, since the
-	// listed space can't be read.
-	walk bool
-	// key is that of the record that was yielded, until the next step.
-	key []byte
-}
-
-// passed returns err as damage behind which the walk goes on, if it is that.
-func (l *lister) passed(err error) (damage *DamageError, past bool) {
-	past = l.pastDamage && errors.As(err, &damage)
-	return damage, past
-}
-
-// callTime is longer, in milliseconds, than a page should take. A product that
-// lives at its beginning and for so long is listed without another look at the
-// clock.
-const callTime = 10_000
-
-// records yields the stored records behind the ID after, for see. Each is lent
-// until the next step.
-//
-// It steps over the generated IDs, which are never listed, and over long runs
-// of other unlisted products by way of the listed space, so that its cost
-// depends on what it yields.
-func (l *lister) records(ctx context.Context, after string) iter.Seq2[[]byte, error] {
-	return func(yield func([]byte, error) bool) {
-		start, end := encoding.ProductPrefixRange(l.account, l.prefix)
-		if l.from != "" {
-			if first := encoding.AppendProductKey(nil, l.account, l.from); bytes.Compare(first, start) > 0 {
-				start = first
-			}
-		}
-		if after != "" {
-			behind := encoding.AppendSuccessor(nil, encoding.AppendProductKey(nil, l.account, after))
-			if bytes.Compare(behind, start) > 0 {
-				start = behind
-			}
-		}
-		generated, behindGenerated := encoding.ProductPrefixRange(l.account, generatedPrefix)
-		for {
-			until := end
-			if !l.unlisted && bytes.Compare(start, behindGenerated) < 0 {
-				if bytes.Compare(generated, start) <= 0 {
-					start = behindGenerated
-				} else if bytes.Compare(generated, end) < 0 {
-					until = generated
-				}
-			}
-			if bytes.Compare(start, end) >= 0 {
-				return
-			}
-			run, more := l.scan(ctx, backend.Range{Start: start, End: until}, yield)
-			if !more {
-				return
-			}
-			start = until
-			if run != "" {
-				next, err := l.nextListed(ctx, run)
-				switch {
-				case isDamage(err):
-					// The records know what is listed, too.
-					l.walk = true
-					start = encoding.AppendSuccessor(nil, encoding.AppendProductKey(nil, l.account, run))
-				case err != nil:
-					yield(nil, err)
-					return
-				case next == "":
-					return
-				default:
-					start = encoding.AppendProductKey(nil, l.account, next)
-				}
-			}
-		}
-	}
-}
-
-// scan yields what is to be seen in r. more tells whether to go on behind it;
-// run is not "" where it broke off, at this ID, in a run of unlisted products.
-func (l *lister) scan(ctx context.Context, r backend.Range, yield func([]byte, error) bool) (run string, more bool) {
-	skipped := 0
-	for e, err := range l.reader.Scan(ctx, r, backend.ScanOptions{PastDamage: l.pastDamage, Limit: l.fetch}) {
-		var h encoding.Header
-		if l.key = e.Key; err == nil {
-			h, err = encoding.PeekRecord(e.Value)
-		}
-		if err != nil {
-			err = damageOf(l.account, e.Key, err)
-			_, past := l.passed(err)
-			if !yield(nil, err) || !past {
-				return "", false
-			}
-			continue
-		}
-		if !h.Listed && !l.unlisted {
-			if skipped++; skipped < unlistedRun || l.walk {
-				continue
-			}
-			_, id, err := encoding.DecodeProductKey(e.Key)
-			if err != nil {
-				yield(nil, err)
-				return "", false
-			}
-			return id, true
-		}
-		skipped = 0
-		if !yield(e.Value, nil) {
-			return "", false
-		}
-	}
-	return "", true
-}
-
-// see begins to decode a record, puts a pending use on top and tells whether a
-// reader may see it. The uses are pinned.
-func (l *lister) see(ctx context.Context, data []byte, s *stored) (live bool, err error) {
-	s.shared = false
-	if s.images, err = encoding.BeginRecord(data, &s.Record); err != nil {
-		return false, damageOf(l.account, l.key, err)
-	}
-	r := &s.Record
-	now := l.began + l.patience
-	if !l.instant && (l.patience == 0 || !isLive(r, now)) {
-		now = l.c.now.Now() // before the overlay is looked at: see uses.Overlay.Add
-	}
-	k := productkey.Of(r.Account, r.ID)
-	l.c.uses.Get(k).See(r)
-	switch {
-	case isLive(r, now):
-		return true, nil
-	case !isLive(r, l.began-uses.LongUpdate) && !l.c.renewals.PossibleSince(k, l.began):
-		return false, nil // most of what waits to be swept
-	}
-	// It may have been renewed since by a use that went past the overlay, or by
-	// an edit that began before the deadline.
-	var current stored
-	found, err := l.c.lookAgain(ctx, k, &current)
-	if err != nil || !found || current.Incarnation != r.Incarnation {
-		return false, err
-	}
-	uses.Touch(r, current.LastUsedAt)
-	if !isLive(r, now) {
-		*s = current // no use renewed it
-	}
-	return true, nil
-}
-
-// nextListed returns the first listed ID behind id, "" if there is none.
-func (l *lister) nextListed(ctx context.Context, id string) (string, error) {
-	_, end := encoding.ListedPrefixRange(l.account, l.prefix)
-	start := encoding.AppendSuccessor(nil, encoding.AppendListedKey(nil, l.account, id))
-	for e, err := range l.reader.Scan(ctx, backend.Range{Start: start, End: end}, backend.ScanOptions{KeysOnly: true, Limit: 1}) {
-		if err != nil {
-			return "", err
-		}
-		_, next, err := encoding.DecodeListedKey(e.Key)
-		return next, err
-	}
-	return "", nil
 }

@@ -1,8 +1,10 @@
 package catalog_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -85,4 +87,112 @@ func TestPageCostAmongUnlisted(t *testing.T) {
 	require.Len(t, page.Products, listed)
 	require.False(t, page.HasMore)
 	require.LessOrEqual(t, w.probe.entries.Load(), int64(listed*20), "not all %d", listed*run)
+}
+
+// contract 5: a page's cost depends on the page, not on how many products lie
+// between that have expired and wait to be removed.
+func TestPageCostBehindExpired(t *testing.T) {
+	ctx := t.Context()
+	w := behindGlass(t, catalog.Options{})
+	const expired = 3000
+	for i := range expired {
+		w.createFor(fmt.Sprintf("m%04d", i), 1)
+	}
+	for i := range 10 {
+		w.create(fmt.Sprintf("a%d", i))
+	}
+	w.create("z")
+	w.clock.Leap(400 * day) // removals are paused
+	list := func(o catalog.ListOptions) (cost int64, got []string) {
+		t.Helper()
+		w.probe.reset()
+		page, err := w.c().List(ctx, acme, o)
+		require.NoError(t, err)
+		return w.probe.entries.Load() + w.probe.gets.Load(), ids(page.Products)
+	}
+	behind := catalog.ListOptions{From: "b"}
+	cost, got := list(behind)
+	require.Equal(t, []string{"z"}, got)
+	require.GreaterOrEqual(t, cost, int64(expired), "who meets them reads them")
+	require.LessOrEqual(t, cost, int64(expired+200), "once, and each record alone")
+
+	const page = 40 // as without them
+	everywhere := []catalog.ListOptions{{}, {Limit: 1}, {Limit: 10}, behind, {From: "m1234"}, {Prefix: "m"}, {Prefix: "m2"}, {Unlisted: true}}
+	want := make([][]string, len(everywhere))
+	for i, o := range everywhere {
+		cost, want[i] = list(o)
+		require.LessOrEqual(t, cost, int64(page), "%+v", o)
+	}
+	w.probe.reset()
+	n := 0
+	for _, err := range w.c().All(ctx, acme, catalog.AllOptions{}) {
+		require.NoError(t, err)
+		n++
+	}
+	require.Equal(t, 11, n)
+	require.LessOrEqual(t, w.probe.entries.Load(), int64(page))
+
+	// What is created among them is there at once, for pages and loops.
+	w.create("m1500")
+	for _, o := range everywhere[:4] {
+		cost, got := list(o)
+		require.LessOrEqual(t, cost, int64(page), "%+v", o)
+		if o.Limit == 0 {
+			require.Contains(t, got, "m1500")
+		}
+	}
+	for p, err := range w.c().All(ctx, acme, catalog.AllOptions{Prefix: "m"}) {
+		require.NoError(t, err)
+		require.Equal(t, "m1500", p.ExternalID)
+		n++
+	}
+	require.Equal(t, 12, n)
+	require.NoError(t, w.c().Delete(ctx, acme, "m1500"))
+
+	// The sweeper takes them away, and nothing of it shows.
+	w.clock.Advance(time.Hour)
+	_, err := w.c().Sweep(ctx)
+	require.NoError(t, err)
+	w.clock.Advance(time.Hour)
+	_, err = w.c().Sweep(ctx)
+	require.NoError(t, err)
+	require.Equal(t, 11, w.soundReport().Products)
+	for i, o := range everywhere {
+		cost, got := list(o)
+		require.Equal(t, want[i], got)
+		require.LessOrEqual(t, cost, int64(page), "%+v", o)
+	}
+}
+
+// A page that is ended early has not read for nothing: the next one goes on where
+// it stood.
+func TestEndedPagesGoOn(t *testing.T) {
+	w := behindGlass(t, catalog.Options{})
+	const expired, most = 6000, 2700
+	for i := range expired {
+		w.createFor(fmt.Sprintf("m%04d", i), 1)
+	}
+	w.create("z")
+	w.clock.Leap(400 * day)
+	pages := 0
+	for read := int64(0); ; pages++ {
+		ctx, cancel := context.WithCancel(t.Context())
+		w.probe.reset()
+		stop := func(n int64) {
+			if n == most {
+				cancel()
+			}
+		}
+		w.probe.onEntry.Store(&stop)
+		page, err := w.c().List(ctx, acme, catalog.ListOptions{})
+		cancel()
+		read += w.probe.entries.Load()
+		require.LessOrEqual(t, read, int64(2*expired))
+		if err == nil {
+			require.Equal(t, []string{"z"}, ids(page.Products))
+			break
+		}
+		require.ErrorIs(t, err, context.Canceled)
+	}
+	require.Equal(t, 2, pages)
 }

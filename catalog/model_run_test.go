@@ -97,6 +97,7 @@ func (r *modelRun) start() error {
 		if err != nil {
 			return errors.Join(err, b.Close())
 		}
+		catalog.EagerDeadSpans(c)
 		r.catalogs = append(r.catalogs, c)
 	}
 	return nil

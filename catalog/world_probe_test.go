@@ -40,6 +40,9 @@ type probe struct {
 	// is returned in place of the Update. afterGet runs behind each Get.
 	beforeUpdate atomic.Pointer[func(ctx context.Context, scopes []backend.Scope, o backend.UpdateOptions) error]
 	afterGet     atomic.Pointer[func(key []byte)]
+	// onEntry, where set, is told of each entry of a scan how many there were since
+	// the last reset.
+	onEntry atomic.Pointer[func(n int64)]
 	// journalOnly has uses get into the journal, but not into their records.
 	journalOnly atomic.Bool
 }
@@ -142,7 +145,10 @@ func (b *probed) Update(ctx context.Context, scopes []backend.Scope, o backend.U
 func (p *probe) count(entries iter.Seq2[backend.Entry, error]) iter.Seq2[backend.Entry, error] {
 	return func(yield func(backend.Entry, error) bool) {
 		for e, err := range entries {
-			p.entries.Add(1)
+			n := p.entries.Add(1)
+			if on := p.onEntry.Load(); on != nil {
+				(*on)(n)
+			}
 			if !yield(e, err) {
 				return
 			}

@@ -126,6 +126,7 @@ func (w *world) start() {
 		checked := backendtest.Checked(b, scopeOf, func(err error) { w.t.Errorf("undeclared access: %v", err) })
 		c, err := catalog.Open(w.t.Context(), checked, &opts)
 		require.NoError(w.t, err)
+		catalog.EagerDeadSpans(c)
 		w.catalogs = append(w.catalogs, c)
 	}
 }

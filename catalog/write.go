@@ -31,6 +31,9 @@ func (t *tx) write(f *found, next *encoding.Record, incoming []*incomingBlob) er
 		return err
 	}
 	wanted := t.markCache(productkey.Of(f.account, f.id))
+	if next != nil {
+		t.markWritten(f.account, f.id)
+	}
 	if err := t.writeExpiry(f, next); err != nil {
 		return err
 	}

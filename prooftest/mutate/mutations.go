@@ -213,7 +213,7 @@ var mutations = []mutation{
 	{"nor for staged ones", "catalog/patch_json.go", `case img.Staged != "":
 		w.fail(path, errStagedInJSON)`, `case img.Staged != "":`},
 	{"the context of OnExpire ends when Close is called", "catalog/catalog.go", `opts.OnExpire(c.closing, c, e)`, `opts.OnExpire(context.Background(), c, e)`},
-	{"a list skips nothing silently", "catalog/list.go", `past = l.pastDamage && errors.As(err, &damage)`, `past = errors.As(err, &damage)`},
+	{"a list skips nothing silently", "catalog/lister.go", `past = l.pastDamage && errors.As(err, &damage)`, `past = errors.As(err, &damage)`},
 	{"what is read past damage is marked", "catalog/list.go", `		case past:
 			page.Damaged = append(page.Damaged, damage)`, `		case past:
 			page.Damaged = append(page.Damaged[:0:0], damage)[:0]`},
@@ -245,6 +245,34 @@ var mutations = []mutation{
 `, ``},
 	{"blob files: a tick leaves a pass its aim", "backend/pebble/blobrewrites.go", `if on != b.loop.on {`, `if b.pass.on = false; on != b.loop.on {`},
 	{"blob files: a pass has an aim of its own", "backend/pebble/blobrewrites.go", `[]rewriteAim{b.loop, b.pass}`, `[]rewriteAim{b.loop}`},
+	{"dead spans: a writer cuts its product out", "catalog/write.go", `	if next != nil {
+		t.markWritten(f.account, f.id)
+	}
+`, ``},
+	{"dead spans: until the Update has ended", "catalog/internal/deadspans/deadspans.go", `	if m.prev != nil {
+		m.prev.next = m.next
+	} else {
+		sh.marks = m.next
+	}
+	if m.next != nil {
+		m.next.prev = m.prev
+	}
+	*m = Mark{}`, `	_ = sh`},
+	{"dead spans: writers at work are not passed by", "catalog/internal/deadspans/watch.go", `	for m := w.shard.marks; m != nil; m = m.next {`, `	for m := w.shard.marks; false; m = m.next {`},
+	{"dead spans: what is written during a walk is left out", "catalog/internal/deadspans/watch.go", `		spans, _ = cut(spans, key)`, `		_ = key`},
+	{"dead spans: what was read before the watch is read again", "catalog/deadrun.go", `		d.count, d.total = 0, 0
+		return bytes.Clone(d.first)`, `		return nil`},
+	{"dead spans: a living product ends a run", "catalog/deadrun.go", `		d.keep()
+		d.first, d.total = encoding.AppendSuccessor(d.first[:0], key), 0`, `		_ = key`},
+	{"dead spans: a snapshot rests on what was known before", "catalog/internal/deadspans/deadspans.go", `	if k.cuts != k.shard.cuts {`, `	if false {`},
+	{"dead spans: a span that is forgotten is no longer known", "catalog/internal/deadspans/deadspans.go", `		spans = slices.Delete(spans, least, least+1)
+		sh.cuts++`, `		spans = slices.Delete(spans, least, least+1)`},
+	{"dead spans: not where others write", "catalog/catalog.go", `	if c.exclusive {
+		c.dead`, `	if true {
+		c.dead`},
+	{"lists: a pending use keeps what has expired by its record", "catalog/lister.go", `!l.c.uses.Has(k) && l.unrenewed(k, deadline)`, `l.unrenewed(k, deadline)`},
+	{"lists: an Update at work may renew what has expired", "catalog/lister.go", `!l.c.uses.Has(k) && l.unrenewed(k, deadline)`, `!l.c.uses.Has(k)`},
+	{"renewals: what ended since is not quiet", "catalog/internal/uses/renewals.go", `s.count.Load() == 0 && s.last.Load() < then`, `s.count.Load() == 0`},
 	{"erasure: no log is written over meanwhile", "backend/pebble/pass.go", `r.dropLogs(logs, 0)`, `_ = logs`},
 	{"erasure: a store is left with what it owes", "backend/pebble/engine.go", `if exists && owed {`, `if false {`},
 	{"reserve: what was deleted is given back at once below it", "backend/pebble/reclaimer.go", `pass = r.dueWhenShort()`, `pass = reclaim.None`},

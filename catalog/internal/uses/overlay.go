@@ -85,6 +85,18 @@ func (o *Overlay) Get(k productkey.Key) Pending {
 	return Pending{}
 }
 
+// Has reports whether there is a pending use of a product, for the readers that Get
+// is for.
+func (o *Overlay) Has(k productkey.Key) bool {
+	if o.count.Load() == 0 {
+		return false
+	}
+	s := o.stripe(k)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.uses[k] != nil
+}
+
 // On returns r with its pending use on top, r itself if there is none. r was
 // read in an Update that holds its scope, or by a scan that is pinned.
 func (o *Overlay) On(r *encoding.Record) *encoding.Record {

@@ -34,7 +34,9 @@ type renewalStripe struct {
 	// LongUpdate. It is set before the count is lowered: a reader that finds the
 	// count at zero must find it.
 	late atomic.Int64
-	_    [48]byte // a cache line of its own
+	// last is when any was uncounted last, set as late is.
+	last atomic.Int64
+	_    [40]byte // a cache line of its own
 }
 
 // LongUpdate is longer, in milliseconds, than an Update should take.
@@ -46,6 +48,7 @@ func NewRenewals(others bool) *Renewals {
 	r := &Renewals{others: others, seed: maphash.MakeSeed()}
 	for i := range r.stripes {
 		r.stripes[i].late.Store(math.MinInt64)
+		r.stripes[i].last.Store(math.MinInt64)
 	}
 	return r
 }
@@ -68,9 +71,21 @@ func (r *Renewals) Begin(k productkey.Key) Renewal {
 // that it read, now the time after its end.
 func (r Renewal) End(begun, now int64) {
 	if now-begun > LongUpdate {
-		r.stripe.late.Store(now)
+		raise(&r.stripe.late, now)
 	}
+	raise(&r.stripe.last, now)
 	r.stripe.count.Add(-1)
+}
+
+// raise sets v to now unless it is later: Updates that end at once come here in
+// any order.
+func raise(v *atomic.Int64, now int64) {
+	for {
+		was := v.Load()
+		if was >= now || v.CompareAndSwap(was, now) {
+			return
+		}
+	}
 }
 
 // Possible reports whether an Update that has read an earlier time may still
@@ -85,4 +100,11 @@ func (r *Renewals) Possible(k productkey.Key) bool {
 func (r *Renewals) PossibleSince(k productkey.Key, then int64) bool {
 	s := r.stripe(k)
 	return s.count.Load() > 0 || s.late.Load() >= then
+}
+
+// QuietSince reports whether no Update on the product, by any process, has become
+// visible since then, or may still that had read an earlier time.
+func (r *Renewals) QuietSince(k productkey.Key, then int64) bool {
+	s := r.stripe(k)
+	return !r.others && s.count.Load() == 0 && s.last.Load() < then
 }
