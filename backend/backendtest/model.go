@@ -19,45 +19,26 @@ var modelTests = []test{
 // model is what a store must hold.
 type model map[string]string
 
+// frozen is a snapshot and what it must show.
+type frozen struct {
+	backend.Snapshot
+	m model
+}
+
 // testModel runs random Updates on the store and on a model, and compares them
 // in all ways of reading: in the transaction, afterwards, and in snapshots.
 func testModel(s *store, stream uint64, reopen bool) {
 	r := s.rand(stream)
 	m := model{}
-	type frozen struct {
-		backend.Snapshot
-		m model
-	}
 	var snaps []frozen
 	restartOneIn := 20
 	if s.h.SlowRestarts {
 		restartOneIn = 160
 	}
 	for i := range rounds(300) {
-		next := maps.Clone(m)
-		fail := r.IntN(5) == 0
-		seed := r.Uint64()
-		err := s.Update(s.ctx, []backend.Scope{whole("g"), whole("h")}, backend.UpdateOptions{Buffered: r.IntN(10) != 0}, func(ctx context.Context, t backend.Txn) error {
-			next = maps.Clone(m)
-			r := rand.New(rand.NewPCG(seed, 0)) // a rerun does the same
-			for range r.IntN(20) {
-				if err := next.step(r, t); err != nil {
-					return err
-				}
-				if err := next.compare(ctx, r, t); err != nil {
-					return fmt.Errorf("in a transaction: %w", err)
-				}
-			}
-			if fail {
-				return errTest
-			}
-			return nil
-		})
-		if err != nil && (!fail || !errors.Is(err, errTest)) {
+		var err error
+		if m, err = m.update(s, r); err != nil {
 			s.Fatalf("Update %d: %v", i, err)
-		}
-		if !fail {
-			m = next
 		}
 		if err := m.compare(s.ctx, r, s); err != nil {
 			s.Fatalf("after Update %d: %v", i, err)
@@ -75,28 +56,59 @@ func testModel(s *store, stream uint64, reopen bool) {
 				s.Fatalf("a snapshot after Update %d: %v", i, err)
 			}
 			if r.IntN(4) == 0 {
-				if err := snaps[n].Close(); err != nil {
-					s.Fatal(err)
-				}
+				closeAll(s, snaps[n:n+1])
 				snaps = slices.Delete(snaps, n, n+1)
 			}
 		}
 		if reopen && r.IntN(restartOneIn) == 0 {
-			for _, snap := range snaps {
-				if err := snap.Close(); err != nil {
-					s.Fatal(err)
-				}
-			}
+			closeAll(s, snaps)
 			snaps = nil
 			s.reopen()
 		}
 	}
+	closeAll(s, snaps)
+	s.checkScan(s, backend.Range{}, forward, m.in(backend.Range{}, forward))
+}
+
+// update runs one Update of random steps, which may fail, and returns what the
+// store holds then.
+func (m model) update(s *store, r *rand.Rand) (model, error) {
+	next := maps.Clone(m)
+	fail := r.IntN(5) == 0
+	seed := r.Uint64()
+	err := s.Update(s.ctx, []backend.Scope{whole("g"), whole("h")}, backend.UpdateOptions{Buffered: r.IntN(10) != 0}, func(ctx context.Context, t backend.Txn) error {
+		next = maps.Clone(m)
+		r := rand.New(rand.NewPCG(seed, 0)) // a rerun does the same
+		for range r.IntN(20) {
+			if err := next.step(r, t); err != nil {
+				return err
+			}
+			if err := next.compare(ctx, r, t); err != nil {
+				return fmt.Errorf("in a transaction: %w", err)
+			}
+		}
+		if fail {
+			return errTest
+		}
+		return nil
+	})
+	switch {
+	case fail && errors.Is(err, errTest):
+		return m, nil
+	case fail && err == nil:
+		return nil, errors.New("the error of its function got lost")
+	case err != nil:
+		return nil, err
+	}
+	return next, nil
+}
+
+func closeAll(s *store, snaps []frozen) {
 	for _, snap := range snaps {
 		if err := snap.Close(); err != nil {
-			s.Error(err)
+			s.Fatal(err)
 		}
 	}
-	s.checkScan(s, backend.Range{}, forward, m.in(backend.Range{}, forward))
 }
 
 // randomKey is one of few, so that they meet.

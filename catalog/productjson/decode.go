@@ -323,11 +323,38 @@ func (d *decoder) image(path string, value jsontext.Value) (out catalog.NewImage
 		d.wrongType(path, "an object")
 		return out, formAmbiguous, nil
 	}
-	members, err := d.parser.object(value)
+	s, err := d.imageMembers(path, value, &out)
 	if err != nil {
 		return out, formAmbiguous, err
 	}
-	var s sources
+	flat := s.url != nil || s.fileKey != nil
+	d.upsert.Deprecated = d.upsert.Deprecated || flat
+	switch {
+	case flat && (s.source != nil || s.returned != nil), s.source != nil && s.returned != nil:
+		d.fault(path, catalog.CodeValidationFailed, "must have only one of source, sourceUrl, and url or fileKey")
+		return out, formAmbiguous, nil
+	case flat:
+		return out, formFlat, d.oneSource(path, s.url, s.fileKey, &out)
+	case s.returned != nil:
+		url, ok, err := d.nonEmpty(path+".sourceUrl", s.returned)
+		if ok {
+			out.URL, out.Upload = url, nil
+		}
+		return out, formReturned, err
+	case s.source != nil:
+		return out, formSource, d.source(path+".source", s.source, &out)
+	}
+	d.fault(path+".source", catalog.CodeInvalidImageInput, "must have a url or a fileKey")
+	return out, formAmbiguous, nil
+}
+
+// imageMembers returns the sources that an entry of images names, and reads the
+// rest of it into out.
+func (d *decoder) imageMembers(path string, value jsontext.Value, out *catalog.NewImage) (s sources, err error) {
+	members, err := d.parser.object(value)
+	if err != nil {
+		return s, err
+	}
 	for i := range members {
 		m := &members[i]
 		value := m.value
@@ -351,25 +378,7 @@ func (d *decoder) image(path string, value jsontext.Value) (out catalog.NewImage
 			d.unknown(path+"."+m.name, m, d.depth+2, readOnlyImageNames)
 		}
 	}
-	flat := s.url != nil || s.fileKey != nil
-	d.upsert.Deprecated = d.upsert.Deprecated || flat
-	switch {
-	case flat && (s.source != nil || s.returned != nil), s.source != nil && s.returned != nil:
-		d.fault(path, catalog.CodeValidationFailed, "must have only one of source, sourceUrl, and url or fileKey")
-		return out, formAmbiguous, nil
-	case flat:
-		return out, formFlat, d.oneSource(path, s.url, s.fileKey, &out)
-	case s.returned != nil:
-		url, ok, err := d.nonEmpty(path+".sourceUrl", s.returned)
-		if ok {
-			out.URL, out.Upload = url, nil
-		}
-		return out, formReturned, err
-	case s.source != nil:
-		return out, formSource, d.source(path+".source", s.source, &out)
-	}
-	d.fault(path+".source", catalog.CodeInvalidImageInput, "must have a url or a fileKey")
-	return out, formAmbiguous, nil
+	return s, nil
 }
 
 // source reads the source of an image.

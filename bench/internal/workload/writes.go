@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 
 	"github.com/shelflife-db/shelflife/bench/internal/dataset"
 	"github.com/shelflife-db/shelflife/bench/internal/measure"
@@ -71,23 +72,7 @@ func editTask(access dataset.Access) func(*turn, uint64, int) (task, error) {
 			return t.store.Edit(ctx, t.keys[i], buffers[w])
 		}
 		verify := func(ctx context.Context, s measure.Sample) error {
-			// The sequences are random but repeatable.
-			last := map[int]map[uint64]bool{}
-			for w, r := range t.sources(segment, workers) {
-				of := map[int]int{}
-				for n := range s.Ops[w] {
-					of[access.Next(r)] = n
-				}
-				for i, n := range of {
-					if last[i] == nil {
-						if len(last) == verifiedProducts {
-							continue
-						}
-						last[i] = map[uint64]bool{}
-					}
-					last[i][revisionOf(segment, w, n)] = true
-				}
-			}
+			last := lastEdits(t.sources(segment, workers), access, s, func(w, n int) uint64 { return revisionOf(segment, w, n) })
 			for i, revisions := range last {
 				revision, err := t.readBack(ctx, i)
 				if err != nil {
@@ -101,6 +86,29 @@ func editTask(access dataset.Access) func(*turn, uint64, int) (task, error) {
 		}
 		return task{op, verify}, nil
 	}
+}
+
+// lastEdits returns, of some products, the revisions that each worker wrote to
+// them last: one of these must be there. The sequences of products are random but
+// repeatable.
+func lastEdits(sources []*rand.Rand, access dataset.Access, s measure.Sample, revision func(w, n int) uint64) map[int]map[uint64]bool {
+	last := map[int]map[uint64]bool{}
+	for w, r := range sources {
+		of := map[int]int{}
+		for n := range s.Ops[w] {
+			of[access.Next(r)] = n
+		}
+		for i, n := range of {
+			if last[i] == nil {
+				if len(last) == verifiedProducts {
+					continue
+				}
+				last[i] = map[uint64]bool{}
+			}
+			last[i][revision(w, n)] = true
+		}
+	}
+	return last
 }
 
 // readBack reads product i, checks it and returns its revision.
