@@ -56,7 +56,7 @@ func startChromium(t *testing.T) context.Context {
 	chromium.once.Do(func() {
 		// The sandbox is off because CI is root, which Chromium does not run in one for;
 		// what is looked at is our own.
-		options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.Flag("force-color-profile", "srgb"), chromedp.Flag("hide-scrollbars", false))
+		options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.Flag("force-color-profile", "srgb"), chromedp.Flag("hide-scrollbars", true))
 		allocator, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 		ctx, _ := chromedp.NewContext(allocator)
 		chromium.ctx, chromium.cancel = ctx, cancel

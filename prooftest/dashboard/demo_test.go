@@ -45,3 +45,16 @@ func (s demoSite) signIn(b *tab) {
 	b.fill("#key", s.key)
 	b.click("main form button")
 }
+
+// TestDemo signs in where the demo says, and takes the pictures of the README:
+// docs/dashboard-light.png and docs/dashboard-dark.png.
+func TestDemo(t *testing.T) {
+	s := demo(t)
+	for name, l := range map[string]look{"dashboard-light": {width: 1100, height: 700}, "dashboard-dark": {width: 1100, height: 700, dark: true}} {
+		b := open(t, l)
+		s.signIn(b)
+		require.Equal(t, 12, b.count(".card img"))
+		b.await(`[...document.images].slice(0, 5).every((i) => i.naturalWidth > 0)`)
+		b.shoot(name, false)
+	}
+}

@@ -11,7 +11,7 @@ var dashboardMutations = []mutation{
 	{"dashboard: sessions that stand still end", pages + "session.go", `now.Sub(s.checked) > sessionIdle`, `false`},
 	{"dashboard: keys are asked about again", pages + "session.go", `if age < h.options.Recheck {`, `if true {`},
 	{"dashboard: a key that is refused ends the session", pages + "session.go", `case isRefusal(err) || err == nil && account != s.account:`, `case err == nil && account != s.account:`},
-	{"dashboard: a key of another account now", pages + "session.go", `isRefusal(err) || err == nil && account != s.account`, `isRefusal(err)`},
+	{"dashboard: a key of another account now", pages + "session.go", `isRefusal(err) || err == nil && account != s.account`, `isRefusal(err) || err == nil && account == ""`},
 	{"dashboard: a session that has ended is forgotten", pages + "session.go", `		h.forget(w, r)
 		h.toSignIn`, `		h.toSignIn`},
 	{"dashboard: images do not prolong a session", pages + "session.go", `!part && age >= resealAfter`, `age >= resealAfter`},
