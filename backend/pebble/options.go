@@ -26,9 +26,15 @@ type Options struct {
 	// CacheSize, but at most 32 MiB and a 64th of the volume, and at least 256 KiB.
 	// It does not affect durability.
 	MemTableSize int64
-	// MaxOpenFiles bounds the table files that are kept open. At least 16.
+	// MaxOpenFiles bounds the table and blob files that are kept open. At least 16.
 	// Default: 1000. It does not affect how many files the store may have.
 	MaxOpenFiles int
+	// Resources are a block cache and open files that the store shares with others,
+	// for a process with many stores: then CacheSize and MaxOpenFiles must be zero,
+	// for Resources have theirs, and MemTableSize is by default a 64th of their
+	// cache, within the same bounds. The caller, who made them, closes them, before
+	// or after the store. Default: nil, what is the store's alone.
+	Resources *Resources
 	// DiskReserve is the free space in bytes below which Updates are refused
 	// with backend.ErrUnavailable, before they change anything. Those with
 	// UpdateOptions.Reclaim are admitted down to half of it. Both resume by
@@ -86,6 +92,11 @@ const (
 	defaultHangTimeout  = 10 * time.Second
 	defaultEraseWithin  = 24 * time.Hour
 
+	// cachePerMemTable is how many memtables a cache must have room for, and
+	// sharedMemTables for how many there is room by default in one that is shared.
+	cachePerMemTable = 3
+	sharedMemTables  = 64
+
 	minMemTableSize = 256 << 10
 	maxMemTableSize = 1 << 30
 	minOpenFiles    = 16
@@ -126,9 +137,15 @@ func (o *Options) withDefaults() (Options, error) {
 	if o != nil {
 		v = *o
 	}
+	if err := v.shareCache(); err != nil {
+		return v, err
+	}
 	if v.MemTableSize == 0 {
 		v.fitMemTable, v.MemTableSize = true, defaultMemTableSize
-		if v.CacheSize > 0 {
+		switch {
+		case v.Resources != nil:
+			v.MemTableSize = max(minMemTableSize, min(v.MemTableSize, v.CacheSize/sharedMemTables))
+		case v.CacheSize > 0:
 			v.MemTableSize = max(minMemTableSize, min(v.MemTableSize, v.CacheSize/8))
 		}
 	}
@@ -138,7 +155,7 @@ func (o *Options) withDefaults() (Options, error) {
 	if v.CacheSize == 0 {
 		v.CacheSize = max(defaultCacheSize, 8*v.MemTableSize)
 	}
-	if v.CacheSize < 3*v.MemTableSize {
+	if v.CacheSize < cachePerMemTable*v.MemTableSize {
 		return v, fmt.Errorf("backend/pebble: CacheSize %d is less than three times MemTableSize %d", v.CacheSize, v.MemTableSize)
 	}
 	if v.MaxOpenFiles == 0 {
@@ -165,6 +182,20 @@ func (o *Options) withDefaults() (Options, error) {
 	return v, nil
 }
 
+// shareCache takes the size of the cache from Resources, if there are any.
+func (o *Options) shareCache() error {
+	switch {
+	case o.Resources == nil:
+		return nil
+	case o.CacheSize != 0:
+		return fmt.Errorf("backend/pebble: CacheSize %d is set beside Resources, which have their own", o.CacheSize)
+	case o.MaxOpenFiles != 0:
+		return fmt.Errorf("backend/pebble: MaxOpenFiles %d is set beside Resources, which have their own", o.MaxOpenFiles)
+	}
+	o.CacheSize = o.Resources.cacheSize
+	return nil
+}
+
 // engineOptions are Pebble's options for o.
 func engineOptions(o Options) *crdb.Options {
 	e := &crdb.Options{
@@ -187,6 +218,7 @@ func engineOptions(o Options) *crdb.Options {
 		e.Levels[i].FilterType = crdb.TableFilter
 	}
 	e.Experimental.ValueSeparationPolicy = separation
+	o.Resources.share(e)
 	return e
 }
 

@@ -68,20 +68,11 @@ func (r *reclaimer) tick(now time.Time) {
 	r.changed.poke()
 }
 
-// run works until stop is closed.
-func (r *reclaimer) run(stop <-chan struct{}) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	go func() {
-		select {
-		case <-stop:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
+// run works until ctx is done.
+func (r *reclaimer) run(ctx context.Context) {
 	for {
 		select {
-		case <-stop:
+		case <-ctx.Done():
 			return
 		case now := <-r.ticks:
 			r.look(ctx, now)

@@ -24,7 +24,11 @@ type Store struct {
 	snapshots *snapshots
 	reclaimer *reclaimer
 
-	stopWatch chan struct{}
+	resources *Resources // nil, or counted in until Close
+
+	// watching is done when the watchers are to end.
+	watching  context.Context
+	stopWatch context.CancelFunc
 	watchers  sync.WaitGroup
 }
 
@@ -51,8 +55,12 @@ func Open(ctx context.Context, dir string, o *Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := opts.Resources.take(); err != nil {
+		return nil, err
+	}
 	e, err := openFolder(dir, &opts)
 	if err != nil {
+		opts.Resources.give()
 		return nil, fmt.Errorf("backend/pebble: open %s: %w", dir, err)
 	}
 	s := &Store{
@@ -61,8 +69,9 @@ func Open(ctx context.Context, dir string, o *Options) (*Store, error) {
 		scopes:    scopelock.New(),
 		durable:   newDurability(e),
 		snapshots: newSnapshots(e),
-		stopWatch: make(chan struct{}),
+		resources: opts.Resources,
 	}
+	s.watching, s.stopWatch = context.WithCancel(context.Background())
 	s.reclaimer = newReclaimer(e, s.gate)
 	s.gate.ticked = s.reclaimer.tick
 	s.watch(opts.tick)
@@ -113,7 +122,7 @@ func openLocked(dir string, o *Options, readOnly error) (*engine, error) {
 	return e, nil
 }
 
-// watch starts what watches the disk until stopWatch is closed.
+// watch starts what watches the disk until stopWatch is called.
 func (s *Store) watch(tick <-chan time.Time) {
 	if s.readOnly != nil {
 		return
@@ -125,10 +134,10 @@ func (s *Store) watch(tick <-chan time.Time) {
 	}
 	s.watchers.Go(func() {
 		defer stop()
-		s.gate.watch(tick, s.stopWatch)
+		s.gate.watch(tick, s.watching.Done())
 	})
-	s.watchers.Go(func() { s.hang.Watch(s.stopWatch) })
-	s.watchers.Go(func() { s.reclaimer.run(s.stopWatch) })
+	s.watchers.Go(func() { s.hang.Watch(s.watching.Done()) })
+	s.watchers.Go(func() { s.reclaimer.run(s.watching) })
 }
 
 // Close implements backend.Backend. It writes the memtable out, so that the
@@ -138,9 +147,10 @@ func (s *Store) watch(tick <-chan time.Time) {
 func (s *Store) Close() error {
 	return s.life.Close(func() error {
 		s.snapshots.release()
-		close(s.stopWatch)
+		s.stopWatch()
 		s.watchers.Wait()
 		err := s.engine.close()
+		s.resources.give()
 		if err == nil && s.readOnly == nil {
 			s.closeOwed()
 		}

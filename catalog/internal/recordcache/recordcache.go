@@ -21,8 +21,9 @@ type Cache struct {
 	entries *otter.Cache[productkey.Key, []byte]
 	seed    maphash.Seed
 	// lately holds fingerprints of keys that were wanted and not there, each in
-	// the slot that it hashes to.
-	lately  []atomic.Uint32
+	// the slot that it hashes to. Blocks of slots are made when they are needed
+	// first: a process may have many catalogs of which few are in use.
+	lately  []atomic.Pointer[[blockSlots]atomic.Uint32]
 	stripes [stripeCount]stripe
 }
 
@@ -34,8 +35,10 @@ const (
 	// record. With more slots uniform reads, which gain little by the cache, fill
 	// it more often; with fewer a skewed load finds less of what it wants again.
 	bytesPerSlot = 1024
-	// maxSlots bounds the memory of lately, which is taken at once: 16 MiB.
+	// maxSlots bounds the memory of lately: 16 MiB.
 	maxSlots = 4 << 20
+	// blockSlots is how many slots are made together.
+	blockSlots = 64
 )
 
 // stripe orders the writers and fillers of the keys that hash to it.
@@ -56,7 +59,7 @@ type Token struct {
 
 // New returns a cache of about so many bytes, keys and upkeep included.
 func New(bytes int64) *Cache {
-	slots := 1 << bits.Len64(uint64(min(max(bytes/bytesPerSlot, 1), maxSlots)-1))
+	slots := 1 << bits.Len64(uint64(min(max(bytes/bytesPerSlot, blockSlots), maxSlots)-1))
 	return &Cache{
 		entries: otter.Must(&otter.Options[productkey.Key, []byte]{
 			MaximumWeight: uint64(bytes),
@@ -68,7 +71,7 @@ func New(bytes int64) *Cache {
 			Executor: func(fn func()) { fn() },
 		}),
 		seed:   maphash.MakeSeed(),
-		lately: make([]atomic.Uint32, slots),
+		lately: make([]atomic.Pointer[[blockSlots]atomic.Uint32], slots/blockSlots),
 	}
 }
 
@@ -144,13 +147,26 @@ func (c *Cache) Bytes() int64 { return int64(c.entries.WeightedSize()) }
 // wantedAgain notes that a key that is not in the cache is wanted, and reports
 // whether that was so lately.
 func (c *Cache) wantedAgain(hash uint64) bool {
-	slot := &c.lately[hash>>32&uint64(len(c.lately)-1)]
+	slot := c.slot(hash >> 32)
 	fingerprint := uint32(hash)
 	if slot.Load() == fingerprint {
 		return true
 	}
 	slot.Store(fingerprint)
 	return false
+}
+
+// slot returns the slot of lately that a hash leads to.
+func (c *Cache) slot(hash uint64) *atomic.Uint32 {
+	p := &c.lately[hash/blockSlots&uint64(len(c.lately)-1)]
+	block := p.Load()
+	if block == nil {
+		block = new([blockSlots]atomic.Uint32)
+		if !p.CompareAndSwap(nil, block) {
+			block = p.Load() // another was faster
+		}
+	}
+	return &block[hash%blockSlots]
 }
 
 func (c *Cache) stripe(hash uint64) *stripe {

@@ -20,12 +20,17 @@ import (
 type Renewals struct {
 	// others says that other catalogs write to the store, whose Updates can't be
 	// counted.
-	others  bool
-	seed    maphash.Seed
-	stripes [renewalStripes]renewalStripe
+	others bool
+	seed   maphash.Seed
+	// blocks of stripes are made when they are needed first: a process may have
+	// many catalogs of which few are in use.
+	blocks [renewalStripes / renewalBlock]atomic.Pointer[[renewalBlock]renewalStripe]
 }
 
-const renewalStripes = 1024
+const (
+	renewalStripes = 1024
+	renewalBlock   = 8
+)
 
 // renewalStripe counts for the products that hash to it.
 type renewalStripe struct {
@@ -45,16 +50,28 @@ const LongUpdate = 60_000
 // NewRenewals returns renewals of no Updates. others says that other processes
 // write to the store.
 func NewRenewals(others bool) *Renewals {
-	r := &Renewals{others: others, seed: maphash.MakeSeed()}
-	for i := range r.stripes {
-		r.stripes[i].late.Store(math.MinInt64)
-		r.stripes[i].last.Store(math.MinInt64)
-	}
-	return r
+	return &Renewals{others: others, seed: maphash.MakeSeed()}
 }
 
 func (r *Renewals) stripe(k productkey.Key) *renewalStripe {
-	return &r.stripes[maphash.Comparable(r.seed, k)%renewalStripes]
+	i := maphash.Comparable(r.seed, k) % renewalStripes
+	block := r.blocks[i/renewalBlock].Load()
+	if block == nil {
+		block = r.makeBlock(i / renewalBlock)
+	}
+	return &block[i%renewalBlock]
+}
+
+func (r *Renewals) makeBlock(n uint64) *[renewalBlock]renewalStripe {
+	block := new([renewalBlock]renewalStripe)
+	for i := range block {
+		block[i].late.Store(math.MinInt64)
+		block[i].last.Store(math.MinInt64)
+	}
+	if !r.blocks[n].CompareAndSwap(nil, block) {
+		return r.blocks[n].Load() // another was faster
+	}
+	return block
 }
 
 // Renewal is an Update that is counted for a product.

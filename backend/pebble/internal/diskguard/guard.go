@@ -22,6 +22,7 @@ type FS struct {
 	vfs.FS // reads, names, locks and listings pass through
 	*disk
 	logs logs
+	dirs dirs
 }
 
 var _ vfs.FS = (*FS)(nil)
@@ -121,7 +122,7 @@ func (g *FS) Stat(name string) (vfs.FileInfo, error) {
 }
 
 func (g *FS) OpenDir(name string) (vfs.File, error) {
-	f, err := g.patiently(func() (vfs.File, error) { return g.FS.OpenDir(name) })
+	f, err := g.patiently(func() (vfs.File, error) { return g.dirs.get(g.FS, name) })
 	if err != nil {
 		return nil, err
 	}

@@ -39,8 +39,8 @@ type itemStripe struct {
 // index.
 type Table struct {
 	seed   maphash.Seed
-	groups [groupStripes]groupStripe
-	items  [itemStripes]itemStripe
+	groups stripes[groupStripe]
+	items  stripes[itemStripe]
 }
 
 // A Hold is one lock of an Update.
@@ -62,7 +62,13 @@ const (
 type Holds []Hold
 
 // New returns a table of free locks.
-func New() *Table { return &Table{seed: maphash.MakeSeed()} }
+func New() *Table {
+	return &Table{
+		seed:   maphash.MakeSeed(),
+		groups: newStripes[groupStripe](groupStripes),
+		items:  newStripes[itemStripe](itemStripes),
+	}
+}
 
 func (s *Table) index(c backend.Scope) (group, item uint16) {
 	g := maphash.String(s.seed, c.Group)
@@ -92,11 +98,11 @@ func (s *Table) Acquire(wait Waiter, h Holds, scopes []backend.Scope) (Holds, er
 		var err error
 		switch o.kind {
 		case holdWhole:
-			err = s.groups[o.group].lock.lock(wait, true)
+			err = s.groups.at(o.group).lock.lock(wait, true)
 		case holdShared:
-			err = s.groups[o.group].lock.lock(wait, false)
+			err = s.groups.at(o.group).lock.lock(wait, false)
 		case holdItem:
-			err = s.items[o.item].lock.lock(wait, true)
+			err = s.items.at(o.item).lock.lock(wait, true)
 		}
 		if err != nil {
 			s.Release(h[:n])
@@ -111,11 +117,11 @@ func (s *Table) Release(h Holds) {
 	for n := len(h) - 1; n >= 0; n-- {
 		switch o := h[n]; o.kind {
 		case holdWhole:
-			s.groups[o.group].lock.unlock(true)
+			s.groups.at(o.group).lock.unlock(true)
 		case holdShared:
-			s.groups[o.group].lock.unlock(false)
+			s.groups.at(o.group).lock.unlock(false)
 		case holdItem:
-			s.items[o.item].lock.unlock(true)
+			s.items.at(o.item).lock.unlock(true)
 		}
 	}
 }
@@ -164,11 +170,11 @@ func (s *Table) Begin(h Holds) {
 	for _, o := range h {
 		switch o.kind {
 		case holdWhole:
-			s.groups[o.group].whole.set(Applying)
+			s.groups.at(o.group).whole.set(Applying)
 		case holdShared:
-			s.groups[o.group].itemsApplying.Add(1)
+			s.groups.at(o.group).itemsApplying.Add(1)
 		case holdItem:
-			s.items[o.item].last.set(Applying)
+			s.items.at(o.item).last.set(Applying)
 		}
 	}
 }
@@ -181,12 +187,12 @@ func (s *Table) Applied(h Holds, pos uint64) {
 	for _, o := range h {
 		switch o.kind {
 		case holdWhole:
-			s.groups[o.group].whole.set(pos)
+			s.groups.at(o.group).whole.set(pos)
 		case holdShared:
-			s.groups[o.group].items.Raise(pos)
-			s.groups[o.group].itemsApplying.Add(-1)
+			s.groups.at(o.group).items.Raise(pos)
+			s.groups.at(o.group).itemsApplying.Add(-1)
 		case holdItem:
-			s.items[o.item].last.set(pos)
+			s.items.at(o.item).last.set(pos)
 		}
 	}
 }
@@ -195,14 +201,14 @@ func (s *Table) Applied(h Holds, pos uint64) {
 func (s *Table) Last(h Holds) uint64 {
 	var pos uint64
 	for _, o := range h {
-		g := &s.groups[o.group]
+		g := s.groups.at(o.group)
 		switch o.kind {
 		case holdWhole:
 			pos = max(pos, g.whole.Load(), g.items.Load())
 		case holdShared:
 			pos = max(pos, g.whole.Load())
 		case holdItem:
-			pos = max(pos, s.items[o.item].last.Load())
+			pos = max(pos, s.items.at(o.item).last.Load())
 		}
 	}
 	return pos
@@ -212,9 +218,9 @@ func (s *Table) Last(h Holds) uint64 {
 // where one is being applied: it may be visible already. It takes no lock.
 func (s *Table) Visible(c backend.Scope) uint64 {
 	g, i := s.index(c)
-	group := &s.groups[g]
+	group := s.groups.at(g)
 	if c.Item != "" {
-		return max(group.whole.Load(), s.items[i].last.Load())
+		return max(group.whole.Load(), s.items.at(i).last.Load())
 	}
 	// It is looked at first: a commit that is counted no more has left its position.
 	if group.itemsApplying.Load() > 0 {

@@ -48,11 +48,11 @@ func TestAcquireCancelled(t *testing.T) {
 	_, err = s.Acquire(until(ctx), nil, scopes)
 	require.ErrorIs(t, err, context.Canceled)
 	s.Release(held)
-	for i := range s.groups {
-		require.Zero(t, s.groups[i].lock.state.Load())
+	for i := range uint16(groupStripes) {
+		require.Zero(t, s.groups.at(i).lock.state.Load())
 	}
-	for i := range s.items {
-		require.Zero(t, s.items[i].lock.state.Load())
+	for i := range uint16(itemStripes) {
+		require.Zero(t, s.items.at(i).lock.state.Load())
 	}
 }
 
