@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/shelflife-db/shelflife/backend"
@@ -51,24 +52,44 @@ func (c *Catalog) delete(ctx context.Context, account, id string, conds []Condit
 	})
 }
 
+// A DeleteOption says more of what DeleteAccount is to do.
+type DeleteOption uint8
+
+// EraseNow has DeleteAccount give back the room and leave nothing of the account
+// where the backend keeps its data, values that were deleted before included, as
+// [Catalog.Reclaim] does. Image bytes go at once, without Options.ImageGrace:
+// whoever reads one gets ErrImageGone. It takes as long as writing the files
+// concerned anew, and ends early with the context; what was not done then is done
+// in the background, as without EraseNow. IDs may stay in the backend's own
+// files. On a backend that holds nothing back it only ends the grace.
+const EraseNow DeleteOption = 1
+
 // DeleteAccount removes every product of an account whose creation was
-// acknowledged before the call began, with all it owns, and returns how many
-// live ones that were. Each product goes whole, the account in several steps:
-// after an error some may be gone, and the call may be repeated. A product whose
-// record is damaged goes too, and is not counted.
-func (c *Catalog) DeleteAccount(ctx context.Context, account string) (removed int, err error) {
+// acknowledged before the call began, with all it owns, and staged images that
+// nobody has claimed, and returns how many live products that were. Each goes
+// whole, the account in several steps: after an error some may be gone, and the
+// call may be repeated. A product whose record is damaged goes too, and is not
+// counted. Without [EraseNow] the backend gives back the room in time.
+func (c *Catalog) DeleteAccount(ctx context.Context, account string, o ...DeleteOption) (removed int, err error) {
 	err = c.long(ctx, func(ctx context.Context) (err error) {
-		removed, err = c.deleteAccount(ctx, account)
+		removed, err = c.deleteAccount(ctx, account, o)
 		return err
 	})
 	return removed, c.wrap("delete account", account, err)
 }
 
-func (c *Catalog) deleteAccount(ctx context.Context, account string) (removed int, err error) {
+func (c *Catalog) deleteAccount(ctx context.Context, account string, options []DeleteOption) (removed int, err error) {
 	faults := new(ValidationError)
 	checkAccount(faults, account)
 	if err := faults.err(); err != nil {
 		return 0, err
+	}
+	erase := false
+	for _, o := range options {
+		if o != EraseNow {
+			return 0, fmt.Errorf("DeleteOption %d is none", o)
+		}
+		erase = true
 	}
 	scopes := []backend.Scope{{Group: encoding.AccountScope(account)}}
 	o := c.updateOptions()
@@ -88,7 +109,13 @@ func (c *Catalog) deleteAccount(ctx context.Context, account string) (removed in
 		removed += live
 		start = next
 	}
-	return removed, c.closeGaps(ctx, account)
+	if err := c.closeGaps(ctx, account); err != nil {
+		return removed, err
+	}
+	if err := c.removeUnowned(ctx, account, erase); err != nil || !erase {
+		return removed, err
+	}
+	return removed, backend.Reclaim(ctx, c.backend)
 }
 
 // maxGaps bounds how many ranges closeGaps removes of a space in one Update.

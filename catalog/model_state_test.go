@@ -235,7 +235,8 @@ func (m *model) sweepable(horizon int64) {
 	}
 }
 
-// deleteAccount removes all products of an account and returns how many lived.
+// deleteAccount removes all products of an account, and what was staged for it,
+// and returns how many lived.
 func (m *model) deleteAccount(account string) (live int) {
 	for k, p := range m.products {
 		if k.account != account {
@@ -248,6 +249,11 @@ func (m *model) deleteAccount(account string) (live int) {
 			p.life.fate = wiped
 		}
 		m.replace(k, p, nil)
+	}
+	for ref, st := range m.staged {
+		if st.account == account && !st.claimed {
+			delete(m.staged, ref)
+		}
 	}
 	return live
 }

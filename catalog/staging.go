@@ -25,7 +25,7 @@ const (
 
 var (
 	errImageTooLarge = errors.New("image too large")
-	errStageLost     = errors.New("the upload stood still for so long that what had come of it is gone")
+	errStageLost     = errors.New("what had come of the upload is gone: it stood still for too long, or its account was deleted")
 )
 
 // StagedImage is image bytes that wait for a product.

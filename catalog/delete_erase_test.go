@@ -1,0 +1,117 @@
+package catalog_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/shelflife-db/shelflife/backend/pebble"
+	"github.com/shelflife-db/shelflife/catalog"
+	"github.com/shelflife-db/shelflife/ttl"
+)
+
+// TestDeleteAccountErasesNow: with EraseNow no file of the open store has anything
+// of the account when the call returns, images that it had let go of before, or
+// never used, included. Others keep what is theirs.
+func TestDeleteAccountErasesNow(t *testing.T) {
+	dir, clock := t.TempDir(), ttl.NewManualClock(epoch)
+	b, err := pebble.Open(t.Context(), dir, &pebble.Options{MemTableSize: 1 << 20, DiskReserve: -1})
+	require.NoError(t, err)
+	c, err := catalog.Open(t.Context(), b, &catalog.Options{Clock: clock})
+	require.NoError(t, err)
+	const n = 20
+	mark := func(account string, i int) string { return fmt.Sprintf("mark-of-%s-%02d-%x", account, i, i*7919) }
+	picture := func(account string, i int) []byte { return append(noise(i, 60_000), mark(account, i)...) }
+	upload := func(account string, i int) catalog.Patch {
+		return catalog.Patch{
+			Title:  catalog.Set(mark(account, i)),
+			Images: catalog.Set([]catalog.NewImage{{Upload: catalog.NewUpload(bytes.NewReader(picture(account, i)))}}),
+		}
+	}
+	for _, account := range []string{acme, "other"} {
+		for i := range n {
+			_, err := c.Upsert(t.Context(), account, fmt.Sprint(i), upload(account, i))
+			require.NoError(t, err)
+		}
+	}
+	open, err := c.OpenImage(t.Context(), acme, "5", 0)
+	require.NoError(t, err)
+	_, err = c.Upsert(t.Context(), acme, "0", upload(acme, n)) // replaces an image
+	require.NoError(t, err)
+	require.NoError(t, c.Delete(t.Context(), acme, "1"))
+	staged, err := c.StageImage(t.Context(), acme, bytes.NewReader(picture(acme, n+1)))
+	require.NoError(t, err)
+	others, err := c.StageImage(t.Context(), "other", bytes.NewReader(picture("other", n+1)))
+	require.NoError(t, err)
+
+	found := func(account string) (found int) {
+		entries, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		for _, e := range entries {
+			data, err := os.ReadFile(filepath.Join(dir, e.Name()))
+			if !os.IsNotExist(err) {
+				require.NoError(t, err)
+			}
+			for i := range n + 2 {
+				found += bytes.Count(data, []byte(mark(account, i)))
+			}
+		}
+		return found
+	}
+	require.GreaterOrEqual(t, found(acme), n+2)
+	_, err = c.DeleteAccount(t.Context(), acme, 77)
+	require.ErrorContains(t, err, "77")
+	require.GreaterOrEqual(t, found(acme), n+2, "a fault changes nothing")
+
+	removed, err := c.DeleteAccount(t.Context(), acme, catalog.EraseNow)
+	require.NoError(t, err)
+	require.Equal(t, n-1, removed)
+	require.Zero(t, found(acme))
+	require.GreaterOrEqual(t, found("other"), n)
+	_, err = io.ReadAll(open)
+	require.ErrorIs(t, err, catalog.ErrImageGone)
+	require.NoError(t, open.Close())
+
+	claim := func(account string, ref catalog.StagedRef) error {
+		_, err := c.Upsert(t.Context(), account, "claims", catalog.Patch{Images: catalog.Set([]catalog.NewImage{{Staged: ref}})})
+		return err
+	}
+	require.ErrorAs(t, claim(acme, staged.Ref), new(*catalog.ValidationError))
+	require.NoError(t, claim("other", others.Ref))
+	report, err := c.Check(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, report.Problems)
+	require.NoError(t, c.Close())
+}
+
+// TestDeleteAccountRemovesStagedImages: staged images that nobody has claimed go
+// with the account, and only those.
+func TestDeleteAccountRemovesStagedImages(t *testing.T) {
+	onEveryStore(t, nil, func(t *testing.T, w *world) {
+		var refs []catalog.StagedRef
+		for i := range 3 {
+			img, err := w.c().StageImage(t.Context(), acme, bytes.NewReader(noise(i, 5_000)))
+			require.NoError(t, err)
+			refs = append(refs, img.Ref)
+		}
+		claim := func(ref catalog.StagedRef) error {
+			_, err := w.c().Upsert(t.Context(), acme, string(ref), catalog.Patch{Images: catalog.Set([]catalog.NewImage{{Staged: ref}})})
+			return err
+		}
+		require.NoError(t, claim(refs[0]))
+		removed, err := w.c().DeleteAccount(t.Context(), acme)
+		require.NoError(t, err)
+		require.Equal(t, 1, removed)
+		for _, ref := range refs {
+			require.ErrorAs(t, claim(ref), new(*catalog.ValidationError))
+		}
+		report, err := w.c().Check(t.Context())
+		require.NoError(t, err)
+		require.Empty(t, report.Problems)
+	})
+}
