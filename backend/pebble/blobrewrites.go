@@ -1,8 +1,6 @@
 package pebble
 
 import (
-	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -109,45 +107,4 @@ func (b *blobRewrites) passInVain() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.pass.vain >= inVain
-}
-
-// garbageShare returns how much of the values in blob files nothing refers to.
-func (r *reclaimer) garbageShare() float64 {
-	m := r.db.Metrics()
-	if m.BlobFiles.ValueSize <= m.BlobFiles.ReferencedValueSize {
-		return 0
-	}
-	return float64(m.BlobFiles.ValueSize-m.BlobFiles.ReferencedValueSize) / float64(m.BlobFiles.ValueSize)
-}
-
-var errInVain = errors.New("backend/pebble: blob files can't be written anew")
-
-// rewriteBlobs returns when no more than a share of the values in blob files is
-// garbage.
-func (r *reclaimer) rewriteBlobs(ctx context.Context, share float64, paced bool) error {
-	r.blobs.aim(share, paced)
-	defer r.blobs.rest()
-	var err error
-	waited := r.until(ctx, func() bool {
-		switch {
-		case r.garbageShare() <= share:
-			return true
-		case r.guard.Unreadable() || r.blobs.passInVain():
-			err = errInVain
-			return true
-		}
-		r.wake()
-		return false
-	})
-	return errors.Join(waited, err)
-}
-
-// wake has Pebble look for work. It does by itself when something was written, or
-// when the earliest snapshot is closed.
-func (r *reclaimer) wake() {
-	if r.db.Metrics().Snapshots.Count == 0 {
-		_ = r.db.NewSnapshot().Close()
-		return
-	}
-	_, _ = r.db.AsyncFlush()
 }

@@ -39,6 +39,16 @@ func (l engineLogger) Fatalf(format string, args ...any) {
 	l.fail.Fail(fmt.Errorf("engine: "+format, args...))
 }
 
+// signal is poked when something happened that somebody may wait for.
+type signal chan struct{}
+
+func (s signal) poke() {
+	select {
+	case s <- struct{}{}:
+	default:
+	}
+}
+
 // listener returns Pebble's event listener. Its functions are called with
 // Pebble's locks held and must be quick.
 func (e *engine) listener() *crdb.EventListener {

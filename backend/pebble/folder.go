@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"strings"
 	"syscall"
 
@@ -72,6 +73,33 @@ func (f *folder) leave() (err error) {
 	}
 	if f.system != nil {
 		err = errors.Join(err, f.system.Close())
+	}
+	return err
+}
+
+// moved returns an error where the folder's name does not lead to what was
+// opened: it was removed, moved or replaced, or emptied. An error of the look
+// itself is none.
+func (f *folder) moved() error {
+	err := f.compare()
+	for _, gone := range []error{errReplaced, fs.ErrNotExist, syscall.ENOTDIR, syscall.ESTALE} {
+		if errors.Is(err, gone) {
+			return fmt.Errorf("the folder %s is not the one that was opened: %w", f.dir, err)
+		}
+	}
+	return nil
+}
+
+var errReplaced = errors.New("it was replaced")
+
+func (f *folder) compare() error {
+	if f.identity.dir == nil {
+		_, err := f.fs.Stat(f.fs.PathJoin(f.dir, lockFile))
+		return err
+	}
+	now, err := identify(f.fs, f.dir)
+	if err == nil && (!os.SameFile(now.dir, f.identity.dir) || !os.SameFile(now.lock, f.identity.lock)) {
+		err = errReplaced
 	}
 	return err
 }

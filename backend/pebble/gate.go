@@ -15,15 +15,6 @@ import (
 // is written.
 const watchEvery = time.Second
 
-// A spaceLevel says which Updates the free space admits.
-type spaceLevel int32
-
-const (
-	spaceEnough spaceLevel = iota
-	spaceLow               // only those that reclaim space
-	spaceNone
-)
-
 // gate says which Updates may start. It watches the free space and the depth of
 // level 0.
 type gate struct {

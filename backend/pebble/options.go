@@ -86,8 +86,6 @@ type Options struct {
 
 const (
 	defaultMemTableSize = 32 << 20
-	defaultCacheSize    = 256 << 20
-	defaultMaxOpenFiles = 1000
 	defaultDiskReserve  = 256 << 20
 	defaultHangTimeout  = 10 * time.Second
 	defaultEraseWithin  = 24 * time.Hour
@@ -99,7 +97,6 @@ const (
 
 	minMemTableSize = 256 << 10
 	maxMemTableSize = 1 << 30
-	minOpenFiles    = 16
 	minEraseWithin  = time.Minute
 )
 

@@ -53,33 +53,3 @@ func (f *folder) writeOwed(content string) error {
 	_, err = file.Write([]byte(content + "\n"))
 	return errors.Join(err, file.Sync(), file.Close())
 }
-
-// noteOwed has the file follow the ledger. It need not: what it says is early
-// enough already.
-func (r *reclaimer) noteOwed(now time.Time) {
-	since, owed := r.ledger.Since()
-	if !owed || since.IsZero() {
-		since = now
-	}
-	content := since.UTC().Format(time.RFC3339)
-	if content == r.noted || r.fail.Failed() {
-		return
-	}
-	if err := r.folder.writeOwed(content); err != nil {
-		r.log.Debug("backend/pebble: what is owed could not be noted", "error", err)
-		return
-	}
-	r.noted = content
-}
-
-// closeOwed leaves the file as the store is left. Pebble is closed.
-func (e *engine) closeOwed() {
-	since, owed := e.ledger.Since()
-	switch {
-	case e.fail.Failed():
-	case !owed:
-		_ = e.folder.writeOwed(owedNothing) // what it says already is early enough
-	case !since.IsZero():
-		_ = e.folder.writeOwed(since.UTC().Format(time.RFC3339))
-	}
-}

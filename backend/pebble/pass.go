@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"slices"
+	"time"
 
 	crdb "github.com/cockroachdb/pebble/v2"
 
@@ -22,13 +24,34 @@ const (
 	passRate = 16 << 20
 )
 
-// signal is poked when something happened that somebody may wait for.
-type signal chan struct{}
+// reclaimer gives back the room of what was deleted, and leaves nothing of it on
+// the disk. The ledger says when, Pebble is told here.
+//
+// Deletions are noted in the ledger after they are visible. A pass takes the
+// debt from it, and only then flushes: a deletion that the flush misses is in
+// the next debt.
+type reclaimer struct {
+	*engine
+	gate *gate
+	// ticks has the latest tick, if the loop has not taken it.
+	ticks chan time.Time
+	// passing is held by the one pass that runs: it has room for one.
+	passing chan struct{}
 
-func (s signal) poke() {
-	select {
-	case s <- struct{}{}:
-	default:
+	// The loop's own.
+	last     string    // the last log that was begun, as the loop knows
+	lastAt   time.Time // when it saw that
+	notUntil time.Time // when the next pass may begin, after one that failed
+	garbage  time.Time // since when blob files hold much garbage; zero: they don't
+	noted    string    // what the file of what is owed says, as far as the loop wrote it
+}
+
+func newReclaimer(e *engine, g *gate) *reclaimer {
+	return &reclaimer{
+		engine:  e,
+		gate:    g,
+		ticks:   make(chan time.Time, 1),
+		passing: make(chan struct{}, 1),
 	}
 }
 
@@ -286,4 +309,58 @@ func (r *reclaimer) awaitRemoved(ctx context.Context) error {
 		m := r.db.Metrics()
 		return m.Table.ObsoleteCount == 0 && m.BlobFiles.ObsoleteCount == 0
 	})
+}
+
+// garbageShare returns how much of the values in blob files nothing refers to.
+func (r *reclaimer) garbageShare() float64 {
+	m := r.db.Metrics()
+	if m.BlobFiles.ValueSize <= m.BlobFiles.ReferencedValueSize {
+		return 0
+	}
+	return float64(m.BlobFiles.ValueSize-m.BlobFiles.ReferencedValueSize) / float64(m.BlobFiles.ValueSize)
+}
+
+var errInVain = errors.New("backend/pebble: blob files can't be written anew")
+
+// rewriteBlobs returns when no more than a share of the values in blob files is
+// garbage.
+func (r *reclaimer) rewriteBlobs(ctx context.Context, share float64, paced bool) error {
+	r.blobs.aim(share, paced)
+	defer r.blobs.rest()
+	var err error
+	waited := r.until(ctx, func() bool {
+		switch {
+		case r.garbageShare() <= share:
+			return true
+		case r.guard.Unreadable() || r.blobs.passInVain():
+			err = errInVain
+			return true
+		}
+		r.wake()
+		return false
+	})
+	return errors.Join(waited, err)
+}
+
+// wake has Pebble look for work. It does by itself when something was written, or
+// when the earliest snapshot is closed.
+func (r *reclaimer) wake() {
+	if r.db.Metrics().Snapshots.Count == 0 {
+		_ = r.db.NewSnapshot().Close()
+		return
+	}
+	_, _ = r.db.AsyncFlush()
+}
+
+// dropLogs removes those of the logs that Pebble needs no more, but for the last
+// keep of these.
+func (r *reclaimer) dropLogs(logs []string, keep int) {
+	// What is begun after logs was listed counts as in use below, so that of those
+	// that are listed too many are taken to be so rather than too few. The other
+	// way about, a log that was begun and flushed in between would not be counted,
+	// and one that recovery needs would be removed for it.
+	inUse := int(r.db.Metrics().WAL.Files)
+	if spare := len(logs) - inUse - keep; spare > 0 {
+		r.guard.DropLogs(logs[:spare])
+	}
 }

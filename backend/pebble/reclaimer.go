@@ -2,11 +2,8 @@ package pebble
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
-	"github.com/shelflife-db/shelflife/backend"
 	"github.com/shelflife-db/shelflife/backend/pebble/internal/reclaim"
 )
 
@@ -20,37 +17,6 @@ const (
 	// spareLogs is how many are kept for use otherwise.
 	spareLogs = 2
 )
-
-// reclaimer gives back the room of what was deleted, and leaves nothing of it on
-// the disk. The ledger says when, Pebble is told here.
-//
-// Deletions are noted in the ledger after they are visible. A pass takes the
-// debt from it, and only then flushes: a deletion that the flush misses is in
-// the next debt.
-type reclaimer struct {
-	*engine
-	gate *gate
-	// ticks has the latest tick, if the loop has not taken it.
-	ticks chan time.Time
-	// passing is held by the one pass that runs: it has room for one.
-	passing chan struct{}
-
-	// The loop's own.
-	last     string    // the last log that was begun, as the loop knows
-	lastAt   time.Time // when it saw that
-	notUntil time.Time // when the next pass may begin, after one that failed
-	garbage  time.Time // since when blob files hold much garbage; zero: they don't
-	noted    string    // what the file of what is owed says, as far as the loop wrote it
-}
-
-func newReclaimer(e *engine, g *gate) *reclaimer {
-	return &reclaimer{
-		engine:  e,
-		gate:    g,
-		ticks:   make(chan time.Time, 1),
-		passing: make(chan struct{}, 1),
-	}
-}
 
 // tick hands the time to the loop, and lets a pass look at what it waits for. It
 // never waits.
@@ -159,19 +125,6 @@ func (r *reclaimer) trimLogs(now time.Time, short bool) {
 	r.dropLogs(logs, keep)
 }
 
-// dropLogs removes those of the logs that Pebble needs no more, but for the last
-// keep of these.
-func (r *reclaimer) dropLogs(logs []string, keep int) {
-	// What is begun after logs was listed counts as in use below, so that of those
-	// that are listed too many are taken to be so rather than too few. The other
-	// way about, a log that was begun and flushed in between would not be counted,
-	// and one that recovery needs would be removed for it.
-	inUse := int(r.db.Metrics().WAL.Files)
-	if spare := len(logs) - inUse - keep; spare > 0 {
-		r.guard.DropLogs(logs[:spare])
-	}
-}
-
 // watchGarbage has blob files written anew where they have held much garbage for
 // a while, whatever it came from.
 func (r *reclaimer) watchGarbage(now time.Time) {
@@ -188,35 +141,32 @@ func (r *reclaimer) watchGarbage(now time.Time) {
 	}
 }
 
-// Reclaim gives back the room of what has been deleted, and leaves nothing of it
-// in the store's files, where the background would take until Options.EraseWithin.
-// It returns when that is done; open snapshots and scans keep what they show. It
-// implements backend.Reclaimer.
-func (s *Store) Reclaim(ctx context.Context) error {
-	if err := s.enter(ctx); err != nil {
-		return err
+// noteOwed has the file follow the ledger. It need not: what it says is early
+// enough already.
+func (r *reclaimer) noteOwed(now time.Time) {
+	since, owed := r.ledger.Since()
+	if !owed || since.IsZero() {
+		since = now
 	}
-	defer s.life.Exit()
-	if s.readOnly != nil {
-		return s.readOnly
+	content := since.UTC().Format(time.RFC3339)
+	if content == r.noted || r.fail.Failed() {
+		return
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
-		select {
-		case <-s.closing:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	err := s.reclaimer.pass(ctx, reclaim.Erase, false)
+	if err := r.folder.writeOwed(content); err != nil {
+		r.log.Debug("backend/pebble: what is owed could not be noted", "error", err)
+		return
+	}
+	r.noted = content
+}
+
+// closeOwed leaves the file as the store is left. Pebble is closed.
+func (e *engine) closeOwed() {
+	since, owed := e.ledger.Since()
 	switch {
-	case err == nil, errors.Is(err, backend.ErrUnavailable):
-		return err
-	case ctx.Err() != nil && s.life.Closed():
-		return backend.ErrClosed
-	case ctx.Err() != nil:
-		return ctx.Err()
+	case e.fail.Failed():
+	case !owed:
+		_ = e.folder.writeOwed(owedNothing) // what it says already is early enough
+	case !since.IsZero():
+		_ = e.folder.writeOwed(since.UTC().Format(time.RFC3339))
 	}
-	return fmt.Errorf("%w: %w", backend.ErrUnavailable, err)
 }

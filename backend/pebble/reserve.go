@@ -54,6 +54,15 @@ func (o *Options) fit(dir string) {
 	}
 }
 
+// A spaceLevel says which Updates the free space admits.
+type spaceLevel int32
+
+const (
+	spaceEnough spaceLevel = iota
+	spaceLow               // only those that reclaim space
+	spaceNone
+)
+
 // reserveLevel judges the free space, and returns an error that says so where it
 // is not enough.
 func reserveLevel(u vfs.DiskUsage, reserve uint64) (spaceLevel, *ReserveError) {

@@ -39,6 +39,15 @@ type ResourcesOptions struct {
 	MaxOpenFiles int
 }
 
+// Of a cache and of open files, a store's own or shared.
+const (
+	defaultCacheSize    = 256 << 20
+	defaultMaxOpenFiles = 1000
+
+	minCacheSize = 768 << 10 // three of the smallest memtables
+	minOpenFiles = 16
+)
+
 // errResourcesClosed is why a store can't be opened.
 var errResourcesClosed = errors.New("backend/pebble: Resources are closed")
 
@@ -52,8 +61,8 @@ func NewResources(o *ResourcesOptions) (*Resources, error) {
 	if v.CacheSize == 0 {
 		v.CacheSize = defaultCacheSize
 	}
-	if v.CacheSize < cachePerMemTable*minMemTableSize {
-		return nil, fmt.Errorf("backend/pebble: ResourcesOptions.CacheSize %d is less than %d", v.CacheSize, cachePerMemTable*minMemTableSize)
+	if v.CacheSize < minCacheSize {
+		return nil, fmt.Errorf("backend/pebble: ResourcesOptions.CacheSize %d is less than %d", v.CacheSize, minCacheSize)
 	}
 	if v.MaxOpenFiles == 0 {
 		v.MaxOpenFiles = defaultMaxOpenFiles

@@ -11,6 +11,7 @@ import (
 	crdb "github.com/cockroachdb/pebble/v2"
 
 	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/backend/pebble/internal/reclaim"
 	"github.com/shelflife-db/shelflife/backend/pebble/internal/scopelock"
 )
 
@@ -258,6 +259,39 @@ func (s *Store) Size(ctx context.Context, r backend.Range) (int64, error) {
 		return 0, engineError(err)
 	}
 	return int64(n), nil
+}
+
+// Reclaim gives back the room of what has been deleted, and leaves nothing of it
+// in the store's files, where the background would take until Options.EraseWithin.
+// It returns when that is done; open snapshots and scans keep what they show. It
+// implements backend.Reclaimer.
+func (s *Store) Reclaim(ctx context.Context) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.life.Exit()
+	if s.readOnly != nil {
+		return s.readOnly
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-s.closing:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	err := s.reclaimer.pass(ctx, reclaim.Erase, false)
+	switch {
+	case err == nil, errors.Is(err, backend.ErrUnavailable):
+		return err
+	case ctx.Err() != nil && s.life.Closed():
+		return backend.ErrClosed
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	return fmt.Errorf("%w: %w", backend.ErrUnavailable, err)
 }
 
 // lastKey is above every key that is not made of 0xff alone.
