@@ -32,6 +32,9 @@ const (
 // from, and a pass, which Reclaim may run beside the loop. Each has an aim of its
 // own and ends only that, or the loop's tick would take the aim from a pass that
 // waits for it.
+//
+// Pebble v2.1.7: unnecessary when a call writes blob files anew, as DB.Compact does
+// tables (TestPebbleSleepsOnGarbage).
 type blobRewrites struct {
 	mu     sync.Mutex // guards what follows; Pebble's lock may be held around it
 	loop   rewriteAim

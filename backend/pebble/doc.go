@@ -53,7 +53,12 @@
 //
 // Erasing costs at most one rewriting of the tables each time, at 24 hours each 18,
 // where deletions are spread over the whole store, and as much as the ranges hold
-// where they are not, and a rewriting of each blob file that holds garbage.
+// where they are not, and a rewriting of each blob file that holds garbage. In a
+// store of 647 MiB, 100,000 products of which one of five has an image of 32 KiB,
+// the erasure of 1 to 3 scattered products wrote 17 to 34 MiB, that of 10 half of
+// the store, and that of 100 four fifths (BenchmarkErase). So where a few products
+// a day are deleted EraseWithin of 24 hours costs up to 1.3 stores a day, and of an
+// hour up to 32; where hundreds are, nearly the same.
 //
 // Logs are kept and written over, since a sync of a file that grows costs about
 // twice as much; no more than two of them, none in a store in which nothing has

@@ -203,6 +203,9 @@ func (r *reclaimer) tables(owed reclaim.Range, o ...crdb.SSTablesOption) [][]crd
 // pass, though there is nothing below that would have made them sink: a table
 // that Pebble moved to the lowest level as it was, or one that was made while a
 // snapshot was open. It returns the ranges of those that a snapshot keeps so.
+//
+// Pebble v2.1.7: unnecessary when DB.Compact can be told to write the tables of the
+// lowest level anew too (TestPebbleLeavesTheLowestTables).
 func (r *reclaimer) force(ctx context.Context, paced bool, ranges []reclaim.Range) ([]reclaim.Range, error) {
 	before, err := r.position()
 	if err != nil {
@@ -344,6 +347,9 @@ func (r *reclaimer) rewriteBlobs(ctx context.Context, share float64, paced bool)
 
 // wake has Pebble look for work. It does by itself when something was written, or
 // when the earliest snapshot is closed.
+//
+// Pebble v2.1.7: unnecessary, as blobRewrites is, when a call writes blob files
+// anew, or Pebble looks again by itself (TestPebbleSleepsOnGarbage).
 func (r *reclaimer) wake() {
 	if r.db.Metrics().Snapshots.Count == 0 {
 		_ = r.db.NewSnapshot().Close()

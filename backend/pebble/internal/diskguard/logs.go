@@ -11,6 +11,9 @@ import (
 
 // logStep is how much room a log is given at a time. Pebble asks for more than a
 // memtable's worth at once, which a small store never fills.
+//
+// Pebble v2.1.7: unnecessary when an option says how much
+// (TestPebblePreallocatesLogs).
 const logStep = 1 << 20
 
 func isLog(name string) bool { return strings.HasSuffix(name, ".log") }
@@ -18,6 +21,9 @@ func isLog(name string) bool { return strings.HasSuffix(name, ".log") }
 // logs are the write-ahead logs that Pebble has begun and not removed. It keeps
 // old ones and writes over them, since a sync of a file that grows costs about
 // twice as much: until it does, they hold what was written long ago.
+//
+// Pebble v2.1.7: unnecessary when Pebble removes those that it keeps when it is
+// told to (TestPebbleKeepsLogs).
 type logs struct {
 	// lock has room for one, who holds the rest: while a log is renamed, to be used
 	// again, or removed, so that one that is dropped is not used again and one that
