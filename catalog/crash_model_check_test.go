@@ -405,16 +405,21 @@ func checkBytes(c *catalog.Catalog, account string, expected map[modelKey]*expec
 	return nil
 }
 
-// checkStaged claims the staged images that were acknowledged and not claimed.
+// checkStaged claims the staged images that were acknowledged and neither claimed
+// nor removed with their account.
 func (l *crashLoad) checkStaged(c *catalog.Catalog, w *crashWriter, cut *powerCut, acked, started int) error {
 	if l.opts.Durability == catalog.Buffered {
 		return nil
 	}
 	tried := map[catalog.StagedRef]bool{}
-	for _, e := range w.entries[:started] {
+	kept := 0 // what was staged before is gone, or may be
+	for i, e := range w.entries[:started] {
 		tried[e.claims] = true
+		if e.kind == entryDeleteAccount {
+			kept = i + 1
+		}
 	}
-	for _, e := range w.entries[:acked] {
+	for _, e := range w.entries[min(kept, acked):acked] {
 		if e.kind != entryStage || tried[e.staged.Ref] || !e.staged.ExpiresAt.After(cut.at) {
 			continue
 		}

@@ -308,7 +308,7 @@ func (w *crashWriter) step() error {
 		e := w.begin(1)[0]
 		_, err := c.DeleteAccount(ctx, w.account)
 		*e = crashEntry{kind: entryDeleteAccount, key: modelKey{account: w.account}}
-		w.live = map[string]*catalog.Product{}
+		w.live, w.free = map[string]*catalog.Product{}, nil
 		w.end()
 		return err
 	case n < 70:
