@@ -82,10 +82,15 @@ func idOf(account string, key []byte) string {
 // wrap is wrap, and remembers that the store is damaged if err says so.
 func (c *Catalog) wrap(op, id string, err error) error {
 	err = wrap(op, id, err)
+	c.noteDamage(err)
+	return err
+}
+
+// noteDamage remembers that the store is damaged if err says so.
+func (c *Catalog) noteDamage(err error) {
 	if err != nil && isDamage(err) {
 		c.damage.CompareAndSwap(nil, &metDamage{err, c.now.Now()})
 	}
-	return err
 }
 
 // metDamage is damage that an operation met first, and when.
@@ -94,11 +99,11 @@ type metDamage struct {
 	at  int64
 }
 
-// Damage returns nil as long as no operation on this catalog has met damage, and
-// then an error that matches [ErrDamaged] and says what was met first, and when:
-// it is to be told, for a look with Check. The rest of the store is served, and
-// Ready does not return it. It is cheap. A damage that nothing has met is not
-// known.
+// Damage returns nil as long as nothing on this catalog has met damage, neither a
+// call nor the background, which removes expired products and writes uses, and then
+// an error that matches [ErrDamaged] and says what was met first, and when: it is
+// to be told, for a look with Check. The rest of the store is served, and Ready
+// does not return it. It is cheap. A damage that nothing has met is not known.
 func (c *Catalog) Damage() error {
 	met := c.damage.Load()
 	if met == nil {

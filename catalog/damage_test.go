@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
@@ -21,7 +22,12 @@ import (
 // the tables of which marked bytes of some of them have changed.
 func storeWithDamage(t *testing.T, damaged ...string) *catalog.Catalog {
 	t.Helper()
-	disk, clock := vfs.NewMem(), ttl.NewManualClock(epoch)
+	return storeWithDamageAt(t, ttl.NewManualClock(epoch), damaged...)
+}
+
+func storeWithDamageAt(t *testing.T, clock *ttl.ManualClock, damaged ...string) *catalog.Catalog {
+	t.Helper()
+	disk := vfs.NewMem()
 	c, err := openOn(disk, clock, catalog.Options{})
 	require.NoError(t, err)
 	items := make([]catalog.UpsertItem, 1000)
@@ -199,4 +205,18 @@ func TestDamageIsKnown(t *testing.T) {
 	_, err = c.Upsert(t.Context(), acme, "p0999", catalog.Patch{Title: catalog.Set("x")})
 	require.NoError(t, err)
 	require.False(t, errors.Is(c.Damage(), io.EOF))
+}
+
+// What the sweeper meets is known as what readers meet is, though nobody asks it.
+func TestDamageThatTheSweeperMeets(t *testing.T) {
+	clock := ttl.NewManualClock(epoch)
+	c := storeWithDamageAt(t, clock, "p0100")
+	require.NoError(t, c.Damage())
+	clock.Advance(10 * 24 * time.Hour)
+	require.Eventually(t, func() bool {
+		clock.Advance(time.Minute) // the sweeper pauses between batches
+		return c.Damage() != nil
+	}, time.Minute, time.Millisecond)
+	require.ErrorIs(t, c.Damage(), catalog.ErrDamaged)
+	require.ErrorContains(t, c.Damage(), "sweep")
 }

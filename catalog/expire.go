@@ -97,11 +97,13 @@ func (x expirer) shard(ctx context.Context, shard byte, from, to int64) iter.Seq
 		start, end := encoding.ExpiryRange(shard, from, to)
 		for e, err := range x.c.backend.Scan(ctx, backend.Range{Start: start, End: end}, backend.ScanOptions{KeysOnly: true}) {
 			if err != nil {
+				x.met(err)
 				yield(ttl.Entry{}, err)
 				return
 			}
 			entry, err := encoding.DecodeExpiryKey(e.Key)
 			if err != nil {
+				x.met(err)
 				x.c.opts.Logger.Error("shelflife: skipped a damaged expiry entry", "error", err)
 				continue
 			}
@@ -111,6 +113,10 @@ func (x expirer) shard(ctx context.Context, shard byte, from, to int64) iter.Seq
 		}
 	}
 }
+
+// met remembers damage: the background returns its errors to no caller who would
+// be told.
+func (x expirer) met(err error) { x.c.noteDamage(wrap("sweep", "", err)) }
 
 // merge yields the entries of all shards in order. Shards are few.
 func (x expirer) merge(ctx context.Context, from, to int64) iter.Seq2[ttl.Entry, error] {
@@ -204,9 +210,11 @@ func (x expirer) Expire(ctx context.Context, due []ttl.Entry) (done int, err err
 		return nil
 	})
 	if err != nil {
+		x.met(err)
 		return 0, err
 	}
 	for _, err := range unreadable {
+		x.met(err)
 		c.opts.Logger.Error("shelflife: could not read what has expired", "error", err)
 	}
 	if c.swept.add(entries) {

@@ -29,9 +29,11 @@ func (c *Catalog) foldUses(ctx context.Context, due []encoding.Use, patient bool
 			return err
 		})
 		if err != nil {
+			c.noteDamage(wrap("fold uses", "", err))
 			return err
 		}
 		for _, err := range unreadable {
+			c.noteDamage(wrap("fold uses", "", err))
 			c.opts.Logger.Error("shelflife: could not read what was used", "error", err)
 		}
 	}

@@ -281,6 +281,7 @@ var mutations = []mutation{
 	{"delete account: staged images too", "catalog/unowned.go", `h.State == encoding.BlobStaged && h.Kind != "" ||`, ``},
 	{"delete account: no grace where it is erased", "catalog/unowned.go", `h.State == encoding.BlobGarbage && garbage`, `false`},
 	{"delete account: erased now", remove, `return removed, backend.Reclaim(ctx, c.backend)`, `return removed, nil`},
+	{"damage: what the sweeper meets is known", expire, `func (x expirer) met(err error) { x.c.noteDamage(wrap("sweep", "", err)) }`, `func (x expirer) met(error) {}`},
 	{"resources: one budget of open files", "backend/pebble/resources.go", `e.Cache, e.FileCache = r.cache, r.files`, `e.Cache = r.cache`},
 	{"resources: one cache", "backend/pebble/resources.go", `e.Cache, e.FileCache = r.cache, r.files`, `e.CacheSize = r.cacheSize`},
 	{"resources: they stay for what is open", "backend/pebble/resources.go", `if r.closed && r.stores == 0 {`, `if r.closed {`},
