@@ -54,7 +54,7 @@
 //
 // Keys and values that the engine hands out belong to the engine: they are
 // valid only as long as documented and must not be changed. Keys and values
-// handed to the engine belong to the caller, who may reuse them as soon as the
+// handed to the engine belong to the caller, which may reuse them as soon as the
 // call returns.
 //
 // # Lifecycle
@@ -62,9 +62,10 @@
 // Close refuses new calls with [ErrClosed], ends running scans and open
 // snapshots with the same error, waits for running Updates and for the calls
 // that read, and only then releases the engine's resources. It does not wait for
-// a loop over a [Reader.Scan] to take its next step, nor for a [Snapshot] to be
-// closed: both find out when they next call the engine. An Update whose run
-// turned out to be doomed after Close had begun may end with ErrClosed.
+// a [Snapshot] to be closed. For a loop over a [Reader.Scan] to take its next step,
+// which is its last, it may wait: the body of a loop must not wait for Close. An
+// Update whose run turned out to be doomed after Close had begun may end with
+// ErrClosed.
 //
 // # Resources
 //
@@ -182,9 +183,10 @@ type Reader interface {
 	// Scan yields the entries of r in byte order of their keys, all from one
 	// state of the store: that at the first step of the loop or a later one
 	// before its first entry. An error is yielded once, as the last step, with
-	// a zero Entry; see ScanOptions.PastDamage for the one exception. The loop may stop at any step and may call the engine,
-	// except that inside an Update it must not write through the Txn that it
-	// is scanning. The bounds may be reused once the loop has begun.
+	// a zero Entry; see ScanOptions.PastDamage for the one exception. The loop may
+	// stop at any step and may call the engine, except that inside an Update it must
+	// not write through the Txn that it is scanning, and that it must not call
+	// Backend.Close. The bounds may be reused once the loop has begun.
 	Scan(ctx context.Context, r Range, o ScanOptions) iter.Seq2[Entry, error]
 }
 
@@ -243,7 +245,7 @@ type Snapshot interface {
 	Close() error
 }
 
-// Properties tell what kind of engine a Backend is. They never change while it
+// Properties describe the engine of a Backend. They never change while it
 // is open.
 type Properties struct {
 	// Name says which engine this is, for logs and reports: "pebble".

@@ -57,8 +57,8 @@ type Options struct {
 	// processes write to, and never changes what is read. Default: 64 MiB.
 	// Negative: no cache.
 	CacheBytes int64
-	// ImageGrace is how long replaced and deleted image bytes stay for those
-	// who are reading them. Default: 15 min. Negative: none.
+	// ImageGrace is how long replaced and deleted image bytes stay for the readers
+	// that have opened them. Default: 15 min. Negative: none.
 	ImageGrace time.Duration
 	// StageLifetime is how long staged image bytes wait for the upsert that
 	// claims them, counted from the last byte. Default: 1 h.
@@ -76,7 +76,7 @@ type Options struct {
 	// until it is. Sweep does not wait for the reports; Close does.
 	//
 	// It gets the catalog, which may not have been returned by Open yet, and may
-	// call it, but for Sweep and Close. Its context ends, with ErrClosed as the
+	// call it, but for Sweep, Reclaim and Close. Its context ends, with ErrClosed as the
 	// cause, when Close is called, from when on the catalog refuses its calls
 	// with ErrClosed too. What waits to be reported then is reported all the
 	// same, and Close returns after that: a report that leaves the process uses

@@ -16,9 +16,10 @@
 //     lies. Were the key cut out after the change, a page could pass by a product
 //     whose creation had been acknowledged. An Update that removes records marks
 //     nothing: what was dead stays dead.
-//  2. A walk calls [Spans.Watch] before its first read of the store, and
+//  2. A walk calls [Spans.Watch] before it reads what it will keep, and
 //     [Watch.Keep] for stretches, from front to back, in which each record that it
-//     read had expired, with its pending use, as of a time that it read before.
+//     read since had expired, with its pending use, as of a time that it read
+//     before, and no Update that had read an earlier time could renew it.
 //     Keep leaves out what is marked, or was since Watch: a record there may have
 //     become visible behind the walk. Were the watch begun after the read, a
 //     product that was written in between would be in a span.

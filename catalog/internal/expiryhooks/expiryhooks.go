@@ -1,5 +1,5 @@
-// Package expiryhooks reports products that have expired: each at most once, in
-// one goroutine, off the path of every call.
+// Package expiryhooks reports products that have expired: each at most once, one
+// after the other, off the path of every call.
 //
 // # The invariant
 //
@@ -96,7 +96,8 @@ func (h *Hooks[E]) Run() {
 	}
 }
 
-// take returns what is queued as soon as there is something, nothing after Stop.
+// take returns what is queued as soon as there is something, nothing where the
+// queue is empty after Stop.
 func (h *Hooks[E]) take() []batch[E] {
 	h.mu.Lock()
 	defer h.mu.Unlock()

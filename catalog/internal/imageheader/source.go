@@ -33,8 +33,8 @@ func newSource(r io.Reader) *source {
 	return s
 }
 
-// watched notes the errors of the stream itself: bufio reports one only to
-// those who read up to it.
+// watched notes the errors of the stream itself: bufio reports one only to a
+// caller that reads up to it.
 type watched struct {
 	r   io.Reader
 	src *source

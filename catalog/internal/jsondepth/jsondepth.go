@@ -3,7 +3,7 @@ package jsondepth
 
 import "bytes"
 
-// Exceeds tells whether more than limit objects and arrays are open at the
+// Exceeds reports whether more than limit objects and arrays are open at the
 // deepest point of raw. What is in strings does not count. raw need not be valid.
 func Exceeds(raw []byte, limit int) bool {
 	// There are no more open than there are brackets, and these are quickly

@@ -15,14 +15,15 @@
 //  2. It reads the clock, and then [Renewals.Possible]: an Update at work may be
 //     about to give the product another deadline, of which the use would not know:
 //     durable.
-//  3. It takes [Overlay.Get], then the record. The deadline in the record, without
-//     the overlay's use, must be further away than a margin of several windows:
-//     else a crash could take the use and with it the product: durable.
-//  4. It waits until what it read is durable: no answer rests on what a crash can
-//     take back.
-//  5. [Overlay.Add] notes it under the stripe's lock, counts the entry, and only
-//     then reads the clock again: past the record's deadline, or in a full
-//     overlay, it reports false: durable.
+//  3. It takes [Overlay.Get], then the record, and waits until what it read is
+//     durable: no answer rests on what a crash can take back.
+//  4. The deadline in the record, without the overlay's use, must be further away
+//     than a margin of several windows: else a crash could take the use and with
+//     it the product: durable.
+//  5. [Overlay.Add], under the stripe's lock, counts the entry, and only then reads
+//     the clock again. Past the record's deadline, in a full overlay, or where a
+//     use of an earlier product with the ID is still there, it reports false:
+//     durable. Otherwise it notes the use.
 //  6. [Folder.Wake] has it written in time. The use is acknowledged.
 //
 // # A reader
@@ -45,19 +46,22 @@
 //
 // # The way to the record
 //
-//  1. At each half window the Folder takes the uses that are not in the journal
-//     ([Overlay] marks them fresh) and writes them there, durably. Where that
-//     fails they are put back. Parts of the journal have ascending numbers.
+//  1. At each half window, and each 15 seconds at least, the Folder takes the uses
+//     that are not in the journal ([Overlay] marks them fresh) and writes them
+//     there, durably. Where that fails they are put back. Parts of the journal have
+//     ascending numbers.
 //  2. A fold begins when no use came for some windows, when uses waited long, when
 //     the journal is large or the overlay is half full. It notes the end of the
-//     journal and takes every entry. What comes later is in later parts.
+//     journal and takes every use that the records don't show. What comes later is
+//     in later parts.
 //  3. Config.Fold writes them into the records in small Updates that other writers
-//     interleave with, durably. Only then are the entries marked as folded, and
-//     only if nothing newer came.
+//     interleave with, durably. Only then do the entries say which use the record
+//     shows; one that has got a newer one meanwhile is not folded by that.
 //  4. When all are folded the parts up to the noted end are removed: not before,
 //     or a crash would find a use in neither. A crash before it finds them in both,
 //     which is harmless: uses are merged by max.
-//  5. Folded entries leave in the next round, unless a pinned scan needs them.
+//  5. Folded entries leave at the end of the next fold, unless a pinned scan needs
+//     them.
 //
 // [Folder.Open] puts what a crash left in the journal back into the overlay,
 // before anybody reads. [Folder.Finish] folds everything.
@@ -67,14 +71,16 @@
 //   - A use that was acknowledged is in the overlay or in the record, at every
 //     instant, for every reader.
 //   - Within Config.Window of its acknowledgement it is in the journal or in the
-//     record, durably; before it, if the record's deadline is near.
+//     record, durably; before it, if the record's deadline is near. Where the store
+//     stops taking writes, that holds for no use that waits; [Folder.Stuck] keeps
+//     further ones from waiting.
 //   - A use belongs to one incarnation of a product. It never brings back a
 //     product that was seen to expire, nor one that was deleted.
 //   - Stored times never go back.
 //
 // # Locks
 //
-// Overlay.roundMu before a stripe's lock; nothing is locked under a stripe's. The
-// Folder's fields belong to the goroutine of [Folder.Run], and to Open and Finish
+// Overlay.roundMu before a stripe's lock; nothing is locked under a stripe's, but
+// the clock is read. The Folder's fields belong to the goroutine of [Folder.Run], and to Open and Finish
 // while that does not run.
 package uses

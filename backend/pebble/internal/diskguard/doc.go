@@ -6,7 +6,7 @@
 //
 // [FS] stands between Pebble and the file system. It sees the first failed write
 // before Pebble does and records it in a [Failure], which is for good. From then
-// on Pebble writes to memory. Whoever waits for a commit asks the Failure after
+// on Pebble writes to memory. A call that waits for a commit asks the Failure after
 // Pebble has reported success.
 //
 // # A disk hangs
@@ -22,6 +22,7 @@
 //
 // # Locks
 //
-// None but the once of [Failure]: the parts are atomics and channels that are
-// closed, so that Pebble may call them with any lock of its own held.
+// None but the once of [Failure] and a leaf, held while a log is renamed or
+// removed: the other parts are atomics and channels that are closed, so that Pebble
+// may call them with any lock of its own held.
 package diskguard

@@ -12,8 +12,8 @@
 // # Positions
 //
 // A stripe remembers the position in the log of the last commit under it, so
-// that whoever has read something knows what must be durable before anything
-// is concluded from it. With the lock held that is [Table.Last]; without it
+// that a caller which has read something knows what must be durable before
+// anything is concluded from it. With the lock held that is [Table.Last]; without it
 // [Table.Visible], which also sees that a commit is on its way.
 //
 // # Locks and their order
