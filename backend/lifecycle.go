@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// Lifecycle counts the calls that run on an engine, so that it closes once and
-// under nobody's feet. It is for implementers of [Backend]. The zero value is
+// Lifecycle counts the calls that run on an engine, so that it closes once,
+// and while none of them runs. It is for implementers of [Backend]. The zero value is
 // open.
 type Lifecycle struct {
 	closing atomic.Bool
@@ -58,7 +58,7 @@ func (l *Lifecycle) Closing() <-chan struct{} {
 	return l.done
 }
 
-// Closed tells whether Close has begun.
+// Closed reports whether Close has begun.
 func (l *Lifecycle) Closed() bool { return l.closing.Load() }
 
 // Refuse begins to close: new calls are refused from then on. A caller that has
@@ -84,7 +84,7 @@ func (l *Lifecycle) Close(release func() error) error {
 	return l.err
 }
 
-// running tells whether calls may still run. It is asked while closing: what is
+// running reports whether calls may still run. It is asked while closing: what is
 // counted in then is refused and counted out of the same stripe, so no stripe
 // is seen lower than it will stay, and a sum of 0 means that there is none.
 func (l *Lifecycle) running() bool {

@@ -11,7 +11,7 @@ func MarkUpdate(ctx context.Context, owner any) context.Context {
 	return context.WithValue(ctx, updateKey{owner}, true)
 }
 
-// InUpdate tells whether ctx comes from the callback of one of owner's
+// InUpdate reports whether ctx comes from the callback of one of owner's
 // Updates: an Update that gets such a context returns ErrNested instead of
 // waiting for itself.
 func InUpdate(ctx context.Context, owner any) bool {

@@ -20,9 +20,9 @@ type incomingBlob struct {
 	// field is that of an image which brings it: "source" or
 	// "source.fileKey".
 	field string
-	// ours tells that this upsert staged it, and discards it if it is not used.
+	// ours is set if this upsert staged it, and discards it if it is not used.
 	ours bool
-	// claimed tells that the last run of the Update used it.
+	// claimed is set if the last run of the Update used it.
 	claimed bool
 }
 

@@ -30,7 +30,7 @@ type CheckReport struct {
 	Unreadable int
 	// Problems are the broken invariants; none in a sound store.
 	Problems []Problem
-	// Truncated tells that the check ended early, after 1,000 problems.
+	// Truncated says that the check ended early, after 1,000 problems.
 	Truncated bool
 	// Complete says that the whole store was walked. It is false in the report
 	// of a check that failed.
@@ -370,7 +370,7 @@ func (k *checker) expiry(key, _ []byte) error {
 	return err
 }
 
-// isCurrent tells whether e is the current entry of what it stands for.
+// isCurrent reports whether e is the current entry of what it stands for.
 func (k *checker) isCurrent(e encoding.Expiry) (current bool, err error) {
 	if blob, ok := e.BlobID(); ok {
 		h, err := k.header(e.Account, blob)

@@ -143,7 +143,7 @@ func (s *sharedLog) check(cut *powerCut, id string, found *catalog.Product, buff
 	return fmt.Errorf("shared product %s is in a state that nobody made: %s", id, found.AppendJSON(nil))
 }
 
-// sameBut tells whether two products are the same, uses apart.
+// sameBut reports whether two products are the same, uses apart.
 func sameBut(a, b *catalog.Product) bool {
 	like := *b
 	like.LastUsedAt, like.ExpiresAt = a.LastUsedAt, a.ExpiresAt

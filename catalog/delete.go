@@ -225,7 +225,7 @@ func (t *tx) removeDamaged(account string, damaged []*found) error {
 		if err := t.write(f, nil, nil); err != nil {
 			return err
 		}
-		// The record does not tell whether it is listed.
+		// What can't be read doesn't show whether it is listed.
 		t.key = encoding.AppendListedKey(t.key[:0], account, f.id)
 		if err := t.txn.Delete(t.key, 0); err != nil {
 			return err
@@ -250,7 +250,7 @@ func (t *tx) blobsOwnedBy(account string, products []*found) (owned []release, e
 	for _, blob := range blobs {
 		h, err := t.blobHeader(account, blob)
 		if errors.Is(err, encoding.ErrCorrupt) {
-			continue // it tells nothing about its owner
+			continue // its owner can't be read
 		}
 		if err != nil {
 			return nil, err

@@ -73,7 +73,7 @@ func (t *tx) uncount() {
 	t.counted = t.counted[:0]
 }
 
-// markCache marks k in the record cache, once per Update, and tells whether its
+// markCache marks k in the record cache, once per Update, and reports whether its
 // new record should be put there.
 func (t *tx) markCache(k productkey.Key) (wanted bool) {
 	if t.c.cache == nil {

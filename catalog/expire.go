@@ -33,12 +33,12 @@ func (c *Catalog) Sweep(ctx context.Context) (ttl.SweepResult, error) {
 // maxSwept bounds sweptAccounts.
 const maxSwept = 4096
 
-// sweptAccounts are those with removals that nobody has waited for to become
-// durable. The background has no need to: what a crash brings back expires
+// sweptAccounts are those with removals of which no call has waited until they
+// are durable. The background has no need to: what a crash brings back expires
 // again.
 type sweptAccounts struct {
-	// waiting is held by who waits, so that nobody passes by what another one
-	// still waits for. It is taken before mu.
+	// waiting is held while removals become durable, so that no other call takes
+	// them for durable before. It is taken before mu.
 	waiting sync.Mutex
 
 	mu       sync.Mutex // guards accounts

@@ -82,8 +82,8 @@ func TestBackgroundSweeps(t *testing.T) {
 	}
 }
 
-// contract 4: image bytes stay for a grace for those who read them, 15 minutes
-// by default; contract 5: a reader reads to its end what it opened, and fails
+// contract 4: image bytes stay for a grace for their readers, 15 minutes by
+// default; contract 5: a reader reads to its end what it opened, and fails
 // with a typed error once the bytes are gone, never with other bytes.
 func TestImageGrace(t *testing.T) {
 	was, other := pngOf(3, 400, 400), pngOf(9, 400, 400) // several chunks each

@@ -168,7 +168,7 @@ func TestEngineFaults(t *testing.T) {
 	type step struct {
 		name string
 		do   func(ctx context.Context, c *catalog.Catalog) error
-		// steps tells that the operation takes several steps: those before the
+		// steps is set if the operation takes several steps: those before the
 		// failing one stay.
 		steps bool
 	}

@@ -361,7 +361,7 @@ func TestFaultScript(t *testing.T) {
 	}
 }
 
-// runFault runs the script with one fault, and tells whether the fault came and
+// runFault runs the script with one fault, and reports whether the fault came and
 // whether a write failed.
 func runFault(t *testing.T, mode faultMode, index int64) (seen, refused bool) {
 	mem := vfs.NewCrashableMem()

@@ -93,7 +93,7 @@ func (r *ImageReader) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	// What is in memory is not given to whom the store would refuse it.
+	// A call that the store would refuse gets nothing from memory either.
 	if err := r.ctx.Err(); err != nil {
 		return 0, r.c.wrap("read image", "", err)
 	}

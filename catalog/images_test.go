@@ -408,7 +408,7 @@ func TestImageCount(t *testing.T) {
 
 // contract 3: an edit becomes visible with its image bytes in one instant:
 // whoever sees the new product can read all of its new bytes, and the old
-// one's stay readable for those who saw that.
+// one's stay readable for a caller that saw that one.
 func TestEditsAreVisibleWithTheirBytes(t *testing.T) {
 	onEveryStore(t, nil, func(t *testing.T, w *world) {
 		ctx := t.Context()

@@ -181,7 +181,7 @@ func runTenant(t *testing.T, store int, seed uint64, beside bool) []string {
 	return n.out.lines
 }
 
-// contract 2: no answer that an account gets depends on what others do, who
+// contract 2: no answer that an account gets depends on what others do that
 // have almost the same name and the same IDs and try its references: it is the
 // same as if it were alone.
 func TestAnswersDoNotDependOnOthers(t *testing.T) {

@@ -55,7 +55,7 @@ type Page struct {
 	// position, nothing else: it stays good across restarts and the deletion
 	// of products, and shows nobody what they could not list without it.
 	NextCursor string
-	// HasMore tells whether there is more, exactly.
+	// HasMore reports whether there is more, exactly.
 	HasMore bool
 	// Damaged are stretches of IDs in or right behind the page that can't be
 	// read; see ListOptions.PastDamage. One at the end of a page is named again
@@ -126,7 +126,7 @@ func (c *Catalog) list(ctx context.Context, account string, o ListOptions) (page
 	l := lister{
 		c: c, reader: c.backend, account: account, prefix: o.Prefix, from: o.From, unlisted: o.Unlisted,
 		began: c.now.Now(), patience: callTime, pastDamage: o.PastDamage,
-		fetch: o.Limit + 1, // the last tells whether there are more
+		fetch: o.Limit + 1, // the last shows whether there are more
 		dead:  c.deadRun(account),
 	}
 	size, budget := 0, jsonBudget{most: o.MaxBytes}

@@ -113,7 +113,7 @@ func TestPageCostBehindExpired(t *testing.T) {
 	behind := catalog.ListOptions{From: "b"}
 	cost, got := list(behind)
 	require.Equal(t, []string{"z"}, got)
-	require.GreaterOrEqual(t, cost, int64(expired), "who meets them reads them")
+	require.GreaterOrEqual(t, cost, int64(expired), "a list that meets them reads them")
 	require.LessOrEqual(t, cost, int64(expired+200), "once, and each record alone")
 
 	const page = 40 // as without them

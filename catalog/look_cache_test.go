@@ -23,7 +23,7 @@ func TestCacheIsNeverStale(t *testing.T) {
 	}
 }
 
-// neverStale has one writer per product, who numbers what it writes, and
+// neverStale has one writer per product, which numbers what it writes, and
 // readers that compare what they see with what was acknowledged before they
 // began.
 func neverStale(t *testing.T, w *world) {

@@ -165,7 +165,7 @@ func (m *manyUpserts) await() {
 	}
 }
 
-// isRefusal tells whether err concerns one item, decided before it wrote
+// isRefusal reports whether err concerns one item, decided before it wrote
 // anything.
 func isRefusal(err error) bool {
 	var bad *ValidationError

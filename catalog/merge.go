@@ -32,7 +32,7 @@ func (w way) defaultDays() int {
 	}
 }
 
-// isUse tells whether the upsert counts as a use.
+// isUse reports whether the upsert counts as a use.
 func (w way) isUse() bool { return w != explicit }
 
 // identities makes the random numbers of products and edits.
@@ -81,7 +81,7 @@ func (w way) create(account, id string, p *preparedPatch, now int64, random iden
 }
 
 // edit returns what p makes of old, which is not changed; where there is an
-// error it is incomplete. changed tells whether that is an edit, renewed whether
+// error it is incomplete. changed reports whether that is an edit, renewed whether
 // the patch restarted the clock. Times never go back, though now may lie before
 // what another clock wrote.
 func (w way) edit(old *encoding.Record, p *preparedPatch, now int64, random identities) (next *encoding.Record, changed, renewed bool, err error) {
@@ -132,7 +132,7 @@ func (p *preparedPatch) editFields(faults *ValidationError, old, r *encoding.Rec
 	return changed
 }
 
-// isLive tells whether the product has not expired at now.
+// isLive reports whether the product has not expired at now.
 func isLive(r *encoding.Record, now int64) bool {
 	deadline := r.ExpiresAt()
 	return deadline == encoding.None || now < deadline

@@ -47,7 +47,7 @@ type modelLife struct {
 	// fate is how the product ended: "" while it lives or has expired where
 	// it stands.
 	fate string
-	// maybeGone tells that a sweeper was allowed to remove it.
+	// maybeGone is set if a sweeper was allowed to remove it.
 	maybeGone bool
 	// final is its latest state.
 	final *modelProduct

@@ -55,7 +55,7 @@ type modelSource struct {
 	badURL bool
 	upload *modelUpload
 	staged string
-	// badRef tells that staged is no reference at all.
+	// badRef is set if staged is no reference at all.
 	badRef          bool
 	classifications patchText
 }
@@ -369,7 +369,7 @@ func (m *model) mergeImages(a *modelAnswer, next, old *modelProduct, p *modelPat
 	return faults
 }
 
-// differs tells whether what an edit can change is not the same.
+// differs reports whether what an edit can change is not the same.
 func (p *modelProduct) differs(q *modelProduct) bool {
 	return p.title != q.title || p.description != q.description || p.metadata != q.metadata || p.days != q.days ||
 		!slices.Equal(p.images, q.images)

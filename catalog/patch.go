@@ -26,10 +26,10 @@ func Null[T any]() Optional[T] { return Optional[T]{state: null} }
 // Get returns the value and whether there is one: false for absent and null.
 func (o Optional[T]) Get() (v T, ok bool) { return o.value, o.state == set }
 
-// IsNull tells whether o is explicitly null.
+// IsNull reports whether o is explicitly null.
 func (o Optional[T]) IsNull() bool { return o.state == null }
 
-// IsAbsent tells whether o says nothing: the zero value.
+// IsAbsent reports whether o says nothing: the zero value.
 func (o Optional[T]) IsAbsent() bool { return o.state == absent }
 
 // Patch says what an upsert sets. An absent field keeps what is stored when
@@ -63,7 +63,7 @@ type Patch struct {
 	ValidForDays Optional[int]
 }
 
-// IsEmpty tells whether the patch sets nothing.
+// IsEmpty reports whether the patch sets nothing.
 func (p Patch) IsEmpty() bool {
 	return p.Title.IsAbsent() && p.Description.IsAbsent() && p.Images.IsAbsent() &&
 		p.Metadata.IsAbsent() && p.ValidForDays.IsAbsent()

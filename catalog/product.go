@@ -28,7 +28,7 @@ type Product struct {
 	// ValidForDays is the lifetime between uses in days of 24 hours; 0 means
 	// that the product is kept forever.
 	ValidForDays int
-	// Listed tells whether the product appears in lists by default.
+	// Listed reports whether the product appears in lists by default.
 	Listed bool
 	// LastUsedAt is the zero time for a product never used, ExpiresAt for one
 	// that is kept forever.
@@ -55,7 +55,7 @@ type Image struct {
 	Width, Height int
 }
 
-// Uploaded tells whether the catalog holds the bytes of the image.
+// Uploaded reports whether the catalog holds the bytes of the image.
 func (i Image) Uploaded() bool { return strings.HasPrefix(i.SourceURL, uploadScheme) }
 
 // NewImage returns the image as a patch gives it, to keep it in a list of

@@ -133,7 +133,7 @@ func (t *tx) stored(k productkey.Key, r *encoding.Record) (size int, err error) 
 // manyScopes is the number of scopes from which a map finds one faster.
 const manyScopes = 64
 
-// declared tells whether the Update may touch what s names.
+// declared reports whether the Update may touch what s names.
 func (t *tx) declared(s backend.Scope) bool {
 	group := backend.Scope{Group: s.Group}
 	if len(t.scopes) < manyScopes {

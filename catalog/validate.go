@@ -112,7 +112,7 @@ func checkNames(account, id string) error {
 	return faults.err()
 }
 
-// isPlainName tells whether s is a valid account and a valid ID at first sight,
+// isPlainName reports whether s is a valid account and a valid ID at first sight,
 // as most are: printable ASCII, and not one of the names that URLs fold away.
 func isPlainName(s string) bool {
 	if s == "" || len(s) > maxNameBytes || s[0] == '.' {

@@ -80,7 +80,7 @@ func (p *probe) failUpdates(err error, choose func(o backend.UpdateOptions) bool
 	p.beforeUpdate.Store(&fn)
 }
 
-// isJournal tells whether a scope is that of a part of the use journal.
+// isJournal reports whether a scope is that of a part of the use journal.
 func isJournal(s backend.Scope) bool {
 	_, ok := encoding.ParseUseJournalName(s.Item)
 	return ok

@@ -8,7 +8,7 @@ type BlobState byte
 const (
 	BlobStaged  BlobState = 1 // nobody has claimed it yet
 	BlobOwned   BlobState = 2 // the product Owner refers to it
-	BlobGarbage BlobState = 3 // kept only for those who are reading it
+	BlobGarbage BlobState = 3 // kept only for readers that have opened it
 )
 
 // A BlobHeader describes the bytes of one uploaded image. It keeps what a newer

@@ -43,7 +43,7 @@ func AppendStoreMeta(dst []byte, m *StoreMeta) []byte {
 
 // DecodeStoreMeta sets *m to the description in data, whatever it held before.
 // It shares no memory with data. It reads one of any schema: what it decodes
-// here stays the same in all of them, and [StoreMeta.Compatible] tells whether
+// here stays the same in all of them, and [StoreMeta.Compatible] reports whether
 // the rest may be read. It fails with [ErrCorrupt]; *m is then as it was.
 func DecodeStoreMeta(data []byte, m *StoreMeta) error {
 	const kind = "store meta"

@@ -168,8 +168,8 @@ func DecodeRecordAliasing(data []byte, r *Record) error {
 	return decodeBody(data[headerLen:], count, r)
 }
 
-// BeginRecord is [DecodeRecordAliasing] in steps, for those who build something
-// else than a Record: it sets what stands before the images, which come next,
+// BeginRecord is [DecodeRecordAliasing] in steps, for callers that build something
+// other than a Record: it sets what stands before the images, which come next,
 // then [Images.End] sets the rest; or [Images.Rest] all at once. Before these have
 // returned nil the record may be damaged.
 func BeginRecord(data []byte, r *Record) (Images, error) {
@@ -359,7 +359,7 @@ func (s *Images) Len() int {
 }
 
 // Next sets *im to the next image, and returns false where there is none or the
-// record is damaged: End tells.
+// record is damaged: End says which.
 func (s *Images) Next(im *Image) bool {
 	if s.Len() == 0 {
 		return false

@@ -18,7 +18,7 @@ const APIKeyHeader = "X-API-Key"
 //
 // Authenticating costs one hash and one look into a map of sums, however many
 // keys there are. The time that takes may tell something about the sum that was
-// looked for, which its sender knows, but nothing about a key: who does not know
+// looked for, which its sender knows, but nothing about a key: a sender that does not know
 // one can't choose sums that come close to its own.
 type APIKeys struct {
 	accounts map[[sha256.Size]byte]string // by the sum of a key

@@ -81,7 +81,7 @@ var answers = []struct {
 	{catalog.ErrUnavailable, errUnavailable},
 }
 
-// answerFor tells how the client is told of err.
+// answerFor returns the answer to a client for err.
 func answerFor(err error) *answer {
 	if a := (*answer)(nil); errors.As(err, &a) {
 		return a
@@ -157,7 +157,7 @@ func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) 
 	writeJSON(w, r, a.status, a.appendJSON(nil))
 }
 
-// isLeaving tells whether err comes from nothing but the end of the request. A
+// isLeaving reports whether err comes from nothing but the end of the request. A
 // failure that the end of the request had a part in is still a failure.
 func isLeaving(r *http.Request, err error) bool {
 	if auth := (*authError)(nil); errors.As(err, &auth) {
@@ -166,7 +166,7 @@ func isLeaving(r *http.Request, err error) bool {
 	return r.Context().Err() != nil && isCancellation(err)
 }
 
-// isCancellation tells whether err has no cause but the end of a context.
+// isCancellation reports whether err has no cause but the end of a context.
 func isCancellation(err error) bool {
 	switch wrapper := err.(type) {
 	case interface{ Unwrap() error }:

@@ -22,7 +22,7 @@ const (
 // zero or negative mean their default too. The limit of one uploaded file is
 // the catalog's Limits.ImageBytes.
 type Options struct {
-	// Authenticate tells on whose behalf a request is made. It may be called
+	// Authenticate returns the account on whose behalf a request is made. It may be called
 	// concurrently, must not read the body, and is the first thing that a
 	// request meets. Its error is matched with errors.Is: [ErrMissingKey],
 	// [ErrInvalidKey], [ErrForbidden], [ErrAuthUnavailable]; any other is

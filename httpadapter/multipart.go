@@ -264,7 +264,7 @@ type headerGuard struct {
 
 func (g *headerGuard) begin() { g.active, g.left = true, maxPartHeader }
 
-// end tells whether more was asked for than is allowed.
+// end reports whether more was asked for than is allowed.
 func (g *headerGuard) end() (exceeded bool) {
 	g.active = false
 	return g.exceeded

@@ -87,7 +87,7 @@ func TestIDsInEveryEndpoint(t *testing.T) {
 }
 
 // raw sends bytes as they are, a whole request, and returns the answer to it. It
-// does not close its side: to a server that is a client who has gone.
+// does not close its side: to a server that is a client that has gone.
 func (e *env) raw(request string) *reply {
 	e.t.Helper()
 	return e.sendRaw(request, func(*net.TCPConn) error { return nil })

@@ -25,7 +25,7 @@ type spool struct {
 	free  int // of spoolMemory
 	file  *os.File
 	size  int64 // of file
-	// named tells that the file could not be removed while open.
+	// named is set if the file could not be removed while open.
 	named bool
 }
 
@@ -65,11 +65,11 @@ func (s *spool) add(r io.Reader, limit int64) (section, error) {
 	return section{io.NewSectionReader(spoolFile{s.file}, start, size), size}, nil
 }
 
-// spoolFile is the temporary file for those who read from it.
+// spoolFile is the temporary file as its readers have it.
 type spoolFile struct{ *os.File }
 
-// ReadAt tells whoever comes too late that the request has ended: that is
-// nobody's failure.
+// ReadAt returns an error of its own once the request has ended: a reader that
+// comes too late has met no failure of the disk.
 func (f spoolFile) ReadAt(b []byte, off int64) (int, error) {
 	n, err := f.File.ReadAt(b, off)
 	if errors.Is(err, os.ErrClosed) {

@@ -148,7 +148,7 @@ func TestGapPauseOverOpenings(t *testing.T) {
 	}
 }
 
-// Where the clock is not to be judged, nothing is left for those who do.
+// Where no pause ever ends, nothing is left for the next opening to end it by.
 func TestGapThatIsNeverAccepted(t *testing.T) {
 	r := newRigFrom(t, IndexOptions{}, Progress{Seen: epoch.Add(-60 * time.Hour).UnixMilli()}, SweeperOptions{LeapPause: math.MaxInt64})
 	for range 3 {

@@ -112,7 +112,7 @@ func (s *Sweeper) work(ctx context.Context, now int64, elapsed time.Duration) (e
 	return expired, nil
 }
 
-// saveIsDue tells whether what is saved has become too old.
+// saveIsDue reports whether what is saved has become too old.
 func (s *Sweeper) saveIsDue(now int64) bool {
 	r := &s.round
 	return r.unsaved || now < r.seen || fromMillis(now-r.seen) >= seenEvery

@@ -20,7 +20,7 @@ const seenEvery = time.Hour
 // errNoProgress stands for an Expire that neither did nor said anything.
 var errNoProgress = errors.New("ttl: store handled no due entry and returned no error")
 
-// Store is what a [Sweeper] needs of the one who keeps the entries.
+// Store is what a [Sweeper] needs of the owner of the entries.
 type Store interface {
 	Source
 
@@ -179,7 +179,7 @@ type Sweeper struct {
 
 	wake    chan struct{} // buffered: a wake-up is never lost, several are one
 	horizon atomic.Int64
-	turn    chan struct{} // holds one token: who took it owns round
+	turn    chan struct{} // holds one token: the step that took it owns round
 
 	round round // owned by the holder of turn
 
@@ -207,7 +207,7 @@ type round struct {
 	unsaved bool  // entries were handled since sweptTo was saved
 	seen    int64 // the Progress.Seen that was saved last
 	// doubtSince is Progress.DoubtSince while the pause of a leap before the
-	// opening lasts, else 0, and doubtSaved tells that it was saved.
+	// opening lasts, else 0, and doubtSaved says whether it was saved.
 	doubtSince int64
 	doubtSaved bool
 	saveAt     time.Duration

@@ -215,7 +215,7 @@ func isPassed(err error, o backend.ScanOptions) bool {
 	return o.PastDamage && !o.Reverse && errors.As(err, &damage)
 }
 
-// step yields a copy of e and tells whether the loop goes on.
+// step yields a copy of e and reports whether the loop goes on.
 func (r *checkedReader) step(e backend.Entry, yield func(backend.Entry, error) bool) (more bool, err error) {
 	lent := backend.Entry{Key: bytes.Clone(e.Key), Value: bytes.Clone(e.Value)}
 	// A loop that ends its goroutine leaves by a panic of its own.

@@ -80,7 +80,7 @@ func (s *snapshot) Close() error {
 	return nil
 }
 
-// ready tells whether the snapshot can be read.
+// ready reports whether the snapshot can be read.
 func (s *snapshot) ready() error {
 	if s.closed.Load() {
 		return backend.ErrClosed

@@ -29,7 +29,7 @@ func (l engineLogger) Errorf(format string, args ...any) {
 }
 
 // Fatalf stops the store. It returns, where Pebble's own logger exits the
-// process: the goroutine may be anybody's and hold any lock. Every caller in
+// process: the goroutine may be that of any caller, and hold any lock. Every caller in
 // Pebble goes on to return an error or to finish what it was doing, in memory,
 // since diskguard.FS lets nothing reach the disk any more.
 //

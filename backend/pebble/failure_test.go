@@ -99,7 +99,7 @@ func listing(t *testing.T, fs vfs.FS) map[string]int64 {
 	return sizes
 }
 
-// TestWaitersLearnOfFailure: who waits for another's sync is told that it
+// TestWaitersLearnOfFailure: a call that waits for another's sync is told that it
 // failed, and may give up before.
 func TestWaitersLearnOfFailure(t *testing.T) {
 	s, err := Open(t.Context(), "d", &Options{FS: vfs.NewMem(), tick: make(chan time.Time)})

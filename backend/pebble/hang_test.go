@@ -181,8 +181,8 @@ func TestSlowIsNoHang(t *testing.T) {
 }
 
 // TestHangWithinCommit: a commit that Pebble holds up while it applies it ends
-// when the disk answers, but who waits for its lock is told, and new Updates
-// are refused.
+// when the disk answers, but an Update that waits for its lock is told, and new
+// ones are refused.
 func TestHangWithinCommit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk := &hangingDisk{kinds: creates}
@@ -202,7 +202,7 @@ func TestHangWithinCommit(t *testing.T) {
 		synctest.Wait()
 		require.Empty(t, applied, "the disk was not asked for a log")
 		err := within(t, time.Minute, func() error { return put(t.Context(), s, 0, 0, backend.UpdateOptions{}) })
-		require.ErrorIs(t, err, backend.ErrUnavailable, "who waits for the lock")
+		require.ErrorIs(t, err, backend.ErrUnavailable, "an Update that waits for the lock")
 		err = within(t, time.Millisecond, func() error { return put(t.Context(), s, 1, 0, backend.UpdateOptions{}) })
 		require.ErrorIs(t, err, backend.ErrUnavailable)
 		require.ErrorIs(t, s.Ready(), backend.ErrUnavailable)

@@ -24,9 +24,9 @@ const (
 )
 
 // scopeLocks are the locks on the server that scopes stand for, in the order in
-// which everybody takes them. A whole group is its lock, exclusive; an item is
+// which every commit takes them. A whole group is its lock, exclusive; an item is
 // its group's lock, shared, and its own. The store's lock is shared by all but
-// those who would need too many.
+// the commits that would need too many.
 func (s *Store) scopeLocks(scopes map[backend.Scope]struct{}) (locks []int64, exclusive []bool) {
 	items := map[string]int{}
 	for scope := range scopes {

@@ -109,7 +109,7 @@ func (p *parser) array(raw []byte, limit int) (elements []jsontext.Value, more b
 	return elements, false, nil
 }
 
-// anyHas tells whether any object in an array that is known to be valid, save
+// anyHas reports whether any object in an array that is known to be valid, save
 // the first elements, has one of the names with something else than null.
 func (p *parser) anyHas(raw []byte, first int, names ...string) (bool, error) {
 	p.begin(raw, jsontext.AllowDuplicateNames(true))

@@ -27,16 +27,16 @@ type Upsert struct {
 	// ExternalID is null where the text says so, and absent also where it has
 	// something else than a string.
 	ExternalID catalog.Optional[string]
-	// NamesProduct tells whether the text has an externalId, even null or
+	// NamesProduct reports whether the text has an externalId, even null or
 	// something else than a string.
 	NamesProduct bool
 	// Patch is what the upsert sets. It is fit for the catalog only if
 	// Validate found no fault.
 	Patch catalog.Patch
-	// SetsFields tells whether the text has any of the names that set
+	// SetsFields reports whether the text has any of the names that set
 	// something, even with a wrong value.
 	SetsFields bool
-	// Deprecated tells whether the text uses a deprecated form: a url or
+	// Deprecated reports whether the text uses a deprecated form: a url or
 	// fileKey directly in an image, or imageUrls.
 	Deprecated bool
 
@@ -59,7 +59,7 @@ const (
 	formAmbiguous                  // none or several of them
 )
 
-// Faulty tells whether faults were found already, so that Validate returns an
+// Faulty reports whether faults were found already, so that Validate returns an
 // error whatever the catalog thinks.
 func (u *Upsert) Faulty() bool { return len(u.faults)+len(u.outside) > 0 }
 

@@ -10,7 +10,7 @@ type checkCmd struct {
 	storeFlags
 }
 
-// Help tells the details.
+// Help returns the details.
 func (*checkCmd) Help() string {
 	return `Reads the whole store, as it is at one instant, prints how much of what it holds, and every broken invariant: a product without its expiry entry, a list that disagrees with the products, an image whose bytes are missing, damaged or nobody's. Where a part of the store can't be read, it names the products concerned, or those between which they lie, and counts what lies behind; shelflife salvage copies what can be read into a new store.
 

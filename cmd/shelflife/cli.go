@@ -115,7 +115,7 @@ func (p *process) execute(args []string) error {
 	return command.Run(p)
 }
 
-// version tells what this binary was built from.
+// version returns what this binary was built from.
 func version() string {
 	v, revision := "(devel)", ""
 	if info, ok := debug.ReadBuildInfo(); ok {

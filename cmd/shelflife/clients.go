@@ -44,8 +44,8 @@ func overloaded(health http.Handler) http.Handler {
 	})
 }
 
-// trustedProxies are the networks of the proxies whose word is taken for whom
-// they speak.
+// trustedProxies are the networks of the proxies that are believed about the
+// client of a request.
 type trustedProxies []netip.Prefix
 
 // parseProxies reads networks like 10.0.0.0/8, and single addresses.

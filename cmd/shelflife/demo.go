@@ -100,7 +100,7 @@ var demoSteps = []demoStep{
 	{"and the other", `-i -X DELETE`, `/products/my-mug`},
 }
 
-// printDemo tells where the demo is and what to try: the dashboard first, if there
+// printDemo prints where the demo is and what to try: the dashboard first, if there
 // is one.
 func printDemo(w io.Writer, url string, dashboard bool) {
 	if dashboard {

@@ -6,7 +6,7 @@ import (
 	"math"
 )
 
-// shape tells, for a point of a picture whose shorter side goes from -1 to 1,
+// shape returns, for a point of a picture whose shorter side goes from -1 to 1,
 // how far it is from the edge of something: negative inside.
 type shape func(x, y float64) float64
 

@@ -37,7 +37,7 @@ type importCmd struct {
 	File string `arg:"" help:"What to import; - is the standard input."`
 }
 
-// Help tells the details.
+// Help returns the details.
 func (*importCmd) Help() string {
 	return `FILE holds upserts, one JSON object a line or as one JSON array, as POST /products takes them, with images given by URL:
 
@@ -242,7 +242,7 @@ func (m *importer) commit(ctx context.Context) error {
 	return failure
 }
 
-// report tells why an entry was refused.
+// report prints why an entry was refused.
 func (m *importer) report(d decoded) {
 	m.refused++
 	reasons := []string{d.refusal.Error()}

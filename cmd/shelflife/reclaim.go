@@ -15,7 +15,7 @@ type reclaimCmd struct {
 	Data string `required:"" placeholder:"DIR" help:"Folder of the store."`
 }
 
-// Help tells the details.
+// Help returns the details.
 func (*reclaimCmd) Help() string {
 	return `Removes what has expired, gives back the room of it and of everything that was deleted, and leaves nothing of that in the store's files. A server does all of it by itself in time; this does it now. Uploaded bytes stay for a quarter of an hour after they were let go of.
 

@@ -17,7 +17,7 @@ type salvageCmd struct {
 	Out  string `required:"" placeholder:"DIR" help:"Folder of the new store: one that is missing or empty."`
 }
 
-// Help tells the details.
+// Help returns the details.
 func (*salvageCmd) Help() string {
 	return `Copies every product of a damaged store that can be read, with its images and its lifetime, into a new store, and lists what it could not copy: products by name as far as the rest of the store knows them, and otherwise those between which they lie.
 

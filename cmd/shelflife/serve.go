@@ -57,7 +57,7 @@ type serveCmd struct {
 	ShutdownTimeout time.Duration `default:"30s" placeholder:"TIME" help:"How long running requests may take to end when the server stops. Default: ${default}."`
 }
 
-// Help tells the details.
+// Help returns the details.
 func (*serveCmd) Help() string {
 	return `API keys come from --api-key, --api-key-file and the environment variable ` + keysVariable + ` together. There the ACCOUNT=KEY entries have white space or commas between them. The first "=" separates. A key has at least ` + strconv.Itoa(minKey) + ` characters, and should be long and random, as "openssl rand -hex 16" makes them. Clients send the key in the header X-API-Key. Keys are never logged.
 
@@ -136,7 +136,7 @@ func (c *serveCmd) where() (place, error) {
 	return c.place()
 }
 
-// site is where and to whom a store is served.
+// site is what a store is served with.
 type site struct {
 	listener net.Listener
 	store    place

@@ -83,7 +83,7 @@ func cleanPrefix(flag, path string) (string, error) {
 	return "/" + rest, nil
 }
 
-// notPlain tells whether r might be escaped in a URL by some clients and not
+// notPlain reports whether r might be escaped in a URL by some clients and not
 // by others.
 func notPlain(r rune) bool {
 	switch {

@@ -83,7 +83,7 @@ func spoolError(err error) error {
 func (s *spool) ready() error {
 	last := s.state.Load()
 	fresh := last != nil && s.clock.Elapsed()-last.at < probeEvery
-	// A disk that hangs must not hold up all who ask.
+	// A disk that hangs must not hold up every caller.
 	if fresh || !s.mu.TryLock() {
 		if last == nil {
 			return nil // the first attempt, of openSpool, has not ended

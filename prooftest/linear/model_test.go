@@ -123,7 +123,7 @@ func (m spec) shows(s state, p view) bool {
 	return v == p
 }
 
-// step tells whether an operation can have been answered so in the state s,
+// step reports whether an operation can have been answered so in the state s,
 // and returns the state after it.
 func (m spec) step(s state, in input, out output) (bool, state) {
 	p := out.product
@@ -175,7 +175,7 @@ func (m spec) step(s state, in input, out output) (bool, state) {
 	return m.upsert(s, in, out, within)
 }
 
-// mustHold tells whether the condition of a call holds whenever the call reads
+// mustHold reports whether the condition of a call holds whenever the call reads
 // the clock.
 func (m spec) mustHold(s state, in input) bool {
 	live := !s.expired(s.now)

@@ -42,7 +42,7 @@ type load struct {
 	mu                 sync.Mutex // guards kinds
 }
 
-// client is one of those who call, and what it saw.
+// client makes calls, and keeps what it saw.
 type client struct {
 	*load
 	id       int

@@ -21,7 +21,7 @@ type Product struct {
 	Images             []Image
 	// Metadata is compact JSON.
 	Metadata []byte
-	// Used tells that the product was used since it was made. Same does not
+	// Used reports whether the product was used since it was made. Same does not
 	// look at it.
 	Used bool
 	// ValidForDays is the lifetime between uses, 0 for ever.

@@ -111,7 +111,7 @@ type Store interface {
 
 	// Advance adds to Options.Offset, in stores that have one.
 	Advance(d time.Duration)
-	// Sweep removes everything that has expired, durably, and tells how much
+	// Sweep removes everything that has expired, durably, and returns how much
 	// that was since the store was opened.
 	Sweep(ctx context.Context) (removed int, err error)
 	// Compact gives back the space that is not needed.

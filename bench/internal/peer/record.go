@@ -41,7 +41,7 @@ func FromRecord(r *encoding.Record) dataset.Product {
 	return p
 }
 
-// Live tells whether a record has not expired.
+// Live reports whether a record has not expired.
 func Live(r *encoding.Record, now int64) bool {
 	return r.ExpiresAt() == encoding.None || now < r.ExpiresAt()
 }

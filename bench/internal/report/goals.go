@@ -1,4 +1,4 @@
-// Package report tells what a run measured: the goals, a table for a terminal,
+// Package report presents what a run measured: the goals, a table for a terminal,
 // a chart.
 package report
 

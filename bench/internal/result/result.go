@@ -18,7 +18,7 @@ type Workload struct {
 	Title string `json:"title"`
 	// Unit is that of the value: "op/s".
 	Unit string `json:"unit"`
-	// LowerIsBetter tells the direction.
+	// LowerIsBetter is the direction of the value.
 	LowerIsBetter bool `json:"lowerIsBetter,omitempty"`
 }
 
@@ -195,7 +195,7 @@ func (r *Run) On(workload string) []Measurement {
 	return out
 }
 
-// Lacks tells whether a peer has no such workload, which is known.
+// Lacks reports whether a peer has no such workload, which is known.
 func (r *Run) Lacks(workload, peer string) bool {
 	return slices.ContainsFunc(r.Gaps, func(g Gap) bool { return g.Workload == workload && g.Peer == peer })
 }

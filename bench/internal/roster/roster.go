@@ -1,4 +1,4 @@
-// Package roster lists who takes part.
+// Package roster lists the stores that take part.
 package roster
 
 import (

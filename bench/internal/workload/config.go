@@ -94,7 +94,7 @@ func (c *Config) writers() int { return c.Writers[len(c.Writers)/2] }
 
 func (c *Config) mostWriters() int { return c.Writers[len(c.Writers)-1] }
 
-// Same tells whether c and other measure the same in the same way.
+// Same reports whether c and other measure the same in the same way.
 func (c *Config) Same(other *Config) bool {
 	a, errA := json.Marshal(c)
 	b, errB := json.Marshal(other)

@@ -53,7 +53,7 @@ func (r *run) load(ctx context.Context) error {
 	return nil
 }
 
-// needsBase tells whether anything was chosen that works on the base stores.
+// needsBase reports whether anything was chosen that works on the base stores.
 func (r *run) needsBase() bool {
 	base := r.Config
 	base.Large, base.Huge = 0, 0

@@ -137,7 +137,7 @@ func (r *run) describe() (*result.Run, error) {
 	return out, nil
 }
 
-// wants tells whether any of the workloads was chosen.
+// wants reports whether any of the workloads was chosen.
 func (r *run) wants(list ...result.Workload) bool {
 	return slices.ContainsFunc(list, func(w result.Workload) bool { return matches(r.Workloads, w.Name) })
 }

@@ -61,7 +61,7 @@ var _ vfs.File = (*guardedFile)(nil)
 // do runs a write, and returns what Pebble is to see of its error.
 func (f *guardedFile) do(op string, write func() error) error {
 	if err := f.disk.fail.Unavailable(); err != nil {
-		// A table that is half on the disk is of no use to anybody.
+		// A table that is half on the disk is of no use.
 		return f.visible(err)
 	}
 	err := write()

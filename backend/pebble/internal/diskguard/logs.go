@@ -25,8 +25,8 @@ func isLog(name string) bool { return strings.HasSuffix(name, ".log") }
 // Pebble v2.1.7: unnecessary when Pebble removes those that it keeps when it is
 // told to (TestPebbleKeepsLogs).
 type logs struct {
-	// lock has room for one, who holds the rest: while a log is renamed, to be used
-	// again, or removed, so that one that is dropped is not used again and one that
+	// lock has room for one holder, and guards the rest. It is held while a log is
+	// renamed, to be used again, or removed, so that one that is dropped is not used again and one that
 	// is used again is not dropped. Nothing else is locked below it.
 	lock chan struct{}
 	// begun are in the order of their numbers.
