@@ -22,7 +22,8 @@
 //
 // # Locks
 //
-// None but the once of [Failure] and a leaf, held while a log is renamed or
-// removed: the other parts are atomics and channels that are closed, so that Pebble
-// may call them with any lock of its own held.
+// The once of [Failure], and two leaves: one is held while a log is renamed or
+// removed, the other while a directory is opened or closed. The other parts are
+// atomics and channels that are closed. So Pebble may call all of it with any lock
+// of its own held.
 package diskguard
