@@ -25,6 +25,8 @@ A product is copied as it was last written or not at all. Where what is newest c
 
 The damaged store must not be in use by a server. Copy its folder first if it is the only one: a store that is opened tidies up its files.
 
+A store that can't be opened is out of reach, since what says which files make it up, and in which order, is not to be had or not to be relied on: a damaged MANIFEST, a log damaged in its middle, a table or blob file that is missing or cut off. The message names the file. Restore a backup then; a table or blob file alone may be copied from a backup of the folder, since these files never change.
+
 Exit status: 0 if everything was copied, 2 if something was not, 1 if it failed.`
 }
 
@@ -35,7 +37,7 @@ func (c *salvageCmd) Run(p *process) (err error) {
 	}
 	from, err := openEngineForCheck(p.ctx, c.Data)
 	if err != nil {
-		return err
+		return fmt.Errorf("the store can't be opened, and nothing was copied: %w", err)
 	}
 	defer func() { err = errors.Join(err, from.Close()) }()
 	report, err := c.copy(p.ctx, from)

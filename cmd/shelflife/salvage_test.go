@@ -105,3 +105,30 @@ func TestHealthOfADamagedStore(t *testing.T) {
 	require.Contains(t, body, `"status":"damaged"`)
 	require.NotContains(t, body, "pebble")
 }
+
+// A store that Pebble refuses to open is told from one that can be read in part:
+// nothing is made, and the message names the file that is at fault.
+func TestSalvageOfAStoreThatDoesNotOpen(t *testing.T) {
+	for _, pattern := range []string{"*.sst", "MANIFEST-*"} {
+		t.Run(pattern, func(t *testing.T) {
+			dir := makeDamagedStore(t, "p0500")
+			files, err := filepath.Glob(filepath.Join(dir, pattern))
+			require.NoError(t, err)
+			require.NotEmpty(t, files)
+			data, err := os.ReadFile(files[0])
+			require.NoError(t, err)
+			if pattern == "*.sst" {
+				data = data[:len(data)/2]
+			} else {
+				data[20] ^= 0xff
+			}
+			require.NoError(t, os.WriteFile(files[0], data, 0o600))
+			out := filepath.Join(t.TempDir(), "out")
+			status, _, errs := execute(t, nil, "salvage", "--data", dir, "--out", out)
+			require.Equal(t, exitFailure, status)
+			require.Contains(t, errs, "the store can't be opened, and nothing was copied")
+			require.Contains(t, errs, filepath.Base(files[0]))
+			require.NoDirExists(t, out)
+		})
+	}
+}
