@@ -77,6 +77,9 @@ func (d *deadRun) behind(key []byte) (end []byte) {
 
 // start says that the walk reads on at a key.
 func (d *deadRun) start(key []byte) {
+	if d.spanAt == nil {
+		return
+	}
 	if string(d.first) != string(key) { // else it stands at the end of a span, or where it began to watch
 		d.next(key, 0)
 	}

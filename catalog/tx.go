@@ -15,6 +15,9 @@ import (
 // declared.
 var errMoreScopes = errors.New("more scopes are needed")
 
+// errNotEnded stands for the result of an Update that has none.
+var errNotEnded = errors.New("the Update did not return")
+
 // tx is an Update on products. Every change of a product goes through its
 // write method, and nothing else changes one. It is three things: the transaction
 // itself, the memory that it works in, and what has to happen outside of the
@@ -54,8 +57,16 @@ func (c *Catalog) update(ctx context.Context, scopes []backend.Scope, o backend.
 		t = &tx{c: c}
 	}
 	t.scopes = scopes
-	defer t.recycle()
+	ended := false
+	defer func() {
+		if !ended { // fn has panicked, or ended its goroutine
+			t.settle(o, errNotEnded)
+			return
+		}
+		t.recycle()
+	}()
 	for {
+		ended = false
 		err := c.backend.Update(ctx, t.scopes, o, func(ctx context.Context, txn backend.Txn) error {
 			t.ctx, t.txn, t.now = ctx, txn, c.now.Now()
 			t.missing = t.missing[:0]
@@ -67,6 +78,7 @@ func (c *Catalog) update(ctx context.Context, scopes []backend.Scope, o backend.
 			}
 			return err
 		})
+		ended = true
 		t.settle(o, err)
 		if !errors.Is(err, errMoreScopes) {
 			return err

@@ -2,6 +2,7 @@ package deadspans
 
 import (
 	"hash/maphash"
+	"math/rand/v2"
 	"slices"
 	"sort"
 	"sync"
@@ -12,10 +13,12 @@ import (
 
 const (
 	shardCount = 64
-	// maxSpans bounds the spans of an account, maxShardSpans those of all accounts
-	// of a shard: a few mebibytes in all, with the longest keys.
-	maxSpans      = 64
-	maxShardSpans = 128
+	// maxSpans bounds the spans of a shard's accounts together, and so those of one:
+	// about ten mebibytes in all, with keys of the usual length.
+	maxSpans = 1024
+	// maxWithin is how many keys are cut out of a stretch at most: one in which
+	// more is written while it is read is not kept.
+	maxWithin = 64
 	// maxWritten bounds the keys that a watch remembers. A walk during which more
 	// are written ahead of it keeps nothing.
 	maxWritten = 1 << 14
@@ -99,18 +102,18 @@ func (s *Spans) reset(sh *shard) {
 // held.
 func (s *Spans) set(sh *shard, account string, spans []span) {
 	for len(spans) > maxSpans {
-		least := 0
-		for i := range spans {
-			if spans[i].records < spans[least].records {
-				least = i
-			}
+		// Of two at random the smaller one: were it the smallest of all, spans that
+		// are alike would always go from the front, where pages begin.
+		i, j := rand.IntN(len(spans)), rand.IntN(len(spans))
+		if spans[j].records < spans[i].records {
+			i = j
 		}
-		spans = slices.Delete(spans, least, least+1)
+		spans = slices.Delete(spans, i, i+1)
 		sh.cuts++
 	}
 	s.put(sh, account, spans)
 	for other := range sh.accounts {
-		if sh.spans <= maxShardSpans {
+		if sh.spans <= maxSpans {
 			return
 		}
 		if other != account {
@@ -230,16 +233,19 @@ func (s *Spans) Mark(m *Mark, account, id string) {
 		m.next.prev = m
 	}
 	sh.marks = m
+	spans := sh.accounts[account]
+	if len(spans) == 0 && len(sh.watches) == 0 {
+		return
+	}
+	key := m.key()
 	for _, w := range sh.watches {
 		if w.account == account {
-			w.note(m.key())
+			w.note(key)
 		}
 	}
-	if spans := sh.accounts[account]; len(spans) > 0 {
-		if spans, was := cut(spans, m.key()); was {
-			sh.cuts++
-			s.set(sh, account, spans)
-		}
+	if spans, was := cut(spans, key); was {
+		sh.cuts++
+		s.set(sh, account, spans)
 	}
 }
 

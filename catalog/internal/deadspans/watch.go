@@ -69,14 +69,18 @@ func (w *Watch) Keep(start, end string, records int) {
 	}
 	clear(w.written[len(ahead):])
 	w.written = ahead
-	if len(within) > maxSpans {
+	if len(within) > maxWithin {
 		return
 	}
-	spans := add(slices.Clone(sh.accounts[w.account]), span{start, end, records})
+	// The keys are cut out before the rest is united with what is there: one that
+	// another walk has found dead since stays in that walk's span, which is Known.
+	parts := []span{{start, end, records}}
 	for _, key := range within {
-		// Where a span lay here before, this may cut a key out of it that has
-		// expired meanwhile: no harm.
-		spans, _ = cut(spans, key)
+		parts, _ = cut(parts, key)
+	}
+	spans := slices.Clone(sh.accounts[w.account])
+	for _, p := range parts {
+		spans = add(spans, p)
 	}
 	w.spans.set(sh, w.account, spans)
 }
