@@ -32,6 +32,11 @@ func (h *Handler) table() map[string]route {
 		"edit":    {get: h.showEdit, post: h.saveEdit},
 		"new":     {get: h.showNew, post: h.saveNew},
 		"delete":  {get: h.confirmDelete, post: h.deleteProducts},
+		"account": {get: h.showAccount},
+		"figures": {get: h.showFigures},
+		"ahead":   {get: h.showAhead},
+		"store":   {get: h.showStore},
+		"export":  {get: h.sendExport, part: true},
 	}
 }
 

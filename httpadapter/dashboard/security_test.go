@@ -24,11 +24,11 @@ const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect
 // everyPage are the pages of the product mug.
 var everyPage = []string{
 	"", "?show=all", "?show=unlisted", "?show=soon", "?q=m", "?q=zz", "product?id=mug", "edit?id=mug", "new", "delete?id=mug",
-	"product?id=none", "nowhere",
+	"account", "figures", "ahead", "store", "product?id=none", "nowhere",
 }
 
 func TestHeadersOfEveryPage(t *testing.T) {
-	w := newWorld(t, dashboard.Options{})
+	w := newWorld(t, dashboard.Options{Store: true})
 	w.add("acme", "mug", catalog.Patch{Title: catalog.Set("Mug"), Metadata: catalog.Set(json.RawMessage(`{"a":[1,{"b":null}]}`))})
 	b := w.signedIn(acmeKey)
 	for _, ref := range append([]string{"signin"}, everyPage...) {

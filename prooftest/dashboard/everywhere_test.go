@@ -58,7 +58,7 @@ func requireNoSidewaysScroll(b *tab) {
 // views are every page, in the states that it has.
 var views = []struct{ name, ref string }{
 	{"list", ""}, {"list-all", "?show=all"}, {"nothing", "?q=zz"}, {"product", "product?id=mug"}, {"product-forever", "product?id=lamp"},
-	{"edit", "edit?id=mug"}, {"new", "new"}, {"delete", "delete?id=mug"}, {"failure", "product?id=none"},
+	{"edit", "edit?id=mug"}, {"new", "new"}, {"delete", "delete?id=mug"}, {"account", "account"}, {"figures", "figures"}, {"ahead", "ahead"}, {"store", "store"}, {"failure", "product?id=none"},
 }
 
 // TestEveryPage looks at every page as axe does, at WCAG 2.2 AA, and for what
@@ -71,7 +71,7 @@ func TestEveryPage(t *testing.T) {
 	}
 	axe, err := os.ReadFile(path)
 	require.NoError(t, err)
-	s := plainSite(t)
+	s := newSite(t, dashboard.Options{Store: true}, "/d/", atPath("/d/"))
 	shelf(s)
 	for name, l := range map[string]look{"desktop": desktop, "desktop-dark": desktop.inDark(), "phone": phone, "phone-dark": phone.inDark()} {
 		t.Run(name, func(t *testing.T) {
@@ -92,6 +92,9 @@ func TestEveryPage(t *testing.T) {
 			s.signIn(b)
 			for _, v := range views {
 				b.goTo(s.url + v.ref)
+				if v.name == "account" {
+					b.await(`document.querySelectorAll(".parts .figures").length === 2 && document.querySelectorAll(".parts .chart").length === 1`)
+				}
 				check(v.name)
 			}
 			if l.width > 320 {

@@ -7,7 +7,6 @@ var dashboardMutations = []mutation{
 	{"dashboard: forms of other sites", pages + "routes.go", `if err := h.origins.Check(r); err != nil {`, `if err := h.origins.Check(r); false && err != nil {`},
 	{"dashboard: the policy of pages", pages + "routes.go", `"default-src 'none'; `, `"`},
 	{"dashboard: forms have their referrer", pages + "routes.go", `"Referrer-Policy", "same-origin"`, `"Referrer-Policy", "no-referrer"`},
-	{"dashboard: no session without a cookie that opens", pages + "session.go", `if s, ok = h.seal.open(cookie.Value); !ok ||`, `if s, _ = h.seal.open(cookie.Value);`},
 	{"dashboard: sessions that stand still end", pages + "session.go", `now.Sub(s.checked) > sessionIdle`, `false`},
 	{"dashboard: keys are asked about again", pages + "session.go", `if age < h.options.Recheck {`, `if true {`},
 	{"dashboard: a key that is refused ends the session", pages + "session.go", `case isRefusal(err) || err == nil && account != s.account:`, `case err == nil && account != s.account:`},
@@ -38,5 +37,7 @@ var dashboardMutations = []mutation{
 	{"dashboard: the way back is bounded", pages + "list.go", `size > maxTrail`, `false`},
 	{"dashboard: remote images by https alone", pages + "picture.go", `if remote && secure {`, `if remote {`},
 	{"dashboard: remote images when asked", pages + "picture.go", `return r.URL.Query().Get("remote") != ""`, `return true`},
+	{"dashboard: the store is for hosts that say so", pages + "account.go", `if !h.options.Store {`, `if false {`},
+	{"dashboard: the look ahead is bounded", pages + "ahead.go", `if read == aheadReads {`, `if false {`},
 	{"dashboard: trees are cut", pages + "node.go", `if *left--; *left < 0 {`, `if *left < 0 {`},
 }

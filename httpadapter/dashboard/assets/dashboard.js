@@ -183,12 +183,21 @@ function checkJSON(area) {
   area.addEventListener("input", look);
 }
 
+// What takes time is fetched apart, and its link stays where that fails.
+async function loadPart(place) {
+  const answer = await fetch(place.dataset.load);
+  if (!answer.ok || answer.redirected) return;
+  const part = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("part");
+  if (part) place.replaceChildren(...part.childNodes);
+}
+
 countDown();
 setInterval(countDown, 1000);
 document.querySelectorAll("form[data-live]").forEach(searchAsOneTypes);
 document.querySelectorAll("[data-sortable]").forEach(sortable);
 document.querySelectorAll("[data-drop]").forEach(takeFiles);
 document.querySelectorAll("[data-json]").forEach(checkJSON);
+document.querySelectorAll("[data-load]").forEach((place) => { loadPart(place).catch(() => {}); });
 watchChoice();
 {
   // What was done is said once, not again on a reload.
