@@ -25,9 +25,6 @@ var dashboardMutations = []mutation{
 	{"dashboard: the length of the session key", pages + "seal.go", `case len(key) < minSessionKey:`, `case len(key) < minSessionKey-1:`},
 	{"dashboard: images do not act as pages", pages + "image.go", `	header.Set("Content-Security-Policy", "default-src 'none'; sandbox")
 `, ``},
-	{"dashboard: an edit is of what its form showed", pages + "edit.go", `	case version != p.Version():
-		return h.showConflict(w, r, f, p)
-`, ``},
 	{"dashboard: an edit of the title renews nothing", pages + "patch.go", `case days != old.ValidForDays || p == nil:`, `default:`},
 	{"dashboard: line breaks are not an edit", pages + "form.go", `return lineBreaks.Replace(strings.ToValidUTF8(text, "\uFFFD"))`, `return strings.ToValidUTF8(text, "\uFFFD")`},
 	{"dashboard: adding edits nothing", pages + "edit.go", `patch, catalog.CreateOnly()`, `patch`},
