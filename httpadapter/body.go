@@ -48,7 +48,7 @@ func (h *Handler) readBody(r *http.Request, u *usage) (*body, error) {
 	if boundary.fault != "" {
 		return nil, invalidField("", boundary.fault)
 	}
-	if err := u.await(r.Context(), firstMemory(kind, r.ContentLength)); err != nil {
+	if err := u.admit(r.Context(), kind, firstMemory(kind, r.ContentLength)); err != nil {
 		return nil, err
 	}
 	if kind == kindMultipart && isParsed(r) {

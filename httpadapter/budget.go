@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"time"
 
@@ -34,8 +35,12 @@ type BudgetOptions struct {
 	// a system that does not tell its free space. Default: 128 MiB, or a sixteenth
 	// of the file system if that is less.
 	SpoolReserve int64
-	// Wait is how long a request that holds nothing yet waits for memory before it
-	// is refused. Default: 2 s.
+	// AccountUploads is how many multipart requests of one account are worked on at
+	// once, from the start of their body to the end of their answer, whatever their
+	// size. Default: 32.
+	AccountUploads int
+	// Wait is how long a request that holds nothing yet waits for memory, or for
+	// its turn among the uploads, before it is refused. Default: 2 s.
 	Wait time.Duration
 }
 
@@ -46,13 +51,14 @@ const (
 )
 
 // Budget bounds what all requests together, and those of one account, hold at
-// once: memory, and the disk for uploads. A request that would pass a bound is
+// once: memory, the disk for uploads, and uploads at work. A request that would pass a bound is
 // refused before anything happened: with 503 OVERLOADED where it is that of all
 // requests, with 429 RATE_LIMITED where it is that of the account, so that no
 // account takes the room of the others. Several handlers may share a Budget.
 type Budget struct {
 	memory, spool *budget.Pool
-	reserve       int64 // 0 is the default
+	uploads       *budget.Pool // without a bound for all accounts: each takes memory
+	reserve       int64        // 0 is the default
 	wait          time.Duration
 }
 
@@ -71,6 +77,7 @@ func NewBudget(o *BudgetOptions) (*Budget, error) {
 		{"Spool", v.Spool},
 		{"AccountSpool", v.AccountSpool},
 		{"SpoolReserve", v.SpoolReserve},
+		{"AccountUploads", int64(v.AccountUploads)},
 		{"Wait", int64(v.Wait)},
 	} {
 		if option.value < 0 {
@@ -81,6 +88,7 @@ func NewBudget(o *BudgetOptions) (*Budget, error) {
 	set(&v.AccountMemory, v.Memory/2)
 	set(&v.Spool, 1<<30)
 	set(&v.AccountSpool, (v.Spool+1)/2)
+	set(&v.AccountUploads, 32)
 	if v.Wait == 0 {
 		v.Wait = 2 * time.Second
 	}
@@ -97,6 +105,7 @@ func NewBudget(o *BudgetOptions) (*Budget, error) {
 	return &Budget{
 		memory:  budget.NewPool(v.Memory, v.AccountMemory),
 		spool:   budget.NewPool(v.Spool, v.AccountSpool),
+		uploads: budget.NewPool(math.MaxInt64, int64(v.AccountUploads)),
 		reserve: v.SpoolReserve,
 		wait:    v.Wait,
 	}, nil
@@ -105,11 +114,12 @@ func NewBudget(o *BudgetOptions) (*Budget, error) {
 // BudgetStats are the figures of a Budget.
 type BudgetStats struct {
 	Memory, Spool int64 // bytes that requests hold at the moment
+	Uploads       int64 // multipart requests that are worked on
 }
 
 // Stats returns the figures of the moment.
 func (b *Budget) Stats() BudgetStats {
-	return BudgetStats{Memory: b.memory.Held(), Spool: b.spool.Held()}
+	return BudgetStats{Memory: b.memory.Held(), Spool: b.spool.Held(), Uploads: b.uploads.Held()}
 }
 
 // What requests are charged for before more is known of them.
@@ -132,6 +142,7 @@ const (
 
 var (
 	errOverloaded = &answer{status: http.StatusServiceUnavailable, code: "OVERLOADED", message: "the server has too much to do; nothing happened, try again soon"}
+	errUploads    = &answer{status: http.StatusTooManyRequests, code: "RATE_LIMITED", message: "as many uploads of this account are worked on as may be at once; nothing happened, try again when others have ended"}
 	errShare      = &answer{status: http.StatusTooManyRequests, code: "RATE_LIMITED", message: "the requests of this account take as much as they may; nothing happened, try again when others have ended"}
 )
 
@@ -139,26 +150,47 @@ var (
 type usage struct {
 	budget        *Budget
 	memory, spool *budget.Hold
+	uploads       *budget.Hold
 	charged       int64 // of memory
 }
 
 func (b *Budget) open(account string) *usage {
-	return &usage{budget: b, memory: b.memory.Open(account), spool: b.spool.Open(account)}
+	return &usage{budget: b, memory: b.memory.Open(account), spool: b.spool.Open(account), uploads: b.uploads.Open(account)}
 }
 
 // close gives everything back. Calling it again does nothing.
 func (u *usage) close() {
 	u.memory.Close()
 	u.spool.Close()
+	u.uploads.Close()
 }
 
 // await takes the first memory of a request, and waits a while for it.
 func (u *usage) await(ctx context.Context, n int64) error {
 	waiting, cancel := context.WithTimeout(ctx, u.budget.wait)
 	defer cancel()
-	err := refusal(u.memory.Await(waiting, n))
+	return left(ctx, refusal(u.memory.Await(waiting, n)))
+}
+
+// admit is what a request with a body passes when its account, path and kind are
+// known and before any of its body is read: the place for whatever bounds what an
+// account may ask for. It takes the request's turn among the uploads, if it is
+// one, and its first n bytes of memory, in this order: what waits for a turn
+// keeps no memory from others.
+func (u *usage) admit(ctx context.Context, kind bodyKind, n int64) error {
+	waiting, cancel := context.WithTimeout(ctx, u.budget.wait)
+	defer cancel()
+	if kind == kindMultipart && u.uploads.Await(waiting, 1) != nil {
+		return left(ctx, errUploads)
+	}
+	return left(ctx, refusal(u.memory.Await(waiting, n)))
+}
+
+// left returns err, or that the client left if that is why it was not waited
+// longer.
+func left(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
-		return ctx.Err() // the client left
+		return ctx.Err()
 	}
 	return err
 }

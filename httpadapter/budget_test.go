@@ -26,6 +26,8 @@ func TestBudgetOptions(t *testing.T) {
 		"AccountSpool":  {Spool: 1, AccountSpool: 2},
 		"SpoolReserve":  {SpoolReserve: -1},
 		"Wait":          {Wait: -1},
+
+		"AccountUploads": {AccountUploads: -1},
 	} {
 		_, err := httpadapter.NewBudget(&o)
 		require.ErrorContains(t, err, name)
@@ -104,6 +106,85 @@ func (b *budgeted) held(account, kind, begin string, n int64, figure func(httpad
 
 func heldMemory(s httpadapter.BudgetStats) int64 { return s.Memory }
 func heldSpool(s httpadapter.BudgetStats) int64  { return s.Spool }
+func uploads(s httpadapter.BudgetStats) int64    { return s.Uploads }
+
+// TestUploadsOfAnAccount: uploads that an account does not end keep its further
+// ones waiting, and then refuse them; its other requests and other accounts go on.
+func TestUploadsOfAnAccount(t *testing.T) {
+	b := newBudgeted(t, httpadapter.BudgetOptions{AccountUploads: 3, Wait: 10 * time.Millisecond})
+	kind, begun := upload(t, 1, false)
+	var ends []func()
+	for range 3 {
+		ends = append(ends, b.held("greedy", kind, begun, 1, uploads))
+	}
+	before := b.budget.Stats()
+	_, whole := upload(t, 1, true)
+	for _, path := range []string{"/products", "/uses"} {
+		res, text := b.do("POST", path, "greedy", kind, strings.NewReader(whole))
+		require.Equal(t, http.StatusTooManyRequests, res.StatusCode, text)
+		require.Contains(t, text, `"RATE_LIMITED"`)
+		require.Contains(t, text, "uploads")
+		require.NotEmpty(t, res.Header.Get("Retry-After"))
+	}
+	require.Equal(t, before, b.budget.Stats(), "what is refused holds nothing")
+	res, text := b.do("POST", "/products", "greedy", "application/json", strings.NewReader(small))
+	require.Equal(t, http.StatusCreated, res.StatusCode, text)
+	res, text = b.do("POST", "/products", "other", kind, strings.NewReader(whole))
+	require.Equal(t, http.StatusBadRequest, res.StatusCode, "it is judged, and lacks the JSON: %s", text)
+	for _, end := range ends {
+		end()
+	}
+	require.Eventually(t, func() bool { return b.budget.Stats() == httpadapter.BudgetStats{} }, 20*time.Second, time.Millisecond)
+	res, text = b.do("POST", "/products", "greedy", kind, strings.NewReader(whole))
+	require.Equal(t, http.StatusBadRequest, res.StatusCode, text)
+}
+
+// TestWaitingUploadsTakeTurns: an upload that comes while the account has as many
+// as it may is worked on when one of them has ended.
+func TestWaitingUploadsTakeTurns(t *testing.T) {
+	b := newBudgeted(t, httpadapter.BudgetOptions{AccountUploads: 1, Wait: time.Hour})
+	kind, begun := upload(t, 1, false)
+	end := b.held("a", kind, begun, 1, uploads)
+	_, whole := upload(t, 1, true)
+	answered := make(chan int)
+	for range 3 {
+		go func() {
+			res, _ := b.do("POST", "/products", "a", kind, strings.NewReader(whole))
+			answered <- res.StatusCode
+		}()
+	}
+	select {
+	case status := <-answered:
+		require.Fail(t, "an upload did not wait", "%d", status)
+	default:
+	}
+	end()
+	for range 3 {
+		require.Equal(t, http.StatusBadRequest, <-answered)
+	}
+}
+
+// TestReadsThatWaitHoldNothing: products that are asked for while there is no
+// memory must not be read before there is.
+func TestReadsThatWaitHoldNothing(t *testing.T) {
+	b := newBudgeted(t, httpadapter.BudgetOptions{Memory: 16 << 20, AccountMemory: 16 << 20, Wait: 10 * time.Millisecond})
+	res, text := b.do("POST", "/products", "a", "application/json", strings.NewReader(small))
+	require.Equal(t, http.StatusCreated, res.StatusCode, text)
+	var ends []func()
+	for b.budget.Stats().Memory < 16<<20 {
+		ends = append(ends, b.held("a", "application/json", "{", 1, heldMemory))
+	}
+	res, text = b.do("GET", "/products/p", "a", "", nil)
+	require.Equal(t, http.StatusTooManyRequests, res.StatusCode, text)
+	require.Empty(t, res.Header.Get("ETag"), "of an answer that was not given")
+	res, _ = b.do("GET", "/products/nobody", "a", "", nil)
+	require.Equal(t, http.StatusTooManyRequests, res.StatusCode, "it was not looked for")
+	for _, end := range ends {
+		end()
+	}
+	res, _ = b.do("GET", "/products/p", "a", "", nil)
+	require.Equal(t, http.StatusOK, res.StatusCode)
+}
 
 // TestMemoryBudget: bodies that clients hold back fill the account's share, then
 // that of all; nobody but them notices before, everybody gets a clear answer

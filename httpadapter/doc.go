@@ -97,7 +97,8 @@
 //	503  UNAVAILABLE, OVERLOADED, UNKNOWN_OUTCOME
 //
 // RATE_LIMITED and OVERLOADED say that the requests of the account, or all
-// together, hold what they may of memory or of the disk for uploads: see [Budget].
+// together, hold what they may of memory, of the disk for uploads, or of uploads
+// that are worked on at once: see [Budget].
 //
 // A host's own endpoint answers its own faults in the same form by passing
 // [ProductRequest.Fault] to [Handler.WriteError].

@@ -61,6 +61,10 @@ func (h *Handler) getProduct(w http.ResponseWriter, r *request) error {
 	if err := h.fieldFaults(r, c.faults); err != nil {
 		return err
 	}
+	// Before anything is read: what waits must hold nothing that is not counted.
+	if err := r.usage.await(r.Context(), answerMemory); err != nil {
+		return err
+	}
 	p, err := h.catalog.Get(r.Context(), r.account, r.id)
 	if err != nil {
 		return err
@@ -69,15 +73,19 @@ func (h *Handler) getProduct(w http.ResponseWriter, r *request) error {
 		return c.explain(catalog.ErrPreconditionFailed)
 	}
 	etag := h.etag(r.Request, p)
+	unchanged := c.noneMatch.matchesWeakly(etag) || c.noneMatch.matchesEncoded(etag)
+	var body []byte
+	if !unchanged {
+		body = h.AppendProduct(nil, r.Request, p)
+		if err := r.usage.charge(int64(cap(body))); err != nil {
+			return err
+		}
+	}
 	w.Header().Set("ETag", etag)
 	w.Header().Set("Cache-Control", cacheControl)
-	if c.noneMatch.matchesWeakly(etag) || c.noneMatch.matchesEncoded(etag) {
+	if unchanged {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
-	}
-	body := h.AppendProduct(nil, r.Request, p)
-	if err := r.usage.await(r.Context(), int64(cap(body))); err != nil {
-		return err
 	}
 	writeJSON(w, r.Request, http.StatusOK, body)
 	return nil

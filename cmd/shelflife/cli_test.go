@@ -70,6 +70,7 @@ func TestWrongUsage(t *testing.T) {
 		"size":                   {[]string{"serve", "--data", data, "--api-key", key, "--cache-size=lots"}, `"lots" is not a size`},
 		"cache too small":        {[]string{"serve", "--data", data, "--api-key", key, "--cache-size=1KiB"}, "--cache-size is less than"},
 		"durability":             {[]string{"serve", "--data", data, "--api-key", key, "--durability=none"}, "--durability"},
+		"no uploads":             {[]string{"serve", "--data", data, "--api-key", key, "--account-uploads=0"}, "--account-uploads is less than 1"},
 		"allowed origin":         {[]string{"serve", "--data", data, "--api-key", key, "--allowed-origin", "https://a.example,https://b.example/"}, `--allowed-origin: "https://b.example/" is not how browsers write it: https://b.example`},
 		"public path":            {[]string{"serve", "--data", data, "--api-key", key, "--public-path=shop"}, `--public-path "shop" must be a path`},
 		"address":                {[]string{"serve", "--data", data, "--api-key", key, "--addr", "nowhere"}, "nowhere"},

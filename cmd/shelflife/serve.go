@@ -47,6 +47,7 @@ type serveCmd struct {
 	SpoolDir       string        `placeholder:"DIR" help:"Folder where uploads of more than 256KiB wait until they are stored, made if it is missing. Default: spool in the folder of the store; with --store, the folder for temporary files."`
 	RequestMemory  byteSize      `placeholder:"SIZE" help:"Memory that all requests may hold at once for bodies and answers, at least 16MiB; those of one account get half. What passes it is refused with 503 or 429. Default: 64MiB, or an eighth of GOMEMLIMIT if that is less."`
 	SpoolSize      byteSize      `default:"1GiB" placeholder:"SIZE" help:"Disk space that waiting uploads may take at once; those of one account get half. Default: ${default}."`
+	AccountUploads int           `default:"32" placeholder:"N" help:"Multipart requests of one account that are worked on at once. Further ones wait, and are refused with 429 after 2s. Default: ${default}."`
 	MaxConnections int           `placeholder:"N" help:"How many clients may be connected. Further ones take the place of those that stand still, those without a key first; where there are none they are answered 503. Default: 4096, or as many as the files that the process may have open allow."`
 
 	MaxConnectionsPerAddress int      `placeholder:"N" help:"How many of them may come from one address, or one /64 of IPv6: not from loopback or a trusted proxy. Default: a quarter."`

@@ -33,6 +33,8 @@ func (c *serveCmd) check() (prefix string, err error) {
 		err = errors.New("--max-connections-per-address is negative")
 	case c.RequestMemory != 0 && c.RequestMemory < minRequestMemory:
 		err = errors.New("--request-memory is less than 16MiB")
+	case c.AccountUploads < 1:
+		err = errors.New("--account-uploads is less than 1")
 	case c.CacheSize < 2<<20:
 		err = errors.New("--cache-size is less than 2MiB")
 	case c.MaxImageSize > c.MaxRequestSize:
@@ -69,6 +71,7 @@ func (c *serveCmd) budget() (*httpadapter.Budget, error) {
 	// The store needs what is kept free, where the spool is on its disk.
 	return httpadapter.NewBudget(&httpadapter.BudgetOptions{
 		Memory: memory, Spool: int64(c.SpoolSize), SpoolReserve: max(int64(c.DiskReserve), 0),
+		AccountUploads: c.AccountUploads,
 	})
 }
 

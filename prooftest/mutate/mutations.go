@@ -61,7 +61,7 @@ var mutations = []mutation{
 	{"url: an escape is looked at", imageURL, `c == '%' || c == '#'`, `c == '#'`},
 	{"url: a host that is not plain is looked at", imageURL, `!isPlainHost(c) || c == '.' && last == '.'`, `c == '.' && last == '.'`},
 	{"url: an empty label is not plain", imageURL, `!isPlainHost(c) || c == '.' && last == '.'`, `!isPlainHost(c)`},
-	{"url: http or https", imageURL, `!ok || !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https")`, `!ok`},
+	{"url: http or https", imageURL, `!ok || !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https")`, `!ok || scheme == ""`},
 	{"url: a host", imageURL, `if host == "" {
 		return`, `if host == "" {
 		return ""
@@ -229,6 +229,9 @@ var mutations = []mutation{
 	{"budget: the size of the pool", budgets, `if !h.pool.all.TryAcquire(n) {`, `if false {`},
 	{"budget: what holds something does not wait", budgets, `case h.has > 0:`, `case false:`},
 	{"budget: bodies are charged as they come", "httpadapter/budget.go", `m.usage.charge(bodyFactor * int64(n))`, `m.usage.charge(0)`},
+	{"budget: uploads of an account", "httpadapter/budget.go", `if kind == kindMultipart && u.uploads`, `if false && u.uploads`},
+	{"budget: what waits has read nothing", "httpadapter/products.go", `	// Before anything is read: what waits must hold nothing that is not counted.
+	if err := r.usage.await(r.Context(), answerMemory); err != nil {`, `	if err := r.usage.await(r.Context(), answerMemory); false {`},
 	{"budget: of an account or of all", "httpadapter/budget.go", `case errors.Is(err, budget.ErrShare):`, `case false:`},
 	{"budget: uploads leave free disk alone", "httpadapter/spool.go", `if ok && free < reserve+n {`, `if false {`},
 	{"connections: from one address", connections, `own != nil && own.count >= l.o.PerAddress`, `false && own != nil && own.count >= l.o.PerAddress`},
