@@ -35,6 +35,11 @@ type BudgetOptions struct {
 	// a system that does not tell its free space. Default: 128 MiB, or a sixteenth
 	// of the file system if that is less.
 	SpoolReserve int64
+	// AccountRequests is how many requests of one account are worked on at once, of
+	// any kind, so that an account with many clients that stand still does not take
+	// the server's connections from the others. Further ones are refused at once.
+	// Default: 1,024.
+	AccountRequests int
 	// AccountUploads is how many multipart requests of one account are worked on at
 	// once, from the start of their body to the end of their answer, whatever their
 	// size. Default: 32.
@@ -57,9 +62,11 @@ const (
 // account takes the room of the others. Several handlers may share a Budget.
 type Budget struct {
 	memory, spool *budget.Pool
-	uploads       *budget.Pool // without a bound for all accounts: each takes memory
-	reserve       int64        // 0 is the default
-	wait          time.Duration
+	// Both are without a bound for all accounts: a request has a connection, and an
+	// upload takes memory.
+	requests, uploads *budget.Pool
+	reserve           int64 // 0 is the default
+	wait              time.Duration
 }
 
 // NewBudget returns a budget. An error names the option that is out of range.
@@ -77,6 +84,7 @@ func NewBudget(o *BudgetOptions) (*Budget, error) {
 		{"Spool", v.Spool},
 		{"AccountSpool", v.AccountSpool},
 		{"SpoolReserve", v.SpoolReserve},
+		{"AccountRequests", int64(v.AccountRequests)},
 		{"AccountUploads", int64(v.AccountUploads)},
 		{"Wait", int64(v.Wait)},
 	} {
@@ -88,6 +96,7 @@ func NewBudget(o *BudgetOptions) (*Budget, error) {
 	set(&v.AccountMemory, v.Memory/2)
 	set(&v.Spool, 1<<30)
 	set(&v.AccountSpool, (v.Spool+1)/2)
+	set(&v.AccountRequests, 1024)
 	set(&v.AccountUploads, 32)
 	if v.Wait == 0 {
 		v.Wait = 2 * time.Second
@@ -103,23 +112,25 @@ func NewBudget(o *BudgetOptions) (*Budget, error) {
 		return nil, errors.New("httpadapter: BudgetOptions.AccountSpool is more than Spool")
 	}
 	return &Budget{
-		memory:  budget.NewPool(v.Memory, v.AccountMemory),
-		spool:   budget.NewPool(v.Spool, v.AccountSpool),
-		uploads: budget.NewPool(math.MaxInt64, int64(v.AccountUploads)),
-		reserve: v.SpoolReserve,
-		wait:    v.Wait,
+		memory:   budget.NewPool(v.Memory, v.AccountMemory),
+		spool:    budget.NewPool(v.Spool, v.AccountSpool),
+		requests: budget.NewPool(math.MaxInt64, int64(v.AccountRequests)),
+		uploads:  budget.NewPool(math.MaxInt64, int64(v.AccountUploads)),
+		reserve:  v.SpoolReserve,
+		wait:     v.Wait,
 	}, nil
 }
 
 // BudgetStats are the figures of a Budget.
 type BudgetStats struct {
 	Memory, Spool int64 // bytes that requests hold at the moment
-	Uploads       int64 // multipart requests that are worked on
+	Requests      int64 // of known accounts that are worked on
+	Uploads       int64 // multipart ones among them
 }
 
 // Stats returns the figures of the moment.
 func (b *Budget) Stats() BudgetStats {
-	return BudgetStats{Memory: b.memory.Held(), Spool: b.spool.Held(), Uploads: b.uploads.Held()}
+	return BudgetStats{Memory: b.memory.Held(), Spool: b.spool.Held(), Requests: b.requests.Held(), Uploads: b.uploads.Held()}
 }
 
 // What requests are charged for before more is known of them.
@@ -142,6 +153,7 @@ const (
 
 var (
 	errOverloaded = &answer{status: http.StatusServiceUnavailable, code: "OVERLOADED", message: "the server has too much to do; nothing happened, try again soon"}
+	errRequests   = &answer{status: http.StatusTooManyRequests, code: "RATE_LIMITED", message: "as many requests of this account are worked on as may be at once; nothing happened, try again when others have ended"}
 	errUploads    = &answer{status: http.StatusTooManyRequests, code: "RATE_LIMITED", message: "as many uploads of this account are worked on as may be at once; nothing happened, try again when others have ended"}
 	errShare      = &answer{status: http.StatusTooManyRequests, code: "RATE_LIMITED", message: "the requests of this account take as much as they may; nothing happened, try again when others have ended"}
 )
@@ -150,12 +162,22 @@ var (
 type usage struct {
 	budget        *Budget
 	memory, spool *budget.Hold
+	requests      *budget.Hold
 	uploads       *budget.Hold
 	charged       int64 // of memory
 }
 
-func (b *Budget) open(account string) *usage {
-	return &usage{budget: b, memory: b.memory.Open(account), spool: b.spool.Open(account), uploads: b.uploads.Open(account)}
+// open counts a request of the account in, which takes nothing else yet.
+func (b *Budget) open(account string) (*usage, error) {
+	u := &usage{
+		budget: b, memory: b.memory.Open(account), spool: b.spool.Open(account),
+		requests: b.requests.Open(account), uploads: b.uploads.Open(account),
+	}
+	if u.requests.Grow(1) != nil {
+		u.close()
+		return nil, errRequests
+	}
+	return u, nil
 }
 
 // close gives everything back. Calling it again does nothing.
@@ -163,6 +185,7 @@ func (u *usage) close() {
 	u.memory.Close()
 	u.spool.Close()
 	u.uploads.Close()
+	u.requests.Close()
 }
 
 // await takes the first memory of a request, and waits a while for it.

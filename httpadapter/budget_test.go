@@ -27,7 +27,8 @@ func TestBudgetOptions(t *testing.T) {
 		"SpoolReserve":  {SpoolReserve: -1},
 		"Wait":          {Wait: -1},
 
-		"AccountUploads": {AccountUploads: -1},
+		"AccountRequests": {AccountRequests: -1},
+		"AccountUploads":  {AccountUploads: -1},
 	} {
 		_, err := httpadapter.NewBudget(&o)
 		require.ErrorContains(t, err, name)
@@ -126,7 +127,7 @@ func TestUploadsOfAnAccount(t *testing.T) {
 		require.Contains(t, text, "uploads")
 		require.NotEmpty(t, res.Header.Get("Retry-After"))
 	}
-	require.Equal(t, before, b.budget.Stats(), "what is refused holds nothing")
+	require.Eventually(t, func() bool { return b.budget.Stats() == before }, 20*time.Second, time.Millisecond, "what is refused holds nothing")
 	res, text := b.do("POST", "/products", "greedy", "application/json", strings.NewReader(small))
 	require.Equal(t, http.StatusCreated, res.StatusCode, text)
 	res, text = b.do("POST", "/products", "other", kind, strings.NewReader(whole))
@@ -137,6 +138,30 @@ func TestUploadsOfAnAccount(t *testing.T) {
 	require.Eventually(t, func() bool { return b.budget.Stats() == httpadapter.BudgetStats{} }, 20*time.Second, time.Millisecond)
 	res, text = b.do("POST", "/products", "greedy", kind, strings.NewReader(whole))
 	require.Equal(t, http.StatusBadRequest, res.StatusCode, text)
+}
+
+func requests(s httpadapter.BudgetStats) int64 { return s.Requests }
+
+// TestRequestsOfAnAccount: those that an account does not end keep no one else
+// from being served.
+func TestRequestsOfAnAccount(t *testing.T) {
+	b := newBudgeted(t, httpadapter.BudgetOptions{AccountRequests: 3})
+	var ends []func()
+	for range 3 {
+		ends = append(ends, b.held("greedy", "application/json", "{", 1, requests))
+	}
+	res, text := b.do("GET", "/products", "greedy", "", nil)
+	require.Equal(t, http.StatusTooManyRequests, res.StatusCode, text)
+	require.Contains(t, text, `"RATE_LIMITED"`)
+	require.NotEmpty(t, res.Header.Get("Retry-After"))
+	res, text = b.do("GET", "/products", "other", "", nil)
+	require.Equal(t, http.StatusOK, res.StatusCode, text)
+	for _, end := range ends {
+		end()
+	}
+	require.Eventually(t, func() bool { return b.budget.Stats() == httpadapter.BudgetStats{} }, 20*time.Second, time.Millisecond)
+	res, _ = b.do("GET", "/products", "greedy", "", nil)
+	require.Equal(t, http.StatusOK, res.StatusCode)
 }
 
 // TestWaitingUploadsTakeTurns: an upload that comes while the account has as many

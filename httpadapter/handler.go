@@ -146,7 +146,11 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 		h.writeError(w, r, err)
 		return
 	}
-	u := h.options.Budget.open(account)
+	u, err := h.options.Budget.open(account)
+	if err != nil {
+		h.writeError(w, r, err)
+		return
+	}
 	defer u.close()
 	if err := h.route(w, r, account, u); err != nil {
 		h.writeError(w, r, err)

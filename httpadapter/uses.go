@@ -122,7 +122,10 @@ func (h *Handler) ReadProductAt(w http.ResponseWriter, r *http.Request, member s
 	if err != nil {
 		return nil, err
 	}
-	u := h.options.Budget.open(account)
+	u, err := h.options.Budget.open(account)
+	if err != nil {
+		return nil, err
+	}
 	b, err := h.readBody(r, u)
 	if err != nil {
 		u.close()

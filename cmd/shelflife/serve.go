@@ -29,8 +29,10 @@ type serveCmd struct {
 	MustExist bool `help:"Fail where there is no store, rather than make one: for a folder whose volume may not be mounted."`
 	ReadOnly  bool `help:"Only read: nothing in the folder of the store is made, changed or removed, and writes are answered with 503."`
 
-	Prefix        string   `placeholder:"PATH" default:"/" help:"Path under which the API is mounted. Default: ${default}."`
-	PublicPath    string   `name:"public-path" placeholder:"PATH" help:"Path under which clients see the API, where a proxy takes off a part of it. Default: what --prefix says."`
+	Prefix     string `placeholder:"PATH" default:"/" help:"Path under which the API is mounted. Default: ${default}."`
+	PublicPath string `name:"public-path" placeholder:"PATH" help:"Path under which clients see the API, where a proxy takes off a part of it. Default: what --prefix says."`
+	H2C        bool   `name:"h2c" help:"Take HTTP/2 too, without TLS (h2c with prior knowledge), for a proxy that speaks it. Each request counts as a connection."`
+
 	AllowedOrigin []string `placeholder:"ORIGIN" help:"Origin of pages that may use the API from a browser, as https://shop.example; may be repeated, or a list with commas. * allows all. Default: none."`
 
 	APIKey     []string `name:"api-key" sep:"none" placeholder:"ACCOUNT=KEY" help:"An API key and the account it is for; may be repeated. Other users of the machine may see it."`
@@ -167,7 +169,7 @@ func (c *serveCmd) serve(p *process, at site) (err error) {
 		}
 		log.Info("stopped")
 	}()
-	budget, err := c.budget()
+	budget, err := c.budget(files.connections)
 	if err != nil {
 		return err
 	}
@@ -211,6 +213,9 @@ func (c *serveCmd) serve(p *process, at site) (err error) {
 	clients := c.clientLimits(files.connections, at.proxies)
 	root := clients.Handler(mount(at.prefix, api, pages, health), overloaded(health))
 	server := newServer(api.ReadOn(root), clock, log, at.proxies)
+	if c.H2C {
+		takeHTTP2(server)
+	}
 	server.ConnContext = clients.ConnContext
 	log.Info("serving", "url", url, "data", at.store.String(),
 		"open_files_limit", files.limit, "open_tables", files.tables, "max_connections", files.connections)

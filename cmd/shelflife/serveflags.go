@@ -62,7 +62,7 @@ const (
 )
 
 // budget bounds what all requests hold at once.
-func (c *serveCmd) budget() (*httpadapter.Budget, error) {
+func (c *serveCmd) budget(connections int) (*httpadapter.Budget, error) {
 	memory := int64(c.RequestMemory)
 	if memory == 0 {
 		limit := debug.SetMemoryLimit(-1) // GOMEMLIMIT; next to no limit if it is not set
@@ -71,7 +71,7 @@ func (c *serveCmd) budget() (*httpadapter.Budget, error) {
 	// The store needs what is kept free, where the spool is on its disk.
 	return httpadapter.NewBudget(&httpadapter.BudgetOptions{
 		Memory: memory, Spool: int64(c.SpoolSize), SpoolReserve: max(int64(c.DiskReserve), 0),
-		AccountUploads: c.AccountUploads,
+		AccountUploads: c.AccountUploads, AccountRequests: max(connections/2, 1),
 	})
 }
 

@@ -38,6 +38,26 @@ func newServer(root http.Handler, clock ttl.Clock, log *slog.Logger, proxies tru
 	}
 }
 
+// takeHTTP2 makes a server take HTTP/2 beside HTTP/1. What a connection may hold
+// that no handler has asked for is kept small, since no budget counts it; requests
+// are counted where connections are.
+func takeHTTP2(server *http.Server) {
+	server.Protocols = new(http.Protocols)
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetUnencryptedHTTP2(true)
+	server.HTTP2 = &http.HTTP2Config{
+		MaxConcurrentStreams:          100,
+		MaxReadFrameSize:              16 << 10, // the least
+		MaxReceiveBufferPerConnection: 64 << 10, // the least; each handler that reads takes of it
+		MaxReceiveBufferPerStream:     64 << 10,
+		MaxEncoderHeaderTableSize:     4 << 10,
+		MaxDecoderHeaderTableSize:     4 << 10,
+		SendPingTimeout:               stallTimeout,
+		PingTimeout:                   stallTimeout,
+		WriteByteTimeout:              stallTimeout,
+	}
+}
+
 // mount returns a handler that serves health at exactly healthPath, and under
 // prefix, which cleanPrefix returned, the dashboard, if it is not nil, and api.
 func mount(prefix string, api, dashboard, health http.Handler) http.Handler {

@@ -36,18 +36,27 @@ type Limiter struct {
 	unproven  connSet // a part of served
 	spare     connSet
 	addresses map[netip.Addr]*connSet // parts of served, none of them empty
+	overflow  int                     // handlers of served connections that answer that there is no room
 	refused   uint64
 	evicted   uint64
 }
 
 // New returns a limiter.
 func New(o Options) *Limiter {
-	return &Limiter{o: o, addresses: make(map[netip.Addr]*connSet)}
+	return &Limiter{
+		o:         o,
+		served:    connSet{limit: o.Total},
+		unproven:  connSet{limit: o.Unproven},
+		spare:     connSet{limit: o.Spare},
+		addresses: make(map[netip.Addr]*connSet),
+	}
 }
 
 // Stats are the figures of a Limiter.
 type Stats struct {
 	Served, Unproven, Spare int
+	// Extra is how many handlers run beside the first of each served connection.
+	Extra int
 	// Refused counts the connections that were closed at once, and Evicted those
 	// that gave way to others, since the beginning.
 	Refused, Evicted uint64
@@ -58,7 +67,7 @@ func (l *Limiter) Stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return Stats{
-		Served: l.served.count, Unproven: l.unproven.count, Spare: l.spare.count,
+		Served: l.served.count, Unproven: l.unproven.count, Spare: l.spare.count, Extra: l.served.extra,
 		Refused: l.refused, Evicted: l.evicted,
 	}
 }
@@ -119,31 +128,16 @@ func (l *Limiter) admit(c *conn) (admitted bool, victim *conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c.address = l.limited(c.RemoteAddr())
-	// One victim is enough: whichever limit it is taken for, it lowers the count
-	// of served by one, and it is taken from the narrowest limit that is reached.
-	var from *connSet
-	switch own := l.addresses[c.address]; {
-	case own != nil && own.count >= l.o.PerAddress:
-		from = own
-	case l.unproven.count >= l.o.Unproven:
-		from = &l.unproven
-	case l.served.count >= l.o.Total:
-		from = &l.served
-	}
-	if from != nil {
-		if victim = from.quietest(); victim != nil {
-			l.forget(victim)
-			l.evicted++
-		} else if from != &l.unproven && from != &l.served {
-			l.refused++ // one address does not get at the spare ones either
-			return false, nil
-		}
-	}
-	if from == nil || victim != nil {
+	victim, from := l.makeRoom(c)
+	switch {
+	case from == nil:
 		l.count(c)
 		return true, victim
+	case from != &l.unproven && from != &l.served:
+		l.refused++ // one address does not get at the spare ones either
+		return false, nil
 	}
-	if l.spare.count >= l.o.Spare {
+	if l.spare.full() {
 		if victim = l.spare.quietest(); victim == nil {
 			l.refused++
 			return false, nil
@@ -156,6 +150,31 @@ func (l *Limiter) admit(c *conn) (admitted bool, victim *conn) {
 	return true, victim
 }
 
+// makeRoom makes room for one more in every set that c, which is not spare,
+// belongs to, by forgetting a connection that gives way if need be. Where it
+// can't, it returns the set that is full.
+func (l *Limiter) makeRoom(c *conn) (victim *conn, full *connSet) {
+	// One victim is enough: whichever limit it is taken for, it lowers the count
+	// of served by one, and it is taken from the narrowest limit that is reached.
+	var from *connSet
+	switch own := l.addresses[c.address]; {
+	case own != nil && own.full():
+		from = own
+	case c.unproven && l.unproven.full():
+		from = &l.unproven
+	case l.served.full():
+		from = &l.served
+	default:
+		return nil, nil
+	}
+	if victim = from.quietest(); victim == nil {
+		return nil, from
+	}
+	l.forget(victim)
+	l.evicted++
+	return victim, nil
+}
+
 // count adds c, which is not spare, to every set that it belongs to.
 func (l *Limiter) count(c *conn) {
 	l.served.add(c, &c.places[0])
@@ -163,7 +182,7 @@ func (l *Limiter) count(c *conn) {
 	if c.address.IsValid() {
 		own := l.addresses[c.address]
 		if own == nil {
-			own = new(connSet)
+			own = &connSet{limit: l.o.PerAddress}
 			l.addresses[c.address] = own
 		}
 		own.add(c, &c.places[2])
@@ -220,6 +239,11 @@ func (l *Limiter) ConnContext(ctx context.Context, c net.Conn) context.Context {
 
 // Handler returns next, which is told apart from quiet while it runs. Requests
 // of spare connections go to overflow, and each is the last of its connection.
+//
+// Of a connection with several requests at once, those of HTTP/2, each beside the
+// first counts as a connection of its own, and makes others give way like one.
+// Where there is no room for it it goes to overflow, and is cut off where too many
+// do already.
 func (l *Limiter) Handler(next, overflow http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, ok := r.Context().Value(connKey{}).(*conn)
@@ -227,33 +251,95 @@ func (l *Limiter) Handler(next, overflow http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		l.run(c, 1)
-		defer l.run(c, -1)
-		if c.spare {
+		place, victim := l.begin(c)
+		defer l.end(c, place)
+		if victim != nil {
+			_ = victim.Conn.Close() // its place was given away already
+		}
+		switch place {
+		case placeNone:
+			panic(http.ErrAbortHandler) // net/http takes this as the wish to reset the stream
+		case placeOverflow:
+			overflow.ServeHTTP(w, r)
+		case placeSpare:
 			w.Header().Set("Connection", "close")
 			overflow.ServeHTTP(w, r)
-			return
+		default:
+			next.ServeHTTP(w, r)
 		}
-		next.ServeHTTP(w, r)
 	})
+}
+
+// handlerPlace is what a handler that has begun is counted as.
+type handlerPlace int
+
+const (
+	placeServed   handlerPlace = iota
+	placeSpare                 // of a spare connection
+	placeOverflow              // there is no room for it, but to say so
+	placeNone                  // nor for that
+)
+
+// begin counts a handler of c in.
+func (l *Limiter) begin(c *conn) (place handlerPlace, victim *conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c.running > 0 && !c.gone {
+		full := &l.spare
+		if !c.spare {
+			victim, full = l.makeRoom(c)
+		}
+		switch {
+		case full == nil:
+		case l.overflow < l.o.Spare:
+			l.overflow++
+			return placeOverflow, nil
+		default:
+			l.refused++
+			return placeNone, nil
+		}
+	}
+	l.run(c, 1)
+	if c.spare {
+		return placeSpare, victim
+	}
+	return placeServed, victim
+}
+
+// end counts a handler of c out, which begin counted in.
+func (l *Limiter) end(c *conn, place handlerPlace) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch place {
+	case placeServed, placeSpare:
+		l.run(c, -1)
+	case placeOverflow:
+		l.overflow--
+	}
 }
 
 // run counts the handlers of c up or down, and moves it in its sets when it
 // becomes quiet or ceases to be.
 func (l *Limiter) run(c *conn, by int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	was := c.running
+	was, extra := c.running, c.extra()
 	c.running += by
-	if c.gone || was > 0 && c.running > 0 {
+	if c.gone {
 		return
 	}
 	for i := range c.places {
-		if set := c.places[i].set; set != nil {
+		set := c.places[i].set
+		if set == nil {
+			continue
+		}
+		set.extra += c.extra() - extra
+		if was == 0 || c.running == 0 {
 			set.move(&c.places[i])
 		}
 	}
 }
+
+// extra is how many handlers run for c beside the first.
+func (c *conn) extra() int { return max(c.running-1, 0) }
 
 // Authenticated says that the request of ctx was made with a key that is valid.
 func Authenticated(ctx context.Context) {

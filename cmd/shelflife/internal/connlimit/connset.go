@@ -5,7 +5,10 @@ import "container/list"
 // connSet is a set of connections that knows which of them has been quiet for
 // longest. Adding, removing and moving one takes constant time.
 type connSet struct {
+	limit int
 	count int
+	// extra is how many handlers run for its connections beside the first of each.
+	extra int
 	// unproven and proven hold the quiet connections, the one that has been quiet
 	// for longest first.
 	unproven, proven list.List
@@ -20,18 +23,23 @@ type place struct {
 	element *list.Element
 }
 
+// full reports whether there is no room for one more connection or handler.
+func (s *connSet) full() bool { return s.count+s.extra >= s.limit }
+
 // add puts c into the set, at p.
 func (s *connSet) add(c *conn, p *place) {
 	p.set, p.conn = s, c
 	s.count++
+	s.extra += c.extra()
 	s.move(p)
 }
 
 // remove takes what stands at p out of the set.
 func (s *connSet) remove(p *place) {
 	p.leave()
-	p.set, p.conn = nil, nil
 	s.count--
+	s.extra -= p.conn.extra()
+	p.set, p.conn = nil, nil
 }
 
 // move follows a change of the connection at p: it goes to the end of the list

@@ -3,10 +3,13 @@
 // that stand still.
 //
 // A connection is quiet while no handler runs for it: before its first request
-// has been read, and between two. It is unproven until a request on it has been
+// has been read, and between two. Where several run at once, which HTTP/2 allows,
+// each beside the first counts as a connection: a client gains nothing by asking
+// for all on one. A connection is unproven until a request on it has been
 // authenticated ([Authenticated]). The invariants, at any time:
 //
-//   - No more than Options.Total connections are open, and Options.Spare beyond.
+//   - No more than Options.Total connections are open, and Options.Spare beyond;
+//     here and below with what counts as one.
 //   - No more than Options.Unproven of them are unproven, but for the spare ones.
 //   - No more than Options.PerAddress of them come from one address, unless it
 //     is exempt.

@@ -1,0 +1,139 @@
+package connlimit_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/shelflife-db/shelflife/cmd/shelflife/internal/connlimit"
+)
+
+// startHTTP2 is start with a server that speaks HTTP/2 too, and a client of it
+// that has one connection.
+func startHTTP2(t *testing.T, o connlimit.Options) (*server, *http.Client) {
+	s := &server{t: t, limiter: connlimit.New(o), held: make(chan struct{}, 1000), release: make(chan struct{})}
+	s.end = sync.OnceFunc(func() { close(s.release) })
+	mux := http.NewServeMux()
+	mux.HandleFunc("/key", func(_ http.ResponseWriter, r *http.Request) { connlimit.Authenticated(r.Context()) })
+	mux.HandleFunc("/hold", func(http.ResponseWriter, *http.Request) { s.held <- struct{}{}; <-s.release })
+	mux.HandleFunc("/plain", func(http.ResponseWriter, *http.Request) {})
+	full := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+	ts := httptest.NewUnstartedServer(s.limiter.Handler(mux, full))
+	ts.Listener = s.limiter.Listener(ts.Listener)
+	ts.Config.ConnContext = s.limiter.ConnContext
+	ts.Config.Protocols = new(http.Protocols)
+	ts.Config.Protocols.SetHTTP1(true)
+	ts.Config.Protocols.SetUnencryptedHTTP2(true)
+	ts.Start()
+	s.addr = ts.Listener.Addr().String()
+	only := new(http.Protocols)
+	only.SetUnencryptedHTTP2(true)
+	transport := &http.Transport{Protocols: only}
+	t.Cleanup(func() { s.end(); transport.CloseIdleConnections(); ts.Close() })
+	return s, &http.Client{Transport: transport}
+}
+
+// ask returns the status of an answer, 0 where the stream was cut off.
+func ask(t *testing.T, c *http.Client, addr, path string) int {
+	r, err := http.NewRequestWithContext(context.Background(), "GET", "http://"+addr+path, nil)
+	if err != nil {
+		t.Error(err)
+		return 0
+	}
+	res, err := c.Do(r)
+	if err != nil {
+		return 0
+	}
+	defer res.Body.Close()
+	return res.StatusCode
+}
+
+// TestStreamsCountAsConnections: one connection with many requests at once gets no
+// more than as many connections would.
+func TestStreamsCountAsConnections(t *testing.T) {
+	for name, o := range map[string]connlimit.Options{
+		"in all":           {Total: 5, Unproven: 9, PerAddress: 9, Spare: 1},
+		"without a key":    {Total: 9, Unproven: 5, PerAddress: 9, Spare: 1},
+		"from one address": {Total: 9, Unproven: 9, PerAddress: 5, Spare: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, c := startHTTP2(t, o)
+			var running sync.WaitGroup
+			for range 5 {
+				running.Go(func() { assert.Equal(t, 200, ask(t, c, s.addr, "/hold")) })
+				<-s.held
+			}
+			require.Equal(t, 4, s.limiter.Stats().Extra)
+			for range 20 {
+				require.Equal(t, 503, ask(t, c, s.addr, "/plain"), "a sixth")
+			}
+			require.Equal(t, 1, s.limiter.Stats().Served, "they share a connection")
+			if name == "in all" {
+				require.Equal(t, 503, s.dial().get("/plain"), "a connection finds no room beside the streams")
+			}
+			s.end()
+			running.Wait()
+			require.Equal(t, 200, ask(t, c, s.addr, "/plain"), "there is room again")
+			require.Eventually(t, func() bool { return s.limiter.Stats().Extra == 0 }, 20*time.Second, time.Millisecond)
+		})
+	}
+}
+
+// TestStreamsMakeQuietOnesGiveWay: as a new connection does, a request beside
+// others takes the place of a connection that stands still; and with a key it
+// counts as one with a key.
+func TestStreamsMakeQuietOnesGiveWay(t *testing.T) {
+	s, c := startHTTP2(t, connlimit.Options{Total: 4, Unproven: 2, PerAddress: 9, Spare: 1, Exempt: netip.Addr.IsLoopback})
+	require.Equal(t, 200, ask(t, c, s.addr, "/key"))
+	quiet := []*client{s.dial(), s.dial()}
+	for _, q := range quiet {
+		require.Equal(t, 200, q.get("/plain"))
+	}
+	var running sync.WaitGroup
+	for range 4 {
+		running.Go(func() { assert.Equal(t, 200, ask(t, c, s.addr, "/hold")) })
+		<-s.held
+	}
+	for _, q := range quiet {
+		require.True(t, q.closed())
+	}
+	st := s.limiter.Stats()
+	require.Equal(t, []int{1, 0, 3}, []int{st.Served, st.Unproven, st.Extra})
+	require.Equal(t, 503, ask(t, c, s.addr, "/plain"))
+	s.end()
+	running.Wait()
+}
+
+// TestStreamsThatFindNoRoomAtAll are cut off: what would answer them is bounded
+// too.
+func TestStreamsThatFindNoRoomAtAll(t *testing.T) {
+	l := connlimit.New(connlimit.Options{Total: 1, Unproven: 1, PerAddress: 1, Spare: 1})
+	script := scripted{from{address: netip.MustParseAddr("192.0.2.1")}}
+	conn, err := l.Listener(&script).Accept()
+	require.NoError(t, err)
+	ctx := l.ConnContext(t.Context(), conn)
+	begun, release := make(chan struct{}, 9), make(chan struct{})
+	hold := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { begun <- struct{}{}; <-release })
+	h := l.Handler(hold, hold)
+	var running sync.WaitGroup
+	for range 2 { // one served, one that says that there is no room
+		running.Go(func() { h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, "GET", "/", nil)) })
+		<-begun
+	}
+	require.PanicsWithError(t, http.ErrAbortHandler.Error(), func() {
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, "GET", "/", nil))
+	})
+	close(release)
+	running.Wait()
+	require.Zero(t, l.Stats().Extra)
+	require.NotPanics(t, func() {
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, "GET", "/", nil))
+	})
+}
