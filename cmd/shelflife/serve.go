@@ -211,8 +211,10 @@ func (c *serveCmd) serve(p *process, at site) (err error) {
 	url := baseURL(at.listener.Addr()) + at.prefix
 	health := healthHandler(func() error { return c.ready(cat, uploads) }, cat.Damage)
 	clients := c.clientLimits(files.connections, at.proxies)
-	root := clients.Handler(mount(at.prefix, api, pages, health), overloaded(health))
-	server := newServer(api.ReadOn(root), clock, log, at.proxies)
+	server := newServer(api.ReadOn(mount(at.prefix, api, pages, health)), clock, log, at.proxies)
+	// Around everything that a request may wait for, its line in the log included:
+	// where the log is read slowly, requests must not pile up behind it.
+	server.Handler = clients.Handler(server.Handler, watched(api.ReadOn(overloaded(health)), clock, log, at.proxies))
 	if c.H2C {
 		takeHTTP2(server)
 	}

@@ -71,7 +71,7 @@ func (c *serveCmd) budget(connections int) (*httpadapter.Budget, error) {
 	// The store needs what is kept free, where the spool is on its disk.
 	return httpadapter.NewBudget(&httpadapter.BudgetOptions{
 		Memory: memory, Spool: int64(c.SpoolSize), SpoolReserve: max(int64(c.DiskReserve), 0),
-		AccountUploads: c.AccountUploads, AccountRequests: max(connections/2, 1),
+		AccountUploads: c.AccountUploads, AccountRequests: max(connections/2, 8),
 	})
 }
 

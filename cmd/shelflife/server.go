@@ -26,9 +26,8 @@ const (
 
 // newServer returns a server of root.
 func newServer(root http.Handler, clock ttl.Clock, log *slog.Logger, proxies trustedProxies) *http.Server {
-	p := pace{clock: clock, stall: stallTimeout, slowest: slowestClient}
 	return &http.Server{
-		Handler:           logRequests(log, clock, proxies, p.wrap(root)),
+		Handler:           watched(root, clock, log, proxies),
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
@@ -36,6 +35,12 @@ func newServer(root http.Handler, clock ttl.Clock, log *slog.Logger, proxies tru
 		// OPTIONS * is answered like any other request.
 		DisableGeneralOptionsHandler: true,
 	}
+}
+
+// watched returns root with its requests logged and its clients kept to the pace.
+func watched(root http.Handler, clock ttl.Clock, log *slog.Logger, proxies trustedProxies) http.Handler {
+	p := pace{clock: clock, stall: stallTimeout, slowest: slowestClient}
+	return logRequests(log, clock, proxies, p.wrap(root))
 }
 
 // takeHTTP2 makes a server take HTTP/2 beside HTTP/1. What a connection may hold

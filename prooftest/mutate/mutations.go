@@ -239,7 +239,8 @@ var mutations = []mutation{
 	{"connections: without a key", connections, `case c.unproven && l.unproven.full():`, `case false:`},
 	{"connections: in all", connections, `case l.served.full():`, `case false:`},
 	{"connections: streams count", "cmd/shelflife/internal/connlimit/connset.go", `s.count+s.extra >= s.limit`, `s.count >= s.limit`},
-	{"connections: streams look for room", connections, `if c.running > 0 && !c.gone {`, `if false {`},
+	{"connections: streams look for room", connections, `case full || c.running == 0 || c.gone:`, `case true:`},
+	{"connections: handlers that outlive theirs", connections, `full := l.handlers >= l.o.Total+l.o.Spare`, `full := false`},
 	{"connections: answers that there is no room", connections, `case l.overflow < l.o.Spare:`, `case true:`},
 	{"connections: streams that find none are forgotten", connections, `		l.overflow--`, ``},
 	{"connections: a key moves streams too", "cmd/shelflife/internal/connlimit/connset.go", `	s.extra -= p.conn.extra()

@@ -36,9 +36,12 @@ type Limiter struct {
 	unproven  connSet // a part of served
 	spare     connSet
 	addresses map[netip.Addr]*connSet // parts of served, none of them empty
-	overflow  int                     // handlers of served connections that answer that there is no room
-	refused   uint64
-	evicted   uint64
+	// handlers counts those that run, also of connections that are gone: one that
+	// waits for something, such as the log, outlives its client.
+	handlers int
+	overflow int // handlers beyond, which answer that there is no room
+	refused  uint64
+	evicted  uint64
 }
 
 // New returns a limiter.
@@ -243,7 +246,9 @@ func (l *Limiter) ConnContext(ctx context.Context, c net.Conn) context.Context {
 // Of a connection with several requests at once, those of HTTP/2, each beside the
 // first counts as a connection of its own, and makes others give way like one.
 // Where there is no room for it it goes to overflow, and is cut off where too many
-// do already.
+// do already. So is what comes while too many run whose connections are gone. All
+// that may wait for something else than its client belongs into next and overflow:
+// only there it is counted.
 func (l *Limiter) Handler(next, overflow http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, ok := r.Context().Value(connKey{}).(*conn)
@@ -284,21 +289,26 @@ const (
 func (l *Limiter) begin(c *conn) (place handlerPlace, victim *conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if c.running > 0 && !c.gone {
-		full := &l.spare
-		if !c.spare {
-			victim, full = l.makeRoom(c)
-		}
-		switch {
-		case full == nil:
-		case l.overflow < l.o.Spare:
-			l.overflow++
-			return placeOverflow, nil
-		default:
-			l.refused++
-			return placeNone, nil
-		}
+	full := l.handlers >= l.o.Total+l.o.Spare
+	switch {
+	case full || c.running == 0 || c.gone:
+	case c.spare:
+		full = true
+	default:
+		var set *connSet
+		victim, set = l.makeRoom(c)
+		full = set != nil
 	}
+	switch {
+	case !full:
+	case l.overflow < l.o.Spare:
+		l.overflow++
+		return placeOverflow, nil
+	default:
+		l.refused++
+		return placeNone, nil
+	}
+	l.handlers++
 	l.run(c, 1)
 	if c.spare {
 		return placeSpare, victim
@@ -312,6 +322,7 @@ func (l *Limiter) end(c *conn, place handlerPlace) {
 	defer l.mu.Unlock()
 	switch place {
 	case placeServed, placeSpare:
+		l.handlers--
 		l.run(c, -1)
 	case placeOverflow:
 		l.overflow--

@@ -10,6 +10,8 @@
 //
 //   - No more than Options.Total connections are open, and Options.Spare beyond;
 //     here and below with what counts as one.
+//   - No more handlers run than that, and Options.Spare that answer that there is
+//     no room: also where they outlive their connections.
 //   - No more than Options.Unproven of them are unproven, but for the spare ones.
 //   - No more than Options.PerAddress of them come from one address, unless it
 //     is exempt.

@@ -137,3 +137,29 @@ func TestStreamsThatFindNoRoomAtAll(t *testing.T) {
 		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, "GET", "/", nil))
 	})
 }
+
+// TestHandlersThatOutliveTheirConnections are counted until they end: a client that
+// leaves and comes again must not pile them up.
+func TestHandlersThatOutliveTheirConnections(t *testing.T) {
+	l := connlimit.New(connlimit.Options{Total: 2, Unproven: 2, PerAddress: 2, Spare: 1})
+	begun, release := make(chan struct{}, 99), make(chan struct{})
+	hold := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { begun <- struct{}{}; <-release })
+	h := l.Handler(hold, hold)
+	var running sync.WaitGroup
+	connect := func() *http.Request {
+		script := scripted{from{address: netip.MustParseAddr("192.0.2.1")}}
+		conn, err := l.Listener(&script).Accept()
+		require.NoError(t, err)
+		require.NoError(t, conn.Close())
+		return httptest.NewRequestWithContext(l.ConnContext(t.Context(), conn), "GET", "/", nil)
+	}
+	for range 2 + 1 + 1 {
+		r := connect()
+		running.Go(func() { h.ServeHTTP(httptest.NewRecorder(), r) })
+		<-begun
+	}
+	require.PanicsWithError(t, http.ErrAbortHandler.Error(), func() { h.ServeHTTP(httptest.NewRecorder(), connect()) })
+	close(release)
+	running.Wait()
+	require.NotPanics(t, func() { h.ServeHTTP(httptest.NewRecorder(), connect()) })
+}
