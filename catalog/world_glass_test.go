@@ -18,6 +18,8 @@ type glassWorld struct {
 	*world
 	store *memory.Store
 	probe *probe
+	// parts is how many the journal had when it was looked at last: see journaled.
+	parts int
 }
 
 // behindGlass opens a catalog on a store in memory. Nothing folds or sweeps
@@ -33,7 +35,7 @@ func behindGlass(t *testing.T, o catalog.Options) *glassWorld {
 		w.requireSound()
 		w.close()
 	})
-	return &glassWorld{w, store, p}
+	return &glassWorld{world: w, store: store, probe: p}
 }
 
 func (w *glassWorld) record(id string) *encoding.Record {
@@ -55,6 +57,7 @@ func (w *glassWorld) folds() {
 	for w.pending() > 0 {
 		w.clock.Advance(w.window())
 	}
+	w.parts = len(journalParts(w.t, w.store))
 }
 
 func (w *glassWorld) window() time.Duration {
