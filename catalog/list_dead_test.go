@@ -30,7 +30,7 @@ func (b beforeSnapshot) Snapshot(ctx context.Context) (backend.Snapshot, error) 
 
 // contract 5: a loop shows one state, also of an account in which pages have
 // met what has expired and another page is still on its way.
-func TestAllBesidePagesOfExpired(t *testing.T) {
+func TestAllAmongPagesOfExpired(t *testing.T) {
 	w := memoryWorld(t)
 	p := w.watch()
 	before := new(atomic.Pointer[func()])

@@ -161,7 +161,7 @@ func (m mutation) try(ctx context.Context, dir string) (caught string, err error
 const slow = "Crash|Fault|Corruption|OutOf|Golden|Race|Beside|Isolation|DoNotDepend|Goroutine|Background|Linear|Stuck|AtOnce|Concurrent|TestModel/shared|TestModel/pebble|TestModel/memory-"
 
 func (m mutation) test(ctx context.Context, overlay string, pkgs []string) (string, error) {
-	args := append([]string{"test", "-overlay", overlay, "-vet", "off", "-timeout", "1m", "-ldflags", "-s -w", "-skip", slow}, pkgs...)
+	args := append([]string{"test", "-overlay", overlay, "-vet", "off", "-timeout", "90s", "-ldflags", "-s -w", "-skip", slow}, pkgs...)
 	if len(pkgs) == 1 && pkgs[0] == "./catalog" {
 		args = append(args, "-model.ops", "1000")
 	}

@@ -272,7 +272,7 @@ var mutations = []mutation{
 	{"dead spans: writers at work are not passed by", "catalog/internal/deadspans/watch.go", `	for m := w.shard.marks; m != nil; m = m.next {`, `	for m := w.shard.marks; false; m = m.next {`},
 	{"dead spans: what is written during a walk is left out", "catalog/internal/deadspans/watch.go", `		parts, _ = cut(parts, key)`, `		_ = key`},
 	{"dead spans: what was read before the watch is read again", "catalog/deadrun.go", `		d.count, d.total = 0, 0
-		return bytes.Clone(d.first)`, `		return nil`},
+		return bytes.Clone(d.first)`, `		_ = bytes.Clone(d.first)`},
 	{"dead spans: a living product ends a run", "catalog/deadrun.go", `		d.keep()
 		d.first, d.total = encoding.AppendSuccessor(d.first[:0], key), 0`, `		_ = key`},
 	{"dead spans: a snapshot rests on what was known before", "catalog/internal/deadspans/deadspans.go", `	if k.cuts != k.shard.cuts {`, `	if false {`},

@@ -82,7 +82,7 @@ func TestMarkCuts(t *testing.T) {
 
 // What is written while a walk reads is in none of its spans, whenever the writer
 // came.
-func TestKeepBesideWriters(t *testing.T) {
+func TestKeepAmongWriters(t *testing.T) {
 	for name, write := range map[string]func(s *Spans, keep func()){
 		"marked before the watch": func(s *Spans, keep func()) {
 			var m Mark
@@ -179,7 +179,7 @@ func TestKnown(t *testing.T) {
 
 // A walk that keeps late leaves a span alone that another has made since: a loop
 // that knows of it must hear of every key that is cut out of it.
-func TestKnownBesideKeep(t *testing.T) {
+func TestKnownAndLateKeep(t *testing.T) {
 	s := New()
 	slow := s.Watch("a")
 	written(s, "c") // and removed: nothing lives there
