@@ -172,3 +172,27 @@ func TestPagesAmongRunsOfExpired(t *testing.T) {
 		require.Equal(t, runs, products)
 	}
 }
+
+// A product that is created in front of what a page has read, before the page
+// begins to watch the account, is in no dead span.
+func TestCreatedBeforeThePageWatches(t *testing.T) {
+	w := memoryWorld(t)
+	p := w.watch()
+	for i := range 6 {
+		w.createFor(fmt.Sprintf("m%d", i), 1)
+	}
+	w.clock.Leap(400 * day)
+	p.reset()
+	create := func(n int64) {
+		if n == 1 {
+			p.onEntry.Store(nil)
+			w.create("a")
+		}
+	}
+	p.onEntry.Store(&create)
+	for range 2 {
+		page, err := w.c().List(t.Context(), acme, catalog.ListOptions{})
+		require.NoError(t, err)
+		require.Equal(t, []string{"a"}, ids(page.Products))
+	}
+}
