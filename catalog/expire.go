@@ -114,7 +114,7 @@ func (x expirer) shard(ctx context.Context, shard byte, from, to int64) iter.Seq
 	}
 }
 
-// met remembers damage: the background returns its errors to no caller who would
+// met remembers damage: the background returns its errors to no caller that would
 // be told.
 func (x expirer) met(err error) { x.c.noteDamage(wrap("sweep", "", err)) }
 

@@ -20,6 +20,7 @@ type SchemaError struct {
 	Supported int // the newest schema that this version supports
 }
 
+// Error names both schemas.
 func (e *SchemaError) Error() string {
 	return fmt.Sprintf("encoding: newer schema: found %d, supported up to %d", e.Found, e.Supported)
 }

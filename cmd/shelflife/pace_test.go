@@ -62,7 +62,7 @@ func inBubble(t *testing.T, f func(t *testing.T, connect func(h http.HandlerFunc
 	})
 }
 
-// readAll is a handler that reads the body and tells how it went.
+// readAll is a handler that reads the body and reports how it went.
 func readAll(bodies chan<- string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		n, err := io.Copy(io.Discard, r.Body)

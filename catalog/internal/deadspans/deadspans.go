@@ -73,11 +73,17 @@ func (s *Spans) Behind(account string, key []byte) (end string) {
 }
 
 func behind(spans []span, key []byte) (end string) {
-	i := sort.Search(len(spans), func(i int) bool { return spans[i].end > string(key) })
-	if i == len(spans) || spans[i].start > string(key) {
+	i, ok := find(spans, string(key))
+	if !ok {
 		return ""
 	}
 	return spans[i].end
+}
+
+// find returns the index of the span in which key lies, if there is one.
+func find(spans []span, key string) (i int, ok bool) {
+	i = sort.Search(len(spans), func(i int) bool { return spans[i].end > key })
+	return i, i < len(spans) && spans[i].start <= key
 }
 
 // Reset forgets everything that was kept or is about to be.
@@ -152,8 +158,8 @@ func add(spans []span, n span) []span {
 // cut takes a key out of the span in which it lies, and reports whether there is
 // one.
 func cut(spans []span, key string) ([]span, bool) {
-	i := sort.Search(len(spans), func(i int) bool { return spans[i].end > key })
-	if i == len(spans) || spans[i].start > key {
+	i, ok := find(spans, key)
+	if !ok {
 		return spans, false
 	}
 	whole := spans[i]

@@ -90,7 +90,7 @@ var (
 // Read reads the header of an image from r. An image of more than maxPixels
 // pixels is refused; zero or less sets no limit.
 //
-// Read consumes what it needs of r and up to some KiB more; a caller who wants
+// Read consumes what it needs of r and up to some KiB more; a caller that wants
 // the bytes tees them. What it needs is the part up to the size of the image,
 // which may be the whole stream (metadata before the frame of a JPEG, pixels
 // before the meta box of a HEIF file). Its memory is bounded whatever r holds:

@@ -73,28 +73,28 @@ func (o *Overlay) nearlyFull() bool { return o.count.Load() > o.capacity/4*3 }
 // Get returns the pending use of a product. A reader calls it after it has read
 // the clock and before it reads the record: see the package.
 func (o *Overlay) Get(k productkey.Key) Pending {
-	if o.count.Load() == 0 {
-		return Pending{}
-	}
-	s := o.stripe(k)
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if u := s.uses[k]; u != nil {
-		return *u
-	}
-	return Pending{}
+	pending, _ := o.find(k)
+	return pending
 }
 
 // Has reports whether there is a pending use of a product, for the readers that Get
 // is for.
 func (o *Overlay) Has(k productkey.Key) bool {
+	_, found := o.find(k)
+	return found
+}
+
+func (o *Overlay) find(k productkey.Key) (pending Pending, found bool) {
 	if o.count.Load() == 0 {
-		return false
+		return Pending{}, false
 	}
 	s := o.stripe(k)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.uses[k] != nil
+	if u := s.uses[k]; u != nil {
+		return *u, true
+	}
+	return Pending{}, false
 }
 
 // On returns r with its pending use on top, r itself if there is none. r was

@@ -28,6 +28,11 @@ type server struct {
 }
 
 func start(t *testing.T, o connlimit.Options) *server {
+	return startWith(t, o, func(*http.Server) {})
+}
+
+// startWith is start with a server that configure has changed.
+func startWith(t *testing.T, o connlimit.Options, configure func(*http.Server)) *server {
 	s := &server{t: t, limiter: connlimit.New(o), held: make(chan struct{}, 1000), release: make(chan struct{})}
 	s.end = sync.OnceFunc(func() { close(s.release) })
 	mux := http.NewServeMux()
@@ -38,6 +43,7 @@ func start(t *testing.T, o connlimit.Options) *server {
 	ts := httptest.NewUnstartedServer(s.limiter.Handler(mux, full))
 	ts.Listener = s.limiter.Listener(ts.Listener)
 	ts.Config.ConnContext = s.limiter.ConnContext
+	configure(ts.Config)
 	ts.Start()
 	s.addr = ts.Listener.Addr().String()
 	t.Cleanup(func() { s.end(); ts.Close() })

@@ -18,25 +18,16 @@ import (
 // startHTTP2 is start with a server that speaks HTTP/2 too, and a client of it
 // that has one connection.
 func startHTTP2(t *testing.T, o connlimit.Options) (*server, *http.Client) {
-	s := &server{t: t, limiter: connlimit.New(o), held: make(chan struct{}, 1000), release: make(chan struct{})}
-	s.end = sync.OnceFunc(func() { close(s.release) })
-	mux := http.NewServeMux()
-	mux.HandleFunc("/key", func(_ http.ResponseWriter, r *http.Request) { connlimit.Authenticated(r.Context()) })
-	mux.HandleFunc("/hold", func(http.ResponseWriter, *http.Request) { s.held <- struct{}{}; <-s.release })
-	mux.HandleFunc("/plain", func(http.ResponseWriter, *http.Request) {})
-	full := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
-	ts := httptest.NewUnstartedServer(s.limiter.Handler(mux, full))
-	ts.Listener = s.limiter.Listener(ts.Listener)
-	ts.Config.ConnContext = s.limiter.ConnContext
-	ts.Config.Protocols = new(http.Protocols)
-	ts.Config.Protocols.SetHTTP1(true)
-	ts.Config.Protocols.SetUnencryptedHTTP2(true)
-	ts.Start()
-	s.addr = ts.Listener.Addr().String()
+	s := startWith(t, o, func(server *http.Server) {
+		server.Protocols = new(http.Protocols)
+		server.Protocols.SetHTTP1(true)
+		server.Protocols.SetUnencryptedHTTP2(true)
+	})
 	only := new(http.Protocols)
 	only.SetUnencryptedHTTP2(true)
 	transport := &http.Transport{Protocols: only}
-	t.Cleanup(func() { s.end(); transport.CloseIdleConnections(); ts.Close() })
+	// Before the server's own cleanup, which waits for its connections.
+	t.Cleanup(func() { s.end(); transport.CloseIdleConnections() })
 	return s, &http.Client{Transport: transport}
 }
 
