@@ -122,9 +122,12 @@ func TestExpiredStaysGoneWhenTheClockGoesBack(t *testing.T) {
 // no deadline and no stored time moves.
 func TestClockSetBackBetweenOpenings(t *testing.T) {
 	w := memoryWorld(t)
+	w.opts.Sweeper.Grace = 2 * time.Hour // it wakes by itself, and must not be first
+	w.reopen()
 	w.createFor("swept", 1)
-	w.clock.Advance(day)
+	w.clock.Advance(day + w.opts.Sweeper.Grace)
 	w.sweepAll()
+	require.Empty(t, w.rawKeys())
 	expired := w.createFor("expired", 1)
 	used := w.use("expired")
 	w.clock.Advance(day + time.Hour)
