@@ -78,6 +78,9 @@ func TestConformance(t *testing.T) {
 		"Portable": {Portable: true, CacheSize: -1},
 		"Parts":    {Partition: lastByte{}, Parts: 5, Connections: 2},
 	} {
+		if testing.Short() && name != "Default" {
+			continue
+		}
 		o.CallTimeout, o.CommitTimeout = 2*time.Second, 2*time.Second
 		t.Run(name, func(t *testing.T) { backendtest.Run(t, harness(t, o)) })
 	}
