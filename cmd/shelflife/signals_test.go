@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -24,6 +25,10 @@ func TestImportToldToStop(t *testing.T) {
 	path, err := binary()
 	require.NoError(t, err)
 	for round, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
+		if signal.Ignored(sig) {
+			t.Logf("%v is ignored here, as under nohup", sig)
+			continue
+		}
 		data := filepath.Join(t.TempDir(), "store")
 		cmd := exec.CommandContext(t.Context(), path, "import", "--data", data, "--account", testAccount, "-")
 		stdin, err := cmd.StdinPipe()
@@ -58,6 +63,9 @@ func TestImportToldToStop(t *testing.T) {
 
 // TestHangUpIsACleanStop, however often it is said: the last uses are kept.
 func TestHangUpIsACleanStop(t *testing.T) {
+	if signal.Ignored(syscall.SIGHUP) {
+		t.Skip("SIGHUP is ignored here, as under nohup")
+	}
 	data := filepath.Join(t.TempDir(), "store")
 	s := startServer(t, "--data", data, "--use-window", "1h")
 	require.Equal(t, http.StatusCreated, s.do("POST", "/products", upsertBody("a")).status)
