@@ -18,7 +18,7 @@ import (
 // header, comes before anything is written.
 func (t *tx) write(f *found, next *encoding.Record, incoming []*incomingBlob) error {
 	if next != nil {
-		if err := t.checkSize(next); err != nil {
+		if err := t.c.checkSize(next); err != nil {
 			return err
 		}
 	}
@@ -52,8 +52,8 @@ func (t *tx) write(f *found, next *encoding.Record, incoming []*incomingBlob) er
 
 // checkSize refuses a record that the backend can't keep: limits may be set so
 // that one fits into them and not into a value.
-func (t *tx) checkSize(next *encoding.Record) error {
-	limit := t.c.maxValueSize
+func (c *Catalog) checkSize(next *encoding.Record) error {
+	limit := c.maxValueSize
 	size := len(next.Title) + len(next.Description) + len(next.Metadata)
 	for i := range next.Images {
 		size += len(next.Images[i].URL) + len(next.Images[i].Classifications)

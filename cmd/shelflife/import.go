@@ -13,16 +13,7 @@ import (
 	"github.com/shelflife-db/shelflife/backend"
 	"github.com/shelflife-db/shelflife/backend/pebble"
 	"github.com/shelflife-db/shelflife/catalog"
-	"github.com/shelflife-db/shelflife/catalog/productjson"
-	"github.com/shelflife-db/shelflife/httpadapter"
-)
-
-// A batch is committed when it holds batchEntries upserts or batchBytes bytes.
-const (
-	batchEntries = 256
-	batchBytes   = 1 << 20
-	// maxEntry is the longest upsert in bytes: as long as a request may be.
-	maxEntry = httpadapter.DefaultMaxJSONBytes
+	"github.com/shelflife-db/shelflife/catalog/productimport"
 )
 
 // importCmd is shelflife import.
@@ -59,7 +50,7 @@ func (c *importCmd) Run(p *process) (err error) {
 		return err
 	}
 	// Before the store, which would be made for a file that is none of ours.
-	source, err := openInput(p.ctx, func() (io.ReadCloser, error) { return c.open(p.stdin) }, maxEntry)
+	source, err := openInput(p.ctx, func() (io.ReadCloser, error) { return c.open(p.stdin) })
 	if err != nil {
 		return fmt.Errorf("nothing was imported: %w", err)
 	}
@@ -77,17 +68,17 @@ func (c *importCmd) Run(p *process) (err error) {
 	if err := checkAccount(cat, c.Account); err != nil {
 		return err
 	}
-	m := newImporter(cat, c.Account, p.stderr)
-	m.strict, m.progress = c.Strict, newProgress(p.stderr, c.size())
+	m := newImporter(cat, c.Account, c.Strict, p.stderr)
+	m.progress = newProgress(p.stderr, c.size())
 	failure := m.run(p.ctx, source)
 	m.progress.clear()
 	_, unsaid := fmt.Fprintf(p.stdout, "created %d, edited %d, unchanged %d, refused %d\n",
 		m.outcomes[catalog.Created], m.outcomes[catalog.Edited], m.outcomes[catalog.Unchanged], m.refused)
 	switch {
-	case failure != nil && m.done.number == 0:
+	case failure != nil && m.into.Done().Number == 0:
 		return fmt.Errorf("the import stopped before anything was imported: %w", failure)
 	case failure != nil:
-		return fmt.Errorf("the import stopped after %s: %w", m.done, failure)
+		return fmt.Errorf("the import stopped after %s: %w", m.into.Done(), failure)
 	case unsaid != nil:
 		return unsaid
 	case m.refused > 0:
@@ -126,33 +117,20 @@ func checkAccount(cat *catalog.Catalog, account string) error {
 	return nil
 }
 
-// importer imports entries in batches.
+// importer imports entries and says what became of them.
 type importer struct {
-	catalog  *catalog.Catalog
-	account  string
-	strict   bool
+	into     *productimport.Importer
 	stderr   io.Writer
 	progress *progress
 
-	batch    []decoded
-	bytes    int
 	outcomes map[catalog.Outcome]int
 	refused  int
-	done     entry // the last one that was dealt with, without its text
 }
 
-func newImporter(cat *catalog.Catalog, account string, stderr io.Writer) *importer {
-	return &importer{
-		catalog: cat, account: account, stderr: stderr, progress: &progress{},
-		outcomes: make(map[catalog.Outcome]int),
-	}
-}
-
-// decoded is an entry that is to be imported, or was refused already.
-type decoded struct {
-	entry
-	upsert  *productjson.Upsert // nil if it could not be read
-	refusal error
+func newImporter(cat *catalog.Catalog, account string, strict bool, stderr io.Writer) *importer {
+	m := &importer{stderr: stderr, progress: &progress{}, outcomes: make(map[catalog.Outcome]int)}
+	m.into = productimport.New(cat, account, productimport.Options{Strict: strict, Report: m.report})
+	return m
 }
 
 // run imports what in holds. It returns nil at its end, and the reason if it
@@ -161,16 +139,14 @@ func (m *importer) run(ctx context.Context, in *input) error {
 	for {
 		switch e, err := in.next(ctx); {
 		case err == io.EOF:
-			return m.commit(ctx)
+			return m.into.Flush(ctx)
 		case err == errInterrupted:
-			return alsoFailed(err, m.commit(ctx))
+			return alsoFailed(err, m.into.Flush(ctx))
 		case err != nil:
-			return alsoFailed(fmt.Errorf("reading: %w", err), m.commit(ctx))
+			return alsoFailed(fmt.Errorf("reading: %w", err), m.into.Flush(ctx))
 		default:
-			m.add(e)
-		}
-		if len(m.batch) >= batchEntries || m.bytes >= batchBytes {
-			if err := m.commit(ctx); err != nil {
+			m.progress.add(e.Size)
+			if err := m.into.Add(ctx, e); err != nil {
 				return err
 			}
 		}
@@ -185,83 +161,25 @@ func alsoFailed(err, besides error) error {
 	return fmt.Errorf("%w; and %w", err, besides)
 }
 
-// add puts an entry into the batch.
-func (m *importer) add(e entry) {
-	m.progress.add(e.size)
-	m.bytes += len(e.text)
-	d := decoded{entry: e}
-	if e.tooLong() {
-		d.refusal = fmt.Errorf("longer than %d bytes", maxEntry)
-	} else {
-		d.upsert, d.refusal = productjson.Decode(e.text, productjson.Options{
-			Limits:            m.catalog.Limits(),
-			RequireExternalID: true,
-			Strict:            m.strict,
-		})
+// report counts an entry, and prints why it was refused if it was.
+func (m *importer) report(r productimport.Result) {
+	if !r.Refused() {
+		m.outcomes[r.Outcome]++
+		return
 	}
-	if d.refusal == nil {
-		d.refusal = d.upsert.Validate(m.catalog, m.account)
-	}
-	m.batch = append(m.batch, d)
-}
-
-// commit imports the batch and reports on its entries in their order. An error
-// is not about the entries: the import can't go on.
-func (m *importer) commit(ctx context.Context) error {
-	batch := m.batch
-	m.batch, m.bytes = nil, 0
-	var items []catalog.UpsertItem
-	for _, d := range batch {
-		if d.refusal == nil {
-			id, _ := d.upsert.ExternalID.Get()
-			items = append(items, catalog.UpsertItem{ExternalID: id, Patch: d.upsert.Patch})
-		}
-	}
-	results := m.catalog.UpsertMany(context.WithoutCancel(ctx), m.account, items)
-	var failure error
-	for _, d := range batch {
-		if d.refusal == nil {
-			r := results[0]
-			results = results[1:]
-			switch invalid := (*catalog.ValidationError)(nil); {
-			case r.Err == nil:
-				m.outcomes[r.Outcome]++
-			case errors.As(r.Err, &invalid):
-				d.refusal = d.upsert.Rewrite(r.Err)
-			case failure == nil:
-				failure = fmt.Errorf("%s: %w", d.entry, r.Err)
-			}
-		}
-		if d.refusal != nil {
-			m.report(d)
-		}
-		if failure == nil {
-			m.done = entry{number: d.number, line: d.line}
-		}
-	}
-	return failure
-}
-
-// report prints why an entry was refused.
-func (m *importer) report(d decoded) {
 	m.refused++
-	reasons := []string{d.refusal.Error()}
-	if invalid := (*catalog.ValidationError)(nil); errors.As(d.refusal, &invalid) {
-		reasons = nil
-		for _, f := range invalid.Fields {
-			reason := fmt.Sprintf("%s: %s", f.Code, f.Message)
-			if f.Path != "" {
-				reason = f.Path + ": " + reason
-			}
-			reasons = append(reasons, reason)
+	var reasons []string
+	for _, f := range r.Faults {
+		reason := fmt.Sprintf("%s: %s", f.Code, f.Message)
+		if f.Path != "" {
+			reason = f.Path + ": " + reason
 		}
+		reasons = append(reasons, reason)
 	}
 	name := ""
-	if d.upsert != nil {
-		if id, ok := d.upsert.ExternalID.Get(); ok {
-			name = " (" + strconv.Quote(id) + ")"
-		}
+	if r.ExternalID != "" {
+		name = " (" + strconv.Quote(r.ExternalID) + ")"
 	}
 	m.progress.clear()
-	fmt.Fprintf(m.stderr, "%s%s: %s\n", d.entry, name, visible(strings.Join(reasons, "; ")))
+	fmt.Fprintf(m.stderr, "%s%s: %s\n", r.Entry, name, visible(strings.Join(reasons, "; ")))
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/shelflife-db/shelflife/backend/memory"
 	"github.com/shelflife-db/shelflife/catalog"
+	"github.com/shelflife-db/shelflife/catalog/productimport"
 )
 
 func TestImportOfTheSharedCatalog(t *testing.T) {
@@ -118,7 +119,7 @@ func TestImportReportsBadLines(t *testing.T) {
 		``,
 		`{"externalId":"b","images":[{"source":{"url":"ftp://x/y"}}],"title":null}`,
 		`not JSON`,
-		`{"externalId":"c",` + image + `,"metadata":"` + strings.Repeat("x", maxEntry) + `"}`,
+		`{"externalId":"c",` + image + `,"metadata":"` + strings.Repeat("x", productimport.MaxEntryBytes) + `"}`,
 		"  \t",
 		`{` + image + `}`,
 		`{"externalId":"d","images":[{"source":{"fileKey":"front"}}]}`,
@@ -138,7 +139,7 @@ func TestImportReportsBadLines(t *testing.T) {
 	want := []string{
 		`line 3 \("b"\): images.0.source.url: VALIDATION_FAILED: .+; title: VALIDATION_FAILED: .+`,
 		`line 4: VALIDATION_FAILED: .+`,
-		`line 5: longer than 1048576 bytes`,
+		`line 5: PAYLOAD_TOO_LARGE: is longer than 1048576 bytes`,
 		`line 7: externalId: EXTERNAL_ID_REQUIRED: .+`,
 		`line 8 \("d"\): images.0.source.fileKey: MULTIPART_FILE_NOT_FOUND: .+`,
 		`line 9 \("e"\): images: PRODUCT_IMAGES_REQUIRED: .+`,
@@ -205,7 +206,7 @@ func TestImportInterrupted(t *testing.T) {
 	ctx, interrupt := context.WithCancel(t.Context())
 	still := make(chan struct{})
 	defer close(still)
-	const n = batchEntries + 10
+	const n = 256 + 10
 	var text strings.Builder
 	for i := range n {
 		text.WriteString(upsertBody(fmt.Sprint("p", i)) + "\n")
@@ -226,18 +227,18 @@ func TestImportStopsWhenTheStoreFails(t *testing.T) {
 	cat, err := catalog.Open(t.Context(), memory.New(nil), nil)
 	require.NoError(t, err)
 	require.NoError(t, cat.Close())
-	m := newImporter(cat, testAccount, io.Discard)
+	m := newImporter(cat, testAccount, false, io.Discard)
 	err = m.run(t.Context(), inputOf(t, "\n"+upsertBody("a")+"\n"+upsertBody("b")))
 	require.ErrorIs(t, err, catalog.ErrClosed)
 	require.ErrorContains(t, err, "line 2: ")
-	require.Zero(t, m.done)
+	require.Zero(t, m.into.Done())
 	require.Zero(t, m.refused)
 	require.Empty(t, m.outcomes)
 }
 
 func inputOf(t *testing.T, text string) *input {
 	t.Helper()
-	in, err := openInput(t.Context(), opened(strings.NewReader(text)), maxEntry)
+	in, err := openInput(t.Context(), opened(strings.NewReader(text)))
 	require.NoError(t, err)
 	t.Cleanup(in.close)
 	return in
@@ -252,7 +253,7 @@ func FuzzImportLine(f *testing.F) {
 	f.Cleanup(func() { _ = cat.Close() })
 	f.Fuzz(func(t *testing.T, text []byte) {
 		text = bytes.ReplaceAll(text, []byte("\n"), nil)
-		if len(text) > maxEntry {
+		if len(text) > productimport.MaxEntryBytes {
 			return
 		}
 		_, err := cat.DeleteAccount(t.Context(), testAccount)
@@ -260,9 +261,9 @@ func FuzzImportLine(f *testing.F) {
 		var reports [2]bytes.Buffer
 		var imports [2]*importer
 		for i := range imports {
-			imports[i] = newImporter(cat, testAccount, &reports[i])
-			imports[i].add(entry{number: 1, text: append([]byte{}, text...)})
-			require.NoError(t, imports[i].commit(t.Context()))
+			imports[i] = newImporter(cat, testAccount, false, &reports[i])
+			require.NoError(t, imports[i].into.Add(t.Context(), productimport.Entry{Number: 1, Text: append([]byte{}, text...)}))
+			require.NoError(t, imports[i].into.Flush(t.Context()))
 		}
 		first, second := imports[0], imports[1]
 		require.Equal(t, 1, first.outcomes[catalog.Created]+first.refused)

@@ -1,4 +1,4 @@
-package main
+package productimport
 
 import (
 	"bufio"
@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func collectArray(t testing.TB, r io.Reader, limit int) (elements []entry, failure error) {
+func collectArray(t testing.TB, r io.Reader, limit int) (elements []Entry, failure error) {
 	t.Helper()
 	return collect(t, newArrayReader(bufio.NewReaderSize(r, 16), limit))
 }
@@ -60,11 +60,11 @@ func TestReadArray(t *testing.T) {
 				}
 				var shown []string
 				for _, e := range got {
-					text := string(e.text)
-					if e.tooLong() {
+					text := string(e.Text)
+					if e.TooLong() {
 						text = "too long"
 					}
-					shown = append(shown, fmt.Sprintf("%d (%d): %s", e.number, e.line, text))
+					shown = append(shown, fmt.Sprintf("%d (%d): %s", e.Number, e.Line, text))
 				}
 				require.Equal(t, tc.want, shown)
 			}
@@ -78,7 +78,7 @@ func TestReadArrayFails(t *testing.T) {
 		got, err := collectArray(t, io.MultiReader(strings.NewReader(text), iotest.ErrReader(broken)), 10)
 		require.ErrorIs(t, err, broken, text)
 		for _, e := range got {
-			require.Equal(t, "1", string(e.text), "an element that was cut off is not shown")
+			require.Equal(t, "1", string(e.Text), "an element that was cut off is not shown")
 		}
 	}
 }
@@ -101,7 +101,7 @@ func FuzzReadArray(f *testing.F) {
 			require.NoError(t, json.Unmarshal(text, &want))
 			require.Len(t, got, len(want))
 			for i := range want {
-				require.Equal(t, string(want[i]), string(got[i].text))
+				require.Equal(t, string(want[i]), string(got[i].Text))
 			}
 			return
 		}
@@ -110,8 +110,8 @@ func FuzzReadArray(f *testing.F) {
 		require.NoError(t, err)
 		for i := range got {
 			var want json.RawMessage
-			require.NoError(t, oracle.Decode(&want), "the element %q is not there", got[i].text)
-			require.Equal(t, string(want), string(got[i].text))
+			require.NoError(t, oracle.Decode(&want), "the element %q is not there", got[i].Text)
+			require.Equal(t, string(want), string(got[i].Text))
 		}
 	})
 }
@@ -131,8 +131,8 @@ func TestReadArrayInBoundedMemory(t *testing.T) {
 				break
 			}
 			require.NoError(t, err, name)
-			largest = max(largest, cap(e.text))
-			require.Equal(t, name == "element", e.tooLong())
+			largest = max(largest, cap(e.Text))
+			require.Equal(t, name == "element", e.TooLong())
 		}
 		require.Less(t, largest, 2*limit, name)
 		require.Equal(t, map[string]int{"array": elements, "element": 1}[name], in.element)

@@ -1,9 +1,8 @@
-package main
+package productimport
 
 import (
 	"bufio"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -33,53 +32,50 @@ func newArrayReader(in *bufio.Reader, limit int) *arrayReader {
 	return &arrayReader{in: in, limit: limit, line: 1}
 }
 
-var (
-	errArrayCutOff  = errors.New("the JSON array is cut off: its closing ] is missing")
-	errArrayAndMore = errors.New("something stands behind the JSON array: " + errExpected.Error())
-)
+const errArrayCutOff = formatError("the JSON array is cut off: its closing ] is missing")
 
-func (r *arrayReader) next() (entry, error) {
+func (r *arrayReader) next() (Entry, error) {
 	if r.ended {
-		return entry{}, io.EOF
+		return Entry{}, io.EOF
 	}
 	before := r.size
 	c, err := r.token()
 	if err != nil {
-		return entry{}, err
+		return Entry{}, err
 	}
 	switch {
 	case !r.began: // at the bracket that made this an array
 		r.began = true
 		if c, err = r.token(); err != nil {
-			return entry{}, err
+			return Entry{}, err
 		}
 		if c == ']' {
-			return entry{}, r.end()
+			return Entry{}, r.end()
 		}
 	case c == ']':
-		return entry{}, r.end()
+		return Entry{}, r.end()
 	case c == ',':
 		if c, err = r.token(); err != nil {
-			return entry{}, err
+			return Entry{}, err
 		}
 	default:
-		return entry{}, fmt.Errorf("behind element %d (line %d): expected a comma or the end of the JSON array", r.element, r.line)
+		return Entry{}, formatError(fmt.Sprintf("behind element %d (line %d): expected a comma or the end of the JSON array", r.element, r.line))
 	}
 	r.element++
-	e := entry{number: r.element, line: r.line}
-	if e.text, err = r.value(c); err != nil {
-		return entry{}, err
+	e := Entry{Number: r.element, Line: r.line}
+	if e.Text, err = r.value(c); err != nil {
+		return Entry{}, err
 	}
-	if e.text != nil && !json.Valid(e.text) {
-		return entry{}, r.invalid(e)
+	if e.Text != nil && !json.Valid(e.Text) {
+		return Entry{}, r.invalid(e)
 	}
-	e.size = r.size - before
+	e.Size = r.size - before
 	return e, nil
 }
 
 // invalid is the error of an element that is not JSON.
-func (r *arrayReader) invalid(e entry) error {
-	return fmt.Errorf("%s is not valid JSON, so that it can't be told where the next one begins", e)
+func (r *arrayReader) invalid(e Entry) error {
+	return formatError(fmt.Sprintf("%s is not valid JSON, so that it can't be told where the next one begins", e))
 }
 
 // end looks for something behind the array.
@@ -89,7 +85,7 @@ func (r *arrayReader) end() error {
 		r.ended = true
 		return io.EOF
 	case nil:
-		return errArrayAndMore
+		return notExpected("something stands behind the JSON array")
 	default:
 		return err
 	}
@@ -121,7 +117,7 @@ func (r *arrayReader) read() (byte, error) {
 
 // value reads the value that begins with c; nil if it is too long.
 func (r *arrayReader) value(c byte) ([]byte, error) {
-	at := entry{number: r.element, line: r.line}
+	at := Entry{Number: r.element, Line: r.line}
 	text := []byte{}
 	depth, inString, escaped := 0, false, false
 	for {

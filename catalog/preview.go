@@ -1,0 +1,79 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+
+	"github.com/shelflife-db/shelflife/encoding"
+)
+
+// Preview returns what [Catalog.Upsert] would do with the same arguments, as the
+// product is now, and writes nothing: the outcome, or a *ValidationError with
+// every fault that can be found without reading uploads. Uploads and staged
+// images count as sound, and as other images than those that the product has.
+//
+// It is a look, not a promise: another write may come before the upsert.
+func (c *Catalog) Preview(ctx context.Context, account, externalID string, p Patch) (Outcome, error) {
+	outcome, err := c.preview(ctx, account, externalID, p)
+	return outcome, c.wrap("preview", externalID, err)
+}
+
+func (c *Catalog) preview(ctx context.Context, account, id string, p Patch) (Outcome, error) {
+	faults := new(ValidationError)
+	checkAccount(faults, account)
+	checkExternalID(faults, id)
+	patch := c.prepare(faults, p)
+	if err := faults.err(); err != nil {
+		return 0, err
+	}
+	images, _ := p.Images.Get()
+	for i := range images {
+		if images[i].URL == "" {
+			patch.images[i].blob = &incomingBlob{id: newBlobID()}
+		}
+	}
+	var s stored
+	switch err := c.readLive(ctx, account, id, &s); {
+	case errors.Is(err, ErrNotFound):
+		next, err := explicit.create(account, id, patch, c.now.Now(), c.random)
+		if err == nil {
+			err = c.checkSize(next)
+		}
+		return outcomeOf(Created, err)
+	case err != nil:
+		return 0, err
+	}
+	old, err := s.record()
+	if err != nil {
+		return 0, err
+	}
+	next, changed, _, err := explicit.edit(old, patch, c.now.Now(), c.random)
+	switch {
+	case err != nil:
+	case !changed:
+		return Unchanged, nil
+	default:
+		err = c.checkSize(next)
+	}
+	return outcomeOf(Edited, err)
+}
+
+// outcomeOf returns o, that of a write which err says would fail if it is not nil.
+func outcomeOf(o Outcome, err error) (Outcome, error) {
+	if err != nil {
+		return 0, err
+	}
+	return o, nil
+}
+
+// record decodes the rest and returns the record, which must not be changed.
+func (s *stored) record() (*encoding.Record, error) {
+	var image encoding.Image
+	for s.images.Next(&image) {
+		s.Images = append(s.Images, image)
+	}
+	if err := s.images.End(&s.Record); err != nil {
+		return nil, err
+	}
+	return &s.Record, nil
+}

@@ -1,0 +1,190 @@
+package productimport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+
+	"github.com/shelflife-db/shelflife/catalog"
+	"github.com/shelflife-db/shelflife/catalog/productjson"
+)
+
+// A batch is committed when it holds batchEntries upserts or batchBytes bytes.
+const (
+	batchEntries = 256
+	batchBytes   = 1 << 20
+)
+
+// Options of New. The zero value means the defaults.
+type Options struct {
+	// Strict refuses names that are not known: see productjson.Options. Default:
+	// they are ignored.
+	Strict bool
+	// Preview says what would become of each entry and writes nothing: see
+	// Catalog.Preview. Of a product that an earlier entry names too the fields
+	// alone are judged, and the outcome is Edited. It holds 8 bytes for each
+	// product. Default: entries are upserted.
+	Preview bool
+	// Report is called for each entry that was dealt with, in their order, by the
+	// goroutine that calls Add or Flush. Default: nobody is told.
+	Report func(Result)
+}
+
+// Result is what became of an entry.
+type Result struct {
+	Entry Entry
+	// ExternalID is "" where the entry could not be read that far.
+	ExternalID string
+	// Outcome is zero for an entry that was refused.
+	Outcome catalog.Outcome
+	// Faults are why it was refused, at their paths in the entry.
+	Faults []catalog.FieldError
+}
+
+// Refused reports whether the entry was refused.
+func (r *Result) Refused() bool { return len(r.Faults) > 0 }
+
+// Importer upserts entries in batches. One goroutine uses it at a time.
+type Importer struct {
+	catalog *catalog.Catalog
+	account string
+	options Options
+
+	batch []decoded
+	bytes int
+	done  Entry
+	seed  maphash.Seed
+	seen  map[uint64]struct{} // hashes of the IDs that were previewed
+}
+
+// New returns an importer into the account, which owns nothing.
+func New(c *catalog.Catalog, account string, o Options) *Importer {
+	return &Importer{catalog: c, account: account, options: o, seed: maphash.MakeSeed(), seen: make(map[uint64]struct{})}
+}
+
+// Done returns the last entry up to which all were dealt with, without its text;
+// its Number is 0 where there is none.
+func (m *Importer) Done() Entry { return m.done }
+
+// decoded is an entry that is to be imported, or was refused already.
+type decoded struct {
+	Result
+	upsert *productjson.Upsert // nil if it could not be read
+}
+
+// Add puts an entry into the batch, and does what Flush does when that is full.
+func (m *Importer) Add(ctx context.Context, e Entry) error {
+	m.bytes += len(e.Text)
+	d := decoded{Result: Result{Entry: e}}
+	if err := m.read(&d); err != nil {
+		return err
+	}
+	m.batch = append(m.batch, d)
+	if len(m.batch) >= batchEntries || m.bytes >= batchBytes {
+		return m.Flush(ctx)
+	}
+	return nil
+}
+
+// read decodes and validates an entry.
+func (m *Importer) read(d *decoded) (err error) {
+	if d.Entry.TooLong() {
+		d.Faults = []catalog.FieldError{{Code: catalog.CodePayloadTooLarge, Message: fmt.Sprintf("is longer than %d bytes", MaxEntryBytes)}}
+		return nil
+	}
+	d.upsert, err = productjson.Decode(d.Entry.Text, productjson.Options{
+		Limits:            m.catalog.Limits(),
+		RequireExternalID: true,
+		Strict:            m.options.Strict,
+	})
+	if err == nil {
+		d.ExternalID, _ = d.upsert.ExternalID.Get()
+		err = d.upsert.Validate(m.catalog, m.account)
+	}
+	return d.refuse(err)
+}
+
+// refuse takes the faults out of err, and returns any other error.
+func (d *decoded) refuse(err error) error {
+	invalid := (*catalog.ValidationError)(nil)
+	if !errors.As(err, &invalid) {
+		return err
+	}
+	d.Faults = invalid.Fields
+	return nil
+}
+
+// Flush deals with the batch and reports on its entries. An error is not about
+// the entries: the import can't go on, and the entries that it is silent about
+// were not dealt with. A batch is written whole even if ctx ends meanwhile: the caller
+// stops between two entries. A preview ends with ctx.
+func (m *Importer) Flush(ctx context.Context) error {
+	batch := m.batch
+	m.batch, m.bytes = nil, 0
+	if m.options.Preview {
+		return m.preview(ctx, batch)
+	}
+	ctx = context.WithoutCancel(ctx)
+	var items []catalog.UpsertItem
+	for i := range batch {
+		if d := &batch[i]; !d.Refused() {
+			items = append(items, catalog.UpsertItem{ExternalID: d.ExternalID, Patch: d.upsert.Patch})
+		}
+	}
+	results := m.catalog.UpsertMany(ctx, m.account, items)
+	var failure error
+	for i := range batch {
+		d := &batch[i]
+		if !d.Refused() {
+			r := results[0]
+			results = results[1:]
+			d.Outcome = r.Outcome
+			if err := d.refuse(d.upsert.Rewrite(r.Err)); err != nil {
+				if failure == nil {
+					failure = fmt.Errorf("%s: %w", d.Entry, err)
+				}
+				continue
+			}
+		}
+		m.report(d, failure == nil)
+	}
+	return failure
+}
+
+// preview says what would become of a batch.
+func (m *Importer) preview(ctx context.Context, batch []decoded) error {
+	for i := range batch {
+		d := &batch[i]
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if !d.Refused() {
+			hash := maphash.String(m.seed, d.ExternalID)
+			if _, again := m.seen[hash]; again {
+				// What it will find is what the earlier entry has made.
+				d.Outcome = catalog.Edited
+			} else {
+				outcome, err := m.catalog.Preview(ctx, m.account, d.ExternalID, d.upsert.Patch)
+				if err := d.refuse(d.upsert.Rewrite(err)); err != nil {
+					return fmt.Errorf("%s: %w", d.Entry, err)
+				}
+				if d.Outcome = outcome; !d.Refused() {
+					m.seen[hash] = struct{}{}
+				}
+			}
+		}
+		m.report(d, true)
+	}
+	return nil
+}
+
+// report tells of an entry; all says that every one before was dealt with too.
+func (m *Importer) report(d *decoded, all bool) {
+	if all {
+		m.done = Entry{Number: d.Entry.Number, Line: d.Entry.Line}
+	}
+	if m.options.Report != nil {
+		m.options.Report(d.Result)
+	}
+}
