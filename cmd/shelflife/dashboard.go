@@ -22,10 +22,11 @@ type dashboardFlags struct {
 	TrustedOrigin  []string `sep:"none" placeholder:"ORIGIN" help:"Origin (https://shop.example) under which browsers see the dashboard, where a proxy changes the Host header; may be repeated. Default: none."`
 }
 
-// dashboard returns the handler of the dashboard, nil if there is to be none.
-func (c *serveCmd) dashboard(cat *catalog.Catalog, auth *httpadapter.APIKeys, clock ttl.Clock, log *slog.Logger) (http.Handler, error) {
+// dashboard returns the handler of the dashboard, nil if there is to be none, and
+// what closes it before the catalog. spoolDir is where the files of imports wait.
+func (c *serveCmd) dashboard(cat *catalog.Catalog, auth *httpadapter.APIKeys, budget *httpadapter.Budget, spoolDir string, clock ttl.Clock, log *slog.Logger) (h http.Handler, closed func() error, err error) {
 	if c.NoDashboard {
-		return nil, nil
+		return nil, func() error { return nil }, nil
 	}
 	o := &dashboard.Options{
 		Authenticate: noteAccount(auth.Authenticate),
@@ -35,19 +36,25 @@ func (c *serveCmd) dashboard(cat *catalog.Catalog, auth *httpadapter.APIKeys, cl
 		TrustedOrigins:  c.TrustedOrigin,
 		MaxRequestBytes: int64(c.MaxRequestSize),
 		// There is one account, whose the whole store is.
-		Store:  c.Demo,
-		Clock:  clock,
-		Logger: log,
+		Store:    c.Demo,
+		Budget:   budget,
+		SpoolDir: spoolDir,
+		Clock:    clock,
+		Logger:   log,
 	}
 	if c.SessionKeyFile != "" {
 		key, warning, err := readKeyFile(c.SessionKeyFile)
 		if err != nil {
-			return nil, fmt.Errorf("--session-key-file: %w", err)
+			return nil, nil, fmt.Errorf("--session-key-file: %w", err)
 		}
 		if warning != "" {
 			log.Warn("--session-key-file: " + warning)
 		}
 		o.SessionKey = []byte(strings.TrimSpace(key))
 	}
-	return dashboard.New(cat, o)
+	pages, err := dashboard.New(cat, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	return pages, pages.Close, nil
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"math"
+
+	"github.com/shelflife-db/shelflife/httpadapter/dashboard"
 )
 
 // What the process may have open is shared out before anything is opened: an
@@ -16,6 +18,8 @@ const (
 	engineFiles = 48
 	// otherFiles are the listener, the log, the key file and what else there is.
 	otherFiles = 24
+	// importFiles are those of the imports that the dashboard keeps.
+	importFiles = dashboard.DefaultImports
 	// filesPerClient are those of a connection: itself, and its upload.
 	filesPerClient = 2
 
@@ -37,7 +41,7 @@ type fileShares struct {
 // fails where that is too little.
 func shareFiles(limit uint64, wanted int) (fileShares, error) {
 	tables := min(max(int(min(limit/4, math.MaxInt32)), minTables), maxTables)
-	fixed := uint64(tables + engineFiles + otherFiles + spareConnections)
+	fixed := uint64(tables + engineFiles + otherFiles + importFiles + spareConnections)
 	room := 0
 	if limit > fixed {
 		room = int(min((limit-fixed)/filesPerClient, math.MaxInt32))

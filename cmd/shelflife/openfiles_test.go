@@ -15,12 +15,12 @@ func TestShareFiles(t *testing.T) {
 	}{
 		{math.MaxUint64, 0, 1000, 4096},
 		{20_000, 0, 1000, 4096},
-		{1024, 0, 256, 340},
-		{256, 0, 64, 52},
-		{128, 0, 32, 4}, // too few
+		{1024, 0, 256, 332},
+		{256, 0, 64, 44},
+		{140, 0, 35, 0}, // too few
 		{0, 0, 0, 0},
-		{1024, 340, 256, 340},
-		{1024, 341, 0, 0},
+		{1024, 332, 256, 332},
+		{1024, 333, 0, 0},
 		{256, 1000, 0, 0},
 		{math.MaxUint64, 100_000, 1000, 100_000},
 		{4096, 2, 1000, 2},
@@ -32,7 +32,7 @@ func TestShareFiles(t *testing.T) {
 		}
 		require.NoError(t, err)
 		require.Equal(t, fileShares{c.limit, c.tables, c.connections}, shares)
-		open := uint64(shares.tables + engineFiles + otherFiles + spareConnections + filesPerClient*shares.connections)
+		open := uint64(shares.tables + engineFiles + otherFiles + importFiles + spareConnections + filesPerClient*shares.connections)
 		require.LessOrEqual(t, open, c.limit, "all of it together is within the limit")
 	}
 	require.Positive(t, openFileLimit())

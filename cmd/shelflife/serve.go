@@ -46,7 +46,7 @@ type serveCmd struct {
 	DiskReserve    byteSize      `placeholder:"SIZE" help:"Free disk space below which writes are refused, and below half of which deletes are too; reads go on. Default: a tenth of the volume, at least 16MiB or a quarter of it, at most 256MiB."`
 	MaxImageSize   byteSize      `default:"20MiB" placeholder:"SIZE" help:"Largest uploaded image, at most --max-request-size. Default: ${default}."`
 	MaxRequestSize byteSize      `default:"64MiB" placeholder:"SIZE" help:"Largest multipart request. Default: ${default}."`
-	SpoolDir       string        `placeholder:"DIR" help:"Folder where uploads of more than 256KiB wait until they are stored, made if it is missing. Default: spool in the folder of the store; with --store, the folder for temporary files."`
+	SpoolDir       string        `placeholder:"DIR" help:"Folder where uploads of more than 256KiB wait until they are stored, and the files of the dashboard's imports, made if it is missing. Default: spool in the folder of the store; with --store, the folder for temporary files."`
 	RequestMemory  byteSize      `placeholder:"SIZE" help:"Memory that all requests may hold at once for bodies and answers, at least 16MiB; those of one account get half. What passes it is refused with 503 or 429. Default: 64MiB, or an eighth of GOMEMLIMIT if that is less."`
 	SpoolSize      byteSize      `default:"1GiB" placeholder:"SIZE" help:"Disk space that waiting uploads may take at once; those of one account get half. Default: ${default}."`
 	AccountUploads int           `default:"32" placeholder:"N" help:"Multipart requests of one account that are worked on at once. Further ones wait, and are refused with 429 after 2s. Default: ${default}."`
@@ -64,7 +64,7 @@ type serveCmd struct {
 func (*serveCmd) Help() string {
 	return `API keys come from --api-key, --api-key-file and the environment variable ` + keysVariable + ` together. There the ACCOUNT=KEY entries have white space or commas between them. The first "=" separates. A key has at least ` + strconv.Itoa(minKey) + ` characters, and should be long and random, as "openssl rand -hex 16" makes them. Clients send the key in the header X-API-Key. Keys are never logged.
 
-The dashboard, at ` + strings.Trim(dashboardPath, "/") + `/ under the prefix, shows an account's products to whoever signs in with its key. A proxy must leave the Host header as it is, or --trusted-origin says under which origin browsers see it.
+The dashboard, at ` + strings.Trim(dashboardPath, "/") + `/ under the prefix, shows an account's products to whoever signs in with its key, who may use, edit, delete, import and export them. A proxy must leave the Host header as it is, or --trusted-origin says under which origin browsers see it.
 
 GET ` + healthPath + ` needs no key and is not under the prefix: 200 when the store takes writes and uploads can be kept (with --read-only, when it can be read), 503 when not.
 
@@ -204,10 +204,11 @@ func (c *serveCmd) serve(p *process, at site) (err error) {
 	if err != nil {
 		return err
 	}
-	pages, err := c.dashboard(cat, at.auth, clock, log)
+	pages, closePages, err := c.dashboard(cat, at.auth, budget, uploads.dir, clock, log)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, closePages()) }()
 	url := baseURL(at.listener.Addr()) + at.prefix
 	health := healthHandler(func() error { return c.ready(cat, uploads) }, cat.Damage)
 	clients := c.clientLimits(files.connections, at.proxies)

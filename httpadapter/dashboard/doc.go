@@ -1,8 +1,9 @@
-// Package dashboard is a web page on which people see, use, edit and delete the
-// products of an account:
+// Package dashboard is a web page on which people see, use, edit, delete, import
+// and export the products of an account:
 //
 //	d, err := dashboard.New(c, &dashboard.Options{Authenticate: keys.Authenticate})
 //	...
+//	defer d.Close() // before the catalog
 //	mux.Handle("/dashboard/", d)
 //
 // # Mounting
@@ -33,9 +34,17 @@
 // must pass on the Host header as it is, or Options.TrustedOrigins names the
 // origin under which people see the dashboard.
 //
+// # What it holds
+//
+// Forms and the files of imports count in Options.Budget, by account. Imports go on
+// when their page is left, so they are the handler's: each has a goroutine, which
+// Close ends, and a temporary file. Options.Imports bounds how many there are and
+// how long they are kept. They live in one process: servers behind one address
+// must send a person to the one that has the import.
+//
 // # What it needs
 //
 // Nothing but HTML: scripts add a running countdown, a search as one types, and
-// images that are dropped, pasted and dragged. An edit is based on the version
+// images that are dropped, pasted and dragged, and the progress of an import. An edit is based on the version
 // that its page showed: one that was overtaken overwrites nothing.
 package dashboard

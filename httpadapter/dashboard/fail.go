@@ -32,6 +32,8 @@ var (
 	errTooLarge      = &failure{http.StatusRequestEntityTooLarge, "That was too much at once", "The form and its images are larger than this server takes. Nothing was changed: send fewer images at a time."}
 	errBadForm       = &failure{http.StatusBadRequest, "The form could not be read", "Nothing was changed. Go back and try again."}
 	errSignInFirst   = &failure{http.StatusUnauthorized, "You are not signed in", "Sign in, and open this page again."}
+	errBusy          = &failure{http.StatusServiceUnavailable, "The server has too much to do", "Nothing was changed. Try again in a moment."}
+	errBusyAccount   = &failure{http.StatusTooManyRequests, "That is too much at once", "Nothing was changed: this account has as much going on as it may. Try again when that has ended."}
 	errForbidden     = &failure{http.StatusForbidden, "You may not open this", "Your account is not allowed to use this dashboard."}
 )
 
@@ -65,6 +67,8 @@ var failures = []struct {
 	err error
 	*failure
 }{
+	{httpadapter.ErrOverloaded, errBusy},
+	{httpadapter.ErrRateLimited, errBusyAccount},
 	{catalog.ErrNotFound, errNoProduct},
 	{catalog.ErrImageNotFound, errNoImage},
 	{catalog.ErrImageGone, errNoImage},
@@ -109,6 +113,9 @@ type failurePage struct{ Text, RequestID string }
 func (h *Handler) failFor(w http.ResponseWriter, r *http.Request, account string, err error) {
 	f, id := failureFor(err), httpadapter.RequestID(w, r)
 	p := failurePage{Text: f.text}
+	if f == errBusy || f == errBusyAccount {
+		w.Header().Set("Retry-After", "2")
+	}
 	if f.status >= http.StatusInternalServerError {
 		p.RequestID = id
 		level := slog.LevelError

@@ -42,6 +42,9 @@ const (
 	// catalog takes fits many times over.
 	maxFieldBytes = 1 << 20
 	maxFormBytes  = 4 << 20
+	// textFactor is how often the texts of a form are held: as they came, as what
+	// was made of them, and in the page that shows them again.
+	textFactor = 4
 	// maxFields limits the number of parts of a form.
 	maxFields = 4096
 )
@@ -77,6 +80,9 @@ func (h *Handler) readForm(r *request) (*form, error) {
 		}
 		if size += len(text); len(text) > maxFieldBytes || size > maxFormBytes {
 			return nil, errTooLarge
+		}
+		if err := r.claim.Grow(textFactor * int64(len(text))); err != nil {
+			return nil, err
 		}
 		f.set(part.FormName(), formText(string(text)))
 	}

@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/shelflife-db/shelflife/catalog"
@@ -75,6 +76,16 @@ type Options struct {
 	// limit of one image is the catalog's Limits.ImageBytes. Default, also for a
 	// negative number: DefaultMaxRequestBytes.
 	MaxRequestBytes int64
+	// Budget bounds what requests hold at once, forms and the files of imports
+	// above all: give it that of the host's httpadapter.Handler, so that both share
+	// it. Pages of products are bounded apart: eight are made at once. Default: one
+	// of its own with the default httpadapter.BudgetOptions.
+	Budget *httpadapter.Budget
+	// SpoolDir is the folder where the files of imports wait, which must exist.
+	// Default: os.TempDir().
+	SpoolDir string
+	// Imports bound what is kept of imports.
+	Imports ImportOptions
 	// Clock tells the time from which what is left of lifetimes is counted: give it
 	// where the catalog has one of its own. It does not affect what has expired,
 	// which the catalog says. Default: ttl.SystemClock().
@@ -96,6 +107,7 @@ type Handler struct {
 	pages   *template.Template
 	assets  map[string]*asset
 	routes  map[string]route
+	imports *imports
 	// building has room for the pages that are made at once: each holds its
 	// products until it is written.
 	building chan struct{}
@@ -107,8 +119,8 @@ var _ http.Handler = (*Handler)(nil)
 // most, and some ten times less as a rule.
 const pagesAtOnce = 8
 
-// New returns a dashboard of c. It does not own c: close c after the server has
-// shut down. An error names the option that is wrong.
+// New returns a dashboard of c. It does not own c: when the server has shut down,
+// close first the dashboard and then c. An error names the option that is wrong.
 func New(c *catalog.Catalog, o *Options) (*Handler, error) {
 	h := &Handler{catalog: c, limits: c.Limits(), building: make(chan struct{}, pagesAtOnce)}
 	if o != nil {
@@ -135,13 +147,22 @@ func New(c *catalog.Catalog, o *Options) (*Handler, error) {
 	if h.log = h.options.Logger; h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
+	var err error
+	if h.options.Imports, err = h.options.Imports.withDefaults(); err != nil {
+		return nil, err
+	}
+	if h.options.Budget == nil {
+		h.options.Budget, _ = httpadapter.NewBudget(nil) // the defaults are in range
+	}
+	if h.options.SpoolDir == "" {
+		h.options.SpoolDir = os.TempDir()
+	}
 	h.origins = http.NewCrossOriginProtection()
 	for _, origin := range h.options.TrustedOrigins {
 		if err := h.origins.AddTrustedOrigin(origin); err != nil {
 			return nil, fmt.Errorf("dashboard: Options.TrustedOrigins: %w", err)
 		}
 	}
-	var err error
 	if h.options.Authenticate != nil {
 		if h.seal, err = newSealer(h.options.SessionKey); err != nil {
 			return nil, err
@@ -153,6 +174,6 @@ func New(c *catalog.Catalog, o *Options) (*Handler, error) {
 	if h.pages, err = parsePages(); err != nil {
 		return nil, err
 	}
-	h.routes = h.table()
+	h.routes, h.imports = h.table(), newImports()
 	return h, nil
 }

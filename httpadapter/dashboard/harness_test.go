@@ -37,6 +37,7 @@ type world struct {
 	clock   *ttl.ManualClock
 	options dashboard.Options
 	url     string
+	pages   *dashboard.Handler // that was served last
 	log     bytes.Buffer
 	auth    func(*http.Request) (string, error) // asked instead of the keys, if it is not nil
 	asked   []*http.Request
@@ -70,6 +71,8 @@ func newWorld(t *testing.T, o dashboard.Options) *world {
 func (w *world) serve(o dashboard.Options) string {
 	h, err := dashboard.New(w.catalog, &o)
 	require.NoError(w.t, err)
+	w.t.Cleanup(func() { require.NoError(w.t, h.Close()) })
+	w.pages = h
 	mux := http.NewServeMux()
 	mux.Handle("/x/", h)
 	server := httptest.NewServer(mux)

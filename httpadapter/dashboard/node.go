@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/shelflife-db/shelflife/catalog"
 )
@@ -104,7 +106,16 @@ func byteCount(n int64) string {
 	for v >= 1023.95 && unit < len(units)-1 {
 		v, unit = v/1024, unit+1
 	}
-	return fmt.Sprintf("%.1f %ciB", v, units[unit])
+	return strings.TrimSuffix(fmt.Sprintf("%.1f", v), ".0") + fmt.Sprintf(" %ciB", units[unit])
+}
+
+// grouped is a count with commas between its thousands.
+func grouped(n int) string {
+	text := strconv.Itoa(n)
+	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
 }
 
 // isGone reports whether err says that no live product has the ID, or that none

@@ -23,6 +23,8 @@ type page struct {
 	// Section is the entry of the navigation that the page belongs to.
 	Section string
 	Notice  string
+	// Refresh has the page load itself again and again where there are no scripts.
+	Refresh bool
 	Body    any
 
 	// Set by show.
@@ -36,7 +38,7 @@ type page struct {
 func (p page) Asset(name string) string { return "./" + name + "?v=" + p.assets[name].version }
 
 func parsePages() (*template.Template, error) {
-	return template.New("").ParseFS(files, "pages/*.html")
+	return template.New("").Funcs(template.FuncMap{"grouped": grouped}).ParseFS(files, "pages/*.html")
 }
 
 // show answers with a page.

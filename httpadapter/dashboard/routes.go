@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"mime"
 	"net/http"
 	"strings"
 
@@ -11,6 +12,7 @@ import (
 type request struct {
 	*http.Request
 	account string
+	claim   *httpadapter.Claim // what it holds of the budget
 }
 
 // route is what is offered under one name. A nil function is a method that is
@@ -37,6 +39,10 @@ func (h *Handler) table() map[string]route {
 		"ahead":   {get: h.showAhead},
 		"store":   {get: h.showStore},
 		"export":  {get: h.sendExport, part: true},
+
+		"import":   {get: h.showImport, post: h.startImport},
+		"job":      {get: h.showJob, post: h.answerJob},
+		"refusals": {get: h.sendRefusals, part: true},
 	}
 }
 
@@ -84,10 +90,47 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, h.options.MaxRequestBytes)
-	if err := serve(w, &request{r, account}); err != nil {
+	claim, err := h.options.Budget.Claim(account)
+	if err != nil {
+		h.failFor(w, r, account, err)
+		return
+	}
+	defer claim.Close()
+	asked := &request{r, account, claim}
+	if err := h.admit(w, asked); err != nil {
+		h.failFor(w, r, account, err)
+		return
+	}
+	if err := serve(w, asked); err != nil {
 		h.failFor(w, r, account, err)
 	}
+}
+
+// What forms are charged for before they are read.
+const (
+	// maxPlainBytes limits a form without files, which is held whole.
+	maxPlainBytes = 256 << 10
+	// plainMemory is for such a form, as text and as what is made of it, and for
+	// the page that answers it.
+	plainMemory = 1 << 20
+	// multipartMemory is for taking a form with files apart, and for the chunks of
+	// an image on their way to the store. Its texts are charged for as they come.
+	multipartMemory = 1 << 20
+)
+
+// admit limits the body of a form, and takes what it needs of the budget before
+// any of it is read.
+func (h *Handler) admit(w http.ResponseWriter, r *request) error {
+	if r.Method != http.MethodPost {
+		return nil
+	}
+	media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")) // the form's reader says what is wrong with it
+	if media == "multipart/form-data" {
+		r.Body = http.MaxBytesReader(w, r.Body, h.options.MaxRequestBytes)
+		return r.claim.Await(r.Context(), true, multipartMemory)
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, min(maxPlainBytes, h.options.MaxRequestBytes))
+	return r.claim.Await(r.Context(), false, plainMemory)
 }
 
 func (r route) allow() string {

@@ -97,7 +97,20 @@ func TestEveryPage(t *testing.T) {
 				}
 				check(v.name)
 			}
+			b.goTo(s.url + "import")
+			chooseFile(b, importText(60))
+			b.click(".stack .main")
+			awaitImport(b)
+			check("import-asks")
+			b.goTo(s.url + "import")
+			check("import")
 			if l.width > 320 {
+				release := s.store.hold()
+				t.Cleanup(release)
+				b.fill("#lines", importText(1))
+				b.click(".stack .main")
+				check("import-running")
+				release()
 				b.goTo(s.url)
 				eval[bool](b, `document.querySelectorAll(".pick input")[1].click();document.querySelectorAll(".pick input")[2].click();true`)
 				check("chosen")

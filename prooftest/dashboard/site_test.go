@@ -2,17 +2,20 @@ package dashboard
 
 import (
 	"bytes"
+	"context"
 	"image"
 	"image/color"
 	"image/png"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/shelflife-db/shelflife/backend"
 	"github.com/shelflife-db/shelflife/backend/memory"
 	"github.com/shelflife-db/shelflife/catalog"
 	"github.com/shelflife-db/shelflife/httpadapter"
@@ -25,10 +28,30 @@ const (
 	key     = "key-of-acme"
 )
 
+// heldStore is a backend whose reads of single keys can be held up.
+type heldStore struct {
+	backend.Backend
+	held sync.RWMutex
+}
+
+// Get implements backend.Backend.
+func (h *heldStore) Get(ctx context.Context, key []byte, fn func(value []byte) error) (bool, error) {
+	h.held.RLock()
+	defer h.held.RUnlock()
+	return h.Backend.Get(ctx, key, fn)
+}
+
+// hold holds reads up until release is called, which may be called again.
+func (h *heldStore) hold() (release func()) {
+	h.held.Lock()
+	return sync.OnceFunc(h.held.Unlock)
+}
+
 // site is a dashboard that a test serves.
 type site struct {
 	t       *testing.T
 	catalog *catalog.Catalog
+	store   *heldStore
 	clock   *ttl.ManualClock
 	pages   *dashboard.Handler
 	url     string // with the slash
@@ -40,7 +63,8 @@ func newSite(t *testing.T, o dashboard.Options, path string, mount func(http.Han
 	t.Helper()
 	s := &site{t: t, clock: ttl.NewManualClock(time.Date(2026, 5, 13, 10, 0, 0, 0, time.UTC))}
 	var err error
-	s.catalog, err = catalog.Open(t.Context(), memory.New(nil), &catalog.Options{Clock: s.clock})
+	s.store = &heldStore{Backend: memory.New(nil)}
+	s.catalog, err = catalog.Open(t.Context(), s.store, &catalog.Options{Clock: s.clock})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.catalog.Close() })
 	keys, err := httpadapter.NewAPIKeys(map[string]string{key: account})
@@ -56,6 +80,7 @@ func newSite(t *testing.T, o dashboard.Options, path string, mount func(http.Han
 	}
 	s.pages, err = dashboard.New(s.catalog, &o)
 	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.pages.Close() })
 	server := httptest.NewServer(mount(s.pages))
 	t.Cleanup(server.Close)
 	s.url = server.URL + path

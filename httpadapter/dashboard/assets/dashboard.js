@@ -191,6 +191,32 @@ async function loadPart(place) {
   if (part) place.replaceChildren(...part.childNodes);
 }
 
+// A running import is looked at until it has ended. The part is replaced as a
+// whole; what had the focus has it again.
+async function follow(place) {
+  let wait = 300;
+  while (place.hasAttribute("data-running")) {
+    await new Promise((done) => setTimeout(done, wait));
+    try {
+      const answer = await fetch(location.href);
+      if (!answer.ok || answer.redirected) { location.reload(); return; }
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const next = page.getElementById("job"), focused = place.contains(document.activeElement) && document.activeElement;
+      if (next.outerHTML !== place.outerHTML) {
+        place.replaceWith(next);
+        place = next;
+        if (focused) (document.getElementById(focused.id) || place.querySelector("button, a"))?.focus();
+      }
+      const said = page.getElementById("job-said"), shown = document.getElementById("job-said");
+      shown.className = said.className;
+      if (shown.textContent !== said.textContent) shown.textContent = said.textContent;
+      wait = 300;
+    } catch {
+      wait = Math.min(2 * wait, 10000); // the server may be back
+    }
+  }
+}
+
 countDown();
 setInterval(countDown, 1000);
 document.querySelectorAll("form[data-live]").forEach(searchAsOneTypes);
@@ -198,6 +224,7 @@ document.querySelectorAll("[data-sortable]").forEach(sortable);
 document.querySelectorAll("[data-drop]").forEach(takeFiles);
 document.querySelectorAll("[data-json]").forEach(checkJSON);
 document.querySelectorAll("[data-load]").forEach((place) => { loadPart(place).catch(() => {}); });
+document.querySelectorAll("#job").forEach(follow);
 watchChoice();
 {
   // What was done is said once, not again on a reload.
