@@ -49,7 +49,9 @@ func TestPreviewSaysWhatUpsertDoes(t *testing.T) {
 		}},
 		{"lists", "unlisted", func() catalog.Patch { return catalog.Patch{} }},
 		{"a reserved ID", "_anon_x", func() catalog.Patch { return catalog.Patch{Images: catalog.Set(image)} }},
-		{"several faults", "\x00", func() catalog.Patch { return catalog.Patch{Title: catalog.Null[string](), ValidForDays: catalog.Set(0)} }},
+		{"several faults", "\x00", func() catalog.Patch {
+			return catalog.Patch{Title: catalog.Null[string](), ValidForDays: catalog.Set(0)}
+		}},
 	} {
 		before, _ := c.Get(t.Context(), "a", step.id)
 		want, previewed := c.Preview(t.Context(), "a", step.id, step.patch())
