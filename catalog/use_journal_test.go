@@ -13,7 +13,6 @@ import (
 	"github.com/shelflife-db/shelflife/backend/memory"
 	"github.com/shelflife-db/shelflife/catalog"
 	"github.com/shelflife-db/shelflife/encoding"
-	"github.com/shelflife-db/shelflife/ttl"
 )
 
 // journalParts returns the keys of the use journal that are in the store.
@@ -38,20 +37,6 @@ func (w *glassWorld) journaled() {
 	for w.parts = before; w.parts <= before; w.parts = len(journalParts(w.t, w.store)) {
 		w.clock.Advance(w.window() / 2)
 	}
-}
-
-// crash opens another catalog on what is in the store now. The one before is as
-// good as dead: its clock stands.
-func (w *glassWorld) crash(o catalog.Options) *glassWorld {
-	w.t.Helper()
-	after := &world{t: w.t, clock: ttl.NewManualClock(w.clock.Now()), opts: o, open: w.open, handles: 1}
-	after.opts.Clock = after.clock
-	after.start()
-	w.t.Cleanup(func() {
-		after.requireSound()
-		after.close()
-	})
-	return &glassWorld{world: after, store: w.store, probe: w.probe, parts: len(journalParts(w.t, w.store))}
 }
 
 // contract 4: a use that is in the journal survives a crash, though its record

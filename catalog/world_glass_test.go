@@ -1,6 +1,8 @@
 package catalog_test
 
 import (
+	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,6 +20,7 @@ type glassWorld struct {
 	*world
 	store *memory.Store
 	probe *probe
+	life  *life
 	// parts is how many the journal had when it was looked at last: see journaled.
 	parts int
 }
@@ -28,14 +31,62 @@ func behindGlass(t *testing.T, o catalog.Options) *glassWorld {
 	store := memory.New(nil)
 	w := &world{t: t, clock: ttl.NewManualClock(epoch), opts: o, handles: 1}
 	w.opts.Clock = w.clock
-	p := new(probe)
-	w.open = func() backend.Backend { return &probed{store.Handle(), p} }
+	g := &glassWorld{world: w, store: store, probe: new(probe)}
+	g.begin()
+	return g
+}
+
+// begin opens the catalog, until the test ends or it crashes.
+func (w *glassWorld) begin() {
+	l := new(life)
+	w.life = l
+	w.open = func() backend.Backend { return &mortal{&probed{w.store.Handle(), w.probe}, l} }
 	w.start()
-	t.Cleanup(func() {
+	w.t.Cleanup(func() {
 		w.requireSound()
 		w.close()
 	})
-	return &glassWorld{world: w, store: store, probe: p}
+}
+
+// crash opens another catalog on what is in the store now. The one before is dead:
+// nothing that it does in the background from now on reaches the store.
+func (w *glassWorld) crash(o catalog.Options) *glassWorld {
+	w.t.Helper()
+	w.life.end()
+	after := &world{t: w.t, clock: ttl.NewManualClock(w.clock.Now()), opts: o, handles: 1}
+	after.opts.Clock = after.clock
+	g := &glassWorld{world: after, store: w.store, probe: w.probe, parts: len(journalParts(w.t, w.store))}
+	g.begin()
+	return g
+}
+
+// life is a process's, which may end in a crash.
+type life struct {
+	mu    sync.RWMutex // is held by Updates for reading, and guards ended
+	ended bool
+}
+
+// end waits for the Updates that are under way.
+func (l *life) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ended = true
+}
+
+// mortal is a store as a process sees it. After its end its Updates do nothing, and
+// say that they did.
+type mortal struct {
+	backend.Backend
+	life *life
+}
+
+func (m *mortal) Update(ctx context.Context, scopes []backend.Scope, o backend.UpdateOptions, fn func(context.Context, backend.Txn) error) error {
+	m.life.mu.RLock()
+	defer m.life.mu.RUnlock()
+	if m.life.ended {
+		return nil
+	}
+	return m.Backend.Update(ctx, scopes, o, fn)
 }
 
 func (w *glassWorld) record(id string) *encoding.Record {
