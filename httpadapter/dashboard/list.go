@@ -111,14 +111,14 @@ func (q listQuery) next(from string) listQuery {
 	return q
 }
 
-// previous is the page before; the first one if that is forgotten.
-func (q listQuery) previous() listQuery {
+// previous is the page before; ok is false where that is forgotten.
+func (q listQuery) previous() (p listQuery, ok bool) {
 	if len(q.trail) == 0 {
-		return q.first()
+		return q, false
 	}
 	end := len(q.trail) - 1
 	q.from, q.trail = q.trail[end], q.trail[:end]
-	return q
+	return q, true
 }
 
 // listPage is what a list shows.
@@ -185,7 +185,11 @@ func (h *Handler) showList(w http.ResponseWriter, r *request) error {
 		p.Items = append(p.Items, v)
 	}
 	if q.from != "" {
-		p.First, p.Previous = q.first().ref(), q.previous().ref()
+		p.First = q.first().ref()
+		// A page that is not the one before must not be called so.
+		if previous, ok := q.previous(); ok {
+			p.Previous = previous.ref()
+		}
 	}
 	switch {
 	case found.next == "":

@@ -67,6 +67,9 @@ func TestDelete(t *testing.T) {
 		form.Add("id", id)
 		form.Add("version", w.get("acme", id).Version().String())
 	}
+	unconfirmed := url.Values{"id": form["id"], "version": form["version"]}
+	require.Contains(t, b.post("delete", unconfirmed).body, "Delete these 3 products?", "the question is not passed by")
+	w.get("acme", "a")
 	w.add("acme", "b", catalog.Patch{Title: catalog.Set("Edited meanwhile")})
 	require.NoError(t, w.catalog.Delete(t.Context(), "acme", "c"))
 	a := b.post("delete", form)
