@@ -18,6 +18,8 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
+
+	"github.com/shelflife-db/shelflife/ttl"
 )
 
 const (
@@ -25,7 +27,7 @@ const (
 	requireChromium = "SHELFLIFE_REQUIRE_CHROMIUM"
 	screenshots     = "SHELFLIFE_SCREENSHOTS"
 	// patience ends what never comes.
-	patience = 30 * time.Second
+	patience = 2 * time.Minute
 )
 
 // chromium is the browser of all tests, which each have profiles of their own in it.
@@ -215,10 +217,23 @@ func eval[T any](b *tab, script string) T {
 	return get(b, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise))
 }
 
-// await waits until a script says true.
+// await waits until a script says true. It asks again and again, each time of the
+// page that is there: while one page gives way to another there is none, and that
+// is no failure.
 func (b *tab) await(script string) {
 	b.t.Helper()
-	b.do(chromedp.Poll[chromedp.Void](script, chromedp.WithPollingInterval(20*time.Millisecond)))
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	clock := ttl.SystemClock()
+	for {
+		holds, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("Boolean("+script+")"))
+		if holds && err == nil {
+			return
+		}
+		require.NoError(b.t, ctx.Err(), "%s: %v", script, err)
+		pause := clock.NewTimer(20 * time.Millisecond)
+		<-pause.C()
+	}
 }
 
 func quote(text string) string {

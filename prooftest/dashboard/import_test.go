@@ -1,18 +1,14 @@
 package dashboard
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
-
-	"github.com/shelflife-db/shelflife/ttl"
 )
 
 // importText is an input in which some is refused.
@@ -38,22 +34,10 @@ func chooseFile(b *tab, text string) {
 }
 
 // awaitImport waits until an import has ended what it does, which the page shows by
-// itself: by its script, or without one by loading itself again. Between two pages
-// there is nothing to be read.
+// itself: by its script, or without one by loading itself again.
 func awaitImport(b *tab) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 2*patience)
-	defer cancel()
-	clock := ttl.SystemClock()
-	for {
-		ended, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`document.readyState === "complete" && document.querySelector("#job:not([data-running])") !== null`))
-		if ended && err == nil {
-			return
-		}
-		require.NoError(b.t, ctx.Err())
-		pause := clock.NewTimer(50 * time.Millisecond)
-		<-pause.C()
-	}
+	b.await(`document.readyState === "complete" && document.querySelector("#job:not([data-running])") !== null`)
 }
 
 // TestImport imports a file with and without scripts, and comes back to it later.
