@@ -6,6 +6,7 @@ import (
 	"iter"
 
 	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/catalog/internal/imagegrace"
 	"github.com/shelflife-db/shelflife/encoding"
 )
 
@@ -122,12 +123,15 @@ func (t *tx) checkReleases(f *found, next *encoding.Record) ([]release, error) {
 	return released, nil
 }
 
-// releaseBlob leaves a blob to the sweeper, after the readers' grace.
+// releaseBlob leaves a blob to the sweeper, after the readers' grace, or to what
+// ends that early.
 func (t *tx) releaseBlob(account string, r release) error {
 	r.header.State, r.header.Deadline = encoding.BlobGarbage, t.now+t.c.opts.ImageGrace.Milliseconds()
 	if err := t.putExpiry(blobExpiry(account, r.id, r.header.Deadline)); err != nil {
 		return err
 	}
+	waits := imagegrace.Blob{Account: account, ID: r.id, Size: r.header.Size, Deadline: r.header.Deadline}
+	t.txn.OnVisible(func() { t.c.released.Add(waits) })
 	return t.putBlobHeader(account, r.id, r.header)
 }
 

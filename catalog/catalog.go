@@ -12,6 +12,7 @@ import (
 	"github.com/shelflife-db/shelflife/backend"
 	"github.com/shelflife-db/shelflife/catalog/internal/deadspans"
 	"github.com/shelflife-db/shelflife/catalog/internal/expiryhooks"
+	"github.com/shelflife-db/shelflife/catalog/internal/imagegrace"
 	"github.com/shelflife-db/shelflife/catalog/internal/recordcache"
 	"github.com/shelflife-db/shelflife/catalog/internal/uses"
 	"github.com/shelflife-db/shelflife/encoding"
@@ -51,6 +52,8 @@ type Catalog struct {
 	damage atomic.Pointer[metDamage]
 	hooks  *expiryhooks.Hooks[Expired]
 	swept  *sweptAccounts
+	// released are the image bytes that wait for the end of their readers' grace.
+	released *imagegrace.Queue
 
 	// calls counts the operations that Close waits for. It ends closing first,
 	// for those that can take long and be repeated, and for Options.OnExpire.
@@ -118,6 +121,7 @@ func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) 
 		renewals:     uses.NewRenewals(!props.Exclusive),
 		deadSizes:    defaultDeadRun,
 		index:        ttl.NewIndex(opts.Index),
+		released:     imagegrace.New(opts.ImageGraceBytes),
 		swept:        &sweptAccounts{accounts: make(map[string]struct{})},
 	}
 	c.closing, c.close = context.WithCancelCause(context.Background())
@@ -160,6 +164,7 @@ func (c *Catalog) start() {
 	if !c.readOnly {
 		c.running.Go(func() { c.sweeper.Run(ctx) })
 		c.running.Go(func() { c.folder.Run(ctx) })
+		c.running.Go(func() { c.endGraceEarly(ctx) })
 	}
 	c.hooking.Go(c.hooks.Run)
 }

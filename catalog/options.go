@@ -60,6 +60,12 @@ type Options struct {
 	// ImageGrace is how long replaced and deleted image bytes stay for the readers
 	// that have opened them. Default: 15 min. Negative: none.
 	ImageGrace time.Duration
+	// ImageGraceBytes bounds the image bytes that wait so, each image counted with 4
+	// KiB more. Beyond it the oldest are removed at once, and their readers end with
+	// ErrImageGone: an account that replaces large images again and again does not
+	// fill the disk. What counts is what this process has let go of since Open. It
+	// does not affect images that products have. Default: 1 GiB. Negative: no bound.
+	ImageGraceBytes int64
 	// StageLifetime is how long staged image bytes wait for the upsert that
 	// claims them, counted from the last byte. Default: 1 h.
 	StageLifetime time.Duration
@@ -180,6 +186,7 @@ func (o *Options) withDefaults() (*Options, error) {
 	setDefault(&out.CacheBytes, 64<<20)
 	setDefault(&out.ImageGrace, 15*time.Minute)
 	out.ImageGrace = max(out.ImageGrace, 0)
+	setDefault(&out.ImageGraceBytes, 1<<30)
 	setDefault(&out.StageLifetime, time.Hour)
 	setDefault(&out.Sweeper.Grace, 5*time.Second+2*max(out.UseWindow, 0))
 	if out.Sweeper.Logger == nil {

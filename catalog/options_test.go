@@ -80,6 +80,7 @@ func TestOptionsAtTheirBounds(t *testing.T) {
 		"a tiny cache":         {CacheBytes: 1},
 		"any cache":            {CacheBytes: math.MaxInt64},
 		"no grace for readers": {ImageGrace: -1},
+		"grace for any bytes":  {ImageGraceBytes: math.MaxInt64},
 		"the most images":      {Limits: catalog.Limits{Images: 1024}},
 		"one pending use":      {UseCapacity: 1},
 	} {

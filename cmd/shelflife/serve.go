@@ -44,6 +44,7 @@ type serveCmd struct {
 	UseWindow      time.Duration `default:"1s" placeholder:"TIME" help:"How long after its acknowledgement a use becomes durable: 0, or 1ms to 1h. Default: ${default}."`
 	CacheSize      byteSize      `default:"256MiB" placeholder:"SIZE" help:"Memory of the engine's cache, at least 2MiB; the cache of products takes an eighth as much again. Default: ${default}."`
 	DiskReserve    byteSize      `placeholder:"SIZE" help:"Free disk space below which writes are refused, and below half of which deletes are too; reads go on. Default: a tenth of the volume, at least 16MiB or a quarter of it, at most 256MiB."`
+	ImageGraceSize byteSize      `placeholder:"SIZE" help:"Image bytes that stay for their readers after they were replaced or deleted, at most for a quarter of an hour; beyond it the oldest go at once. Default: a sixteenth of the volume, at most 1GiB."`
 	MaxImageSize   byteSize      `default:"20MiB" placeholder:"SIZE" help:"Largest uploaded image, at most --max-request-size. Default: ${default}."`
 	MaxRequestSize byteSize      `default:"64MiB" placeholder:"SIZE" help:"Largest multipart request. Default: ${default}."`
 	SpoolDir       string        `placeholder:"DIR" help:"Folder where uploads of more than 256KiB wait until they are stored, and the files of the dashboard's imports, made if it is missing. Default: spool in the folder of the store; with --store, the folder for temporary files."`

@@ -83,6 +83,7 @@ func (c *serveCmd) catalogOptions(clock ttl.Clock) catalog.Options {
 	if c.Durability == "buffered" {
 		o.Durability = catalog.Buffered
 	}
+	o.ImageGraceBytes = int64(c.ImageGraceSize)
 	o.Limits.ImageBytes = int64(c.MaxImageSize)
 	return o
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/shelflife-db/shelflife/backend"
 	"github.com/shelflife-db/shelflife/backend/pebble"
 	"github.com/shelflife-db/shelflife/backend/postgres"
@@ -68,6 +70,9 @@ func openStore(ctx context.Context, at place, engine pebble.Options, o catalog.O
 	}
 	o.Logger = engine.Logger
 	o.CacheBytes = engine.CacheSize / 8
+	if o.ImageGraceBytes == 0 {
+		o.ImageGraceBytes = imageGraceOn(at)
+	}
 	c, err := catalog.Open(ctx, b, &o)
 	if err != nil {
 		if reserve := (*pebble.ReserveError)(nil); errors.As(err, &reserve) {
@@ -76,6 +81,21 @@ func openStore(ctx context.Context, at place, engine pebble.Options, o catalog.O
 		return nil, errors.Join(err, b.Close())
 	}
 	return c, nil
+}
+
+// imageGraceOn returns how many image bytes may wait for the end of their grace
+// where a store is: on a small volume they must not take the room of what lives.
+// 0: the catalog's default.
+func imageGraceOn(at place) int64 {
+	const share, most = 16, 1 << 30
+	if at.dir == "" {
+		return 0
+	}
+	u, err := vfs.Default.GetDiskUsage(at.dir)
+	if err != nil || u.TotalBytes == 0 {
+		return 0
+	}
+	return int64(max(min(u.TotalBytes/share, most), 1))
 }
 
 func noStore(at place) error { return fmt.Errorf("there is no store in %s", at) }
