@@ -166,7 +166,7 @@ func TestPowerCutAfterTheWindow(t *testing.T) {
 	used, err := c.Use(ctx, acme, "p")
 	require.NoError(t, err)
 	for pending := 1; pending > 0; {
-		clock.Advance(100 * time.Millisecond)
+		nudge(clock, 100*time.Millisecond)
 		s, err := c.StoreStats(ctx)
 		require.NoError(t, err)
 		pending = s.PendingUses

@@ -78,7 +78,7 @@ func TestBackgroundSweeps(t *testing.T) {
 		return n
 	}
 	for count() > 0 {
-		w.clock.Advance(time.Second)
+		nudge(w.clock, time.Second)
 	}
 }
 

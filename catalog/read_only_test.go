@@ -42,7 +42,8 @@ func leftByCrash(t *testing.T, dir string) *vfs.MemFS {
 	clock := ttl.NewManualClock(epoch)
 	b, err := pebble.Open(t.Context(), dir, &pebble.Options{FS: mem, MemTableSize: 1 << 20, CacheSize: 8 << 20})
 	require.NoError(t, err)
-	c, err := catalog.Open(t.Context(), b, &catalog.Options{Clock: clock, UseWindow: time.Hour})
+	p := new(probe)
+	c, err := catalog.Open(t.Context(), &probed{b, p}, &catalog.Options{Clock: clock, UseWindow: time.Hour})
 	require.NoError(t, err)
 	upsert := func(id string, days int) {
 		p := catalog.Patch{Images: catalog.Set([]catalog.NewImage{{URL: "https://c.example/1.jpg"}})}
@@ -65,11 +66,13 @@ func leftByCrash(t *testing.T, dir string) *vfs.MemFS {
 		}
 		return false
 	}
+	p.journalOnly.Store(true)
 	for !journaled() {
-		clock.Advance(15 * time.Second) // a fold comes half a minute after the journal
+		nudge(clock, 15*time.Second)
 	}
 	upsert("kept", 0) // durable, and so is all before it
 	after := mem.CrashClone(vfs.CrashCloneCfg{})
+	p.journalOnly.Store(false)
 	require.NoError(t, c.Close())
 	return after
 }

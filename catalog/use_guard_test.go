@@ -67,7 +67,7 @@ func TestLowDiskTakesNoAcknowledgedUse(t *testing.T) {
 	for name, fold := range map[string]func(w *glassWorld, refused *atomic.Int64){
 		"folder": func(w *glassWorld, refused *atomic.Int64) {
 			for w.pending() > 0 && refused.Load() == 0 {
-				w.clock.Advance(w.window())
+				nudge(w.clock, w.window())
 			}
 		},
 		"close": func(w *glassWorld, _ *atomic.Int64) { w.close() },

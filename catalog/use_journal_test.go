@@ -35,7 +35,7 @@ func (w *glassWorld) journaled() {
 	defer w.probe.journalOnly.Store(false)
 	before := min(w.parts, len(journalParts(w.t, w.store)))
 	for w.parts = before; w.parts <= before; w.parts = len(journalParts(w.t, w.store)) {
-		w.clock.Advance(w.window() / 2)
+		nudge(w.clock, w.window()/2)
 	}
 }
 
@@ -188,8 +188,7 @@ func TestJournalIsShortened(t *testing.T) {
 	longest := 0
 	for range 300 { // 150 seconds
 		w.use("p")
-		w.clock.Advance(w.window() / 2)
-		time.Sleep(200 * time.Microsecond) // for the folder to have its turn
+		nudge(w.clock, w.window()/2)
 		longest = max(longest, len(journalParts(t, w.store)))
 	}
 	require.Less(t, longest, 100)

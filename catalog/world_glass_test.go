@@ -101,12 +101,11 @@ func (w *glassWorld) pending() int {
 	return s.PendingUses
 }
 
-// folds advances the clock in small steps until nothing is pending: the folder
-// runs beside the test, so each step yields until its timer was set again.
+// folds moves the clock in small steps until nothing is pending.
 func (w *glassWorld) folds() {
 	w.t.Helper()
 	for w.pending() > 0 {
-		w.clock.Advance(w.window())
+		nudge(w.clock, w.window())
 	}
 	w.parts = len(journalParts(w.t, w.store))
 }
@@ -128,7 +127,7 @@ func (w *glassWorld) foldRounds(n int) {
 		used, err := w.c().Use(w.t.Context(), "rounds", "p")
 		require.NoError(w.t, err)
 		for folded := int64(0); folded != used.LastUsedAt.UnixMilli(); {
-			w.clock.Advance(w.window())
+			nudge(w.clock, w.window())
 			_, err := w.store.Handle().Get(w.t.Context(), encoding.AppendProductKey(nil, "rounds", "p"), func(v []byte) error {
 				h, err := encoding.PeekRecord(v)
 				folded = h.LastUsedAt

@@ -16,6 +16,7 @@ import (
 	"github.com/shelflife-db/shelflife/backend"
 	"github.com/shelflife-db/shelflife/catalog"
 	"github.com/shelflife-db/shelflife/encoding"
+	"github.com/shelflife-db/shelflife/ttl"
 )
 
 var probeSeed = flag.Uint64("probe-seed", 0, "replays the random tests that print this seed")
@@ -193,6 +194,21 @@ func (t *probedTxn) Put(key, value []byte) error {
 func (t *probedTxn) Delete(key []byte, size int) error {
 	t.written++
 	return t.Txn.Delete(key, size)
+}
+
+// nudge moves the clock and lets what that wakes have its turn, which is over when
+// its timer is set again, for a moment at most. Without, a loop that moves the clock
+// until the background has done something moves it by days on a busy machine, and
+// what should live expires.
+func nudge(clock *ttl.ManualClock, d time.Duration) {
+	timers := clock.Timers()
+	clock.Advance(d)
+	for range 25 {
+		<-time.After(200 * time.Microsecond)
+		if clock.Timers() >= timers {
+			return
+		}
+	}
 }
 
 // raw has fn at the store itself, while no catalog is open on it, and opens the
