@@ -116,7 +116,7 @@ var (
 	errTooManyResults = errors.New("dashboard: more is wrong with an import than is kept")
 )
 
-// add takes in a job and lets it live. Where there is no room for it, the file is
+// addImport takes in a job and lets it live. Where there is no room for it, the file is
 // the caller's still.
 func (h *Handler) addImport(j *importJob) error {
 	all := h.imports
@@ -165,7 +165,7 @@ func (j *importJob) stateNow() importState {
 	return j.state
 }
 
-// ofAccount returns the jobs of an account, the latest first.
+// importsOf returns the jobs of an account, the latest first.
 func (h *Handler) importsOf(account string) (jobs []*importJob) {
 	h.imports.mu.Lock()
 	defer h.imports.mu.Unlock()
