@@ -70,6 +70,7 @@ func openEngine(f *folder, o Options) (*engine, error) {
 		_ = e.close()
 		return nil, err
 	}
+	e.guard.Opened()
 	return e, nil
 }
 

@@ -14,7 +14,10 @@ import (
 // space, unless LookEvery says fewer.
 const nudgeEvery = 4 << 20
 
-var errStopping = errors.New("backend/pebble: closing")
+var (
+	errStopping = errors.New("backend/pebble: closing")
+	errOpening  = errors.New("backend/pebble: not opened yet")
+)
 
 // disk is what an FS and the files that it has opened share: what they know of
 // the disk below, and what Pebble may do there.
@@ -36,6 +39,8 @@ type disk struct {
 	stopping chan struct{}
 	// retry is closed and replaced when compactions that failed may try again.
 	retry atomic.Pointer[chan struct{}]
+	// opened says that Pebble is: before, compactions that failed do not wait.
+	opened atomic.Bool
 	// backoff says that a compaction failed since.
 	backoff atomic.Bool
 	// unreadable says that a blob file could not be read.
@@ -113,6 +118,10 @@ func (d *disk) Resume() {
 	}
 }
 
+// Opened says that Pebble is open. Until then its compactions fail rather than wait:
+// before it returns, Pebble waits for them itself, and begins no other meanwhile.
+func (d *disk) Opened() { d.opened.Store(true) }
+
 // waitCompaction holds back a compaction that would fail, so that Pebble does
 // not try again and again.
 func (d *disk) waitCompaction() error {
@@ -123,6 +132,8 @@ func (d *disk) waitCompaction() error {
 			return nil
 		case isDone(d.stopping):
 			return errStopping
+		case !d.opened.Load():
+			return errOpening
 		case failed:
 			retry, set = nil, nil
 		}

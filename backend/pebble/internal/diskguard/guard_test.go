@@ -84,6 +84,8 @@ func TestCompactionsWaitAfterFailure(t *testing.T) {
 	fail := newFailure()
 	g := New(vfs.NewMem(), fail)
 	require.Error(t, <-create(g), "there is no directory")
+	require.ErrorIs(t, <-create(g), errOpening, "Pebble waits for it before it is open")
+	g.Opened()
 	require.NoError(t, g.MkdirAll("d", 0o700))
 	waiting := create(g)
 	require.Empty(t, waiting)
@@ -102,6 +104,7 @@ func TestCompactionsWaitAfterFailure(t *testing.T) {
 // could go on.
 func TestRunningCompactionGoesOn(t *testing.T) {
 	g := New(vfs.NewMem(), newFailure())
+	g.Opened()
 	const category = "pebble-compaction"
 	first, err := g.Create("000001.sst", category)
 	require.NoError(t, err)
