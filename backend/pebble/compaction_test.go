@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"syscall"
 	"testing"
 
 	crdb "github.com/cockroachdb/pebble/v2"
@@ -13,21 +14,26 @@ import (
 	"github.com/shelflife-db/shelflife/backend"
 )
 
-// heldCompactions hold up each compaction's tables when they are made.
+// heldCompactions hold up the first compaction, when its table is made, and fail all
+// others, one of which could replace that table.
 type heldCompactions struct {
 	vfs.FS
 	once    sync.Once
-	first   string        // the first table
+	first   string        // the table
 	started chan struct{} // closed when it is about to be made
 	release chan struct{}
 }
 
 func (h *heldCompactions) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
 	if category == "pebble-compaction" {
+		isFirst := false
 		h.once.Do(func() {
-			h.first = h.PathBase(name)
+			h.first, isFirst = h.PathBase(name), true
 			close(h.started)
 		})
+		if !isFirst {
+			return nil, syscall.EIO
+		}
 		<-h.release
 	}
 	return h.FS.Create(name, category)
