@@ -345,6 +345,9 @@ func TestFaultScript(t *testing.T) {
 		t.Run(mode.name, func(t *testing.T) {
 			hits, failed := 0, 0
 			stride := int64(*faultStride * faultRaceFactor)
+			if testing.Short() {
+				stride *= 3
+			}
 			for index := int64(0); ; index += stride {
 				seen, refused := runFault(t, mode, index)
 				if !seen {
