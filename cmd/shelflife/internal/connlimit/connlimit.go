@@ -2,10 +2,14 @@ package connlimit
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"net/netip"
 	"sync"
+	"time"
+
+	"github.com/shelflife-db/shelflife/ttl"
 )
 
 // Options of New. All numbers are positive.
@@ -23,6 +27,10 @@ type Options struct {
 	// Exempt reports whether PerAddress does not hold for an address. Nil means
 	// that it holds for all.
 	Exempt func(netip.Addr) bool
+	// Idle is after how long CloseIdle closes a connection that is quiet.
+	Idle time.Duration
+	// Clock tells for how long. Nil means that of the system.
+	Clock ttl.Clock
 }
 
 // Limiter counts the connections of one server. It is safe for concurrent use.
@@ -46,6 +54,9 @@ type Limiter struct {
 
 // New returns a limiter.
 func New(o Options) *Limiter {
+	if o.Clock == nil {
+		o.Clock = ttl.SystemClock()
+	}
 	return &Limiter{
 		o:         o,
 		served:    connSet{limit: o.Total},
@@ -58,6 +69,8 @@ func New(o Options) *Limiter {
 // Stats are the figures of a Limiter.
 type Stats struct {
 	Served, Unproven, Spare int
+	// Quiet is how many of the served ones are quiet.
+	Quiet int
 	// Extra is how many handlers run beside the first of each served connection.
 	Extra int
 	// Refused counts the connections that were closed at once, and Evicted those
@@ -70,6 +83,7 @@ func (l *Limiter) Stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return Stats{
+		Quiet:  l.served.unproven.Len() + l.served.proven.Len(),
 		Served: l.served.count, Unproven: l.unproven.count, Spare: l.spare.count, Extra: l.served.extra,
 		Refused: l.refused, Evicted: l.evicted,
 	}
@@ -92,6 +106,7 @@ func (l *listener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		c := &conn{Conn: inner, limiter: l.limiter, unproven: true}
+		c.frames.init(l.limiter.o.Clock.Elapsed())
 		admitted, victim := l.limiter.admit(c)
 		if victim != nil {
 			_ = victim.Conn.Close() // its place was given away already
@@ -107,22 +122,62 @@ func (l *listener) Accept() (net.Conn, error) {
 type conn struct {
 	net.Conn
 	limiter *Limiter
+	frames  frameMeter
+	secure  *tls.Conn // around Conn, nil without TLS
 
 	// These belong to the limiter.
 	address  netip.Addr // invalid if the address has no limit
 	spare    bool
 	unproven bool
-	running  int  // handlers; quiet if 0
-	gone     bool // counted no more
+	running  int           // handlers; quiet if 0
+	since    time.Duration // when it became quiet, as the clock's Elapsed
+	gone     bool          // counted no more
 	places   [3]place
+}
+
+// Read implements net.Conn. The server closes a connection whose reading fails.
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if sent := c.meter(p[:n]); sent != nil {
+		return 0, sent
+	}
+	return n, err
+}
+
+// maxFrameWait bounds how long one read waits, so that it ends soon after its
+// connection.
+const maxFrameWait = time.Second
+
+// meter takes what was read, which waits where it is too many frames.
+func (c *conn) meter(p []byte) error {
+	if err := c.frames.read(p); err != nil {
+		return err
+	}
+	clock := c.limiter.o.Clock
+	if wait := c.frames.debt(clock.Elapsed()); wait > 0 {
+		timer := clock.NewTimer(min(wait, maxFrameWait))
+		<-timer.C()
+	}
+	return nil
+}
+
+// Write implements net.Conn.
+func (c *conn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.frames.wrote(n)
+	return n, err
 }
 
 // Close implements net.Conn.
 func (c *conn) Close() error {
-	c.limiter.mu.Lock()
-	c.limiter.forget(c)
-	c.limiter.mu.Unlock()
+	c.uncount()
 	return c.Conn.Close()
+}
+
+func (c *conn) uncount() {
+	c.limiter.mu.Lock()
+	defer c.limiter.mu.Unlock()
+	c.limiter.forget(c)
 }
 
 // admit counts c if there is place for it, and returns the connection that gave
@@ -130,8 +185,8 @@ func (c *conn) Close() error {
 func (l *Limiter) admit(c *conn) (admitted bool, victim *conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c.address = l.limited(c.RemoteAddr())
-	victim, from := l.makeRoom(c)
+	c.address, c.since = l.limited(c.RemoteAddr()), l.o.Clock.Elapsed()
+	victim, from := l.makeRoom(c, false)
 	switch {
 	case from == nil:
 		l.count(c)
@@ -141,7 +196,8 @@ func (l *Limiter) admit(c *conn) (admitted bool, victim *conn) {
 		return false, nil
 	}
 	if l.spare.full() {
-		if victim = l.spare.quietest(); victim == nil {
+		now := l.o.Clock.Elapsed()
+		if victim = l.spare.quietest(now, now-restingTime); victim == nil {
 			l.refused++
 			return false, nil
 		}
@@ -153,10 +209,16 @@ func (l *Limiter) admit(c *conn) (admitted bool, victim *conn) {
 	return true, victim
 }
 
+// restingTime is for how long a proven connection is quiet before it gives way to
+// another: one that stands between two requests of a client at work does not. The
+// client would not know what became of the second.
+const restingTime = time.Second
+
 // makeRoom makes room for one more in every set that c, which is not spare,
 // belongs to, by forgetting a connection that gives way if need be. Where it
-// can't, it returns the set that is full.
-func (l *Limiter) makeRoom(c *conn) (victim *conn, full *connSet) {
+// can't, it returns the set that is full. stream says that the one more is a request
+// beside others of c.
+func (l *Limiter) makeRoom(c *conn, stream bool) (victim *conn, full *connSet) {
 	// One victim is enough: whichever limit it is taken for, it lowers the count
 	// of served by one, and it is taken from the narrowest limit that is reached.
 	var from *connSet
@@ -170,7 +232,12 @@ func (l *Limiter) makeRoom(c *conn) (victim *conn, full *connSet) {
 	default:
 		return nil, nil
 	}
-	if victim = from.quietest(); victim == nil {
+	now := l.o.Clock.Elapsed()
+	unproven := now
+	if stream {
+		unproven -= restingTime // one that has just come would never get to its request
+	}
+	if victim = from.quietest(unproven, now-restingTime); victim == nil {
 		return nil, from
 	}
 	l.forget(victim)
@@ -230,12 +297,11 @@ type connKey struct{}
 
 // ConnContext is for http.Server.ConnContext.
 func (l *Limiter) ConnContext(ctx context.Context, c net.Conn) context.Context {
-	// With TLS the server's connection is around ours.
-	if around, ok := c.(interface{ NetConn() net.Conn }); ok {
-		c = around.NetConn()
-	}
-	if own, ok := c.(*conn); ok {
-		return context.WithValue(ctx, connKey{}, own)
+	switch c := c.(type) {
+	case *conn:
+		return context.WithValue(ctx, connKey{}, c)
+	case *secureConn:
+		return context.WithValue(ctx, connKey{}, c.own)
 	}
 	return ctx
 }
@@ -256,6 +322,8 @@ func (l *Limiter) Handler(next, overflow http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
+		c.frames.begun()
+		r = overTLS(r, c)
 		place, victim := l.begin(c)
 		defer l.end(c, place)
 		if victim != nil {
@@ -292,11 +360,11 @@ func (l *Limiter) begin(c *conn) (place handlerPlace, victim *conn) {
 	full := l.handlers >= l.o.Total+l.o.Spare
 	switch {
 	case full || c.running == 0 || c.gone:
-	case c.spare:
+	case c.spare, l.served.extra >= l.streams():
 		full = true
 	default:
 		var set *connSet
-		victim, set = l.makeRoom(c)
+		victim, set = l.makeRoom(c, true)
 		full = set != nil
 	}
 	switch {
@@ -316,6 +384,10 @@ func (l *Limiter) begin(c *conn) (place handlerPlace, victim *conn) {
 	return placeServed, victim
 }
 
+// streams is how many handlers may run beside the first ones of their connections: so
+// many clients with many requests at once leave a connection to others.
+func (l *Limiter) streams() int { return l.o.Total - l.o.Total/4 }
+
 // end counts a handler of c out, which begin counted in.
 func (l *Limiter) end(c *conn, place handlerPlace) {
 	l.mu.Lock()
@@ -334,6 +406,9 @@ func (l *Limiter) end(c *conn, place handlerPlace) {
 func (l *Limiter) run(c *conn, by int) {
 	was, extra := c.running, c.extra()
 	c.running += by
+	if c.running == 0 {
+		c.since = l.o.Clock.Elapsed()
+	}
 	if c.gone {
 		return
 	}

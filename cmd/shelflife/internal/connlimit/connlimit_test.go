@@ -10,14 +10,17 @@ import (
 	"net/netip"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/shelflife-db/shelflife/cmd/shelflife/internal/connlimit"
+	"github.com/shelflife-db/shelflife/ttl"
 )
 
 // server is an HTTP server whose connections are limited. /key authenticates,
-// /hold runs until release is closed; spare connections get 503.
+// /hold runs until release is closed, /read reads the body, /long answers with much; spare connections get
+// 503.
 type server struct {
 	t       *testing.T
 	limiter *connlimit.Limiter
@@ -27,21 +30,39 @@ type server struct {
 	end     func() // closes release
 }
 
+// longAnswer is the length of what /long answers.
+const longAnswer = 8 << 20
+
+// zeros is an endless reader.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
 func start(t *testing.T, o connlimit.Options) *server {
 	return startWith(t, o, func(*http.Server) {})
 }
 
 // startWith is start with a server that configure has changed.
 func startWith(t *testing.T, o connlimit.Options, configure func(*http.Server)) *server {
+	return startOver(t, o, func(l net.Listener) net.Listener { return l }, configure)
+}
+
+// startOver is startWith with what wrap makes of the limiter's listener.
+func startOver(t *testing.T, o connlimit.Options, wrap func(net.Listener) net.Listener, configure func(*http.Server)) *server {
 	s := &server{t: t, limiter: connlimit.New(o), held: make(chan struct{}, 1000), release: make(chan struct{})}
 	s.end = sync.OnceFunc(func() { close(s.release) })
 	mux := http.NewServeMux()
 	mux.HandleFunc("/key", func(_ http.ResponseWriter, r *http.Request) { connlimit.Authenticated(r.Context()) })
 	mux.HandleFunc("/hold", func(http.ResponseWriter, *http.Request) { s.held <- struct{}{}; <-s.release })
+	mux.HandleFunc("/read", func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
+	mux.HandleFunc("/long", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.Copy(w, io.LimitReader(zeros{}, longAnswer)) })
 	mux.HandleFunc("/plain", func(http.ResponseWriter, *http.Request) {})
 	full := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
 	ts := httptest.NewUnstartedServer(s.limiter.Handler(mux, full))
-	ts.Listener = s.limiter.Listener(ts.Listener)
+	ts.Listener = wrap(s.limiter.Listener(ts.Listener))
 	ts.Config.ConnContext = s.limiter.ConnContext
 	configure(ts.Config)
 	ts.Start()
@@ -92,11 +113,14 @@ func (c *client) closed() bool {
 }
 
 func TestTheQuietestGivesWay(t *testing.T) {
-	s := start(t, connlimit.Options{Total: 3, Unproven: 3, PerAddress: 3, Spare: 1})
+	clock := ttl.NewManualClock(time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC))
+	s := start(t, connlimit.Options{Total: 3, Unproven: 3, PerAddress: 3, Spare: 1, Clock: clock})
 	proven, silent, busy := s.dial(), s.dial(), s.dial()
 	require.Equal(t, 200, proven.get("/key"))
 	busy.send("/hold")
 	<-s.held
+	requireQuiet(t, s, 2)
+	clock.Advance(2 * time.Second)
 	// Of the two that are quiet the unproven one goes, though the other has been
 	// quiet for longer.
 	require.Equal(t, 200, s.dial().get("/key"))

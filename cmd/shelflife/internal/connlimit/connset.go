@@ -1,6 +1,9 @@
 package connlimit
 
-import "container/list"
+import (
+	"container/list"
+	"time"
+)
 
 // connSet is a set of connections that knows which of them has been quiet for
 // longest. Adding, removing and moving one takes constant time.
@@ -64,12 +67,26 @@ func (p *place) leave() {
 	}
 }
 
-// quietest returns the connection that gives way first, nil if none is quiet.
-func (s *connSet) quietest() *conn {
-	for _, quiet := range []*list.List{&s.unproven, &s.proven} {
-		if e := quiet.Front(); e != nil {
+// quietest returns the connection that gives way first, nil if none does: an unproven
+// one that was quiet at a time already, or a proven one at another.
+func (s *connSet) quietest(unproven, proven time.Duration) *conn {
+	for _, quiet := range []struct {
+		conns *list.List
+		since time.Duration
+	}{{&s.unproven, unproven}, {&s.proven, proven}} {
+		if e := quiet.conns.Front(); e != nil && e.Value.(*conn).since <= quiet.since {
 			return e.Value.(*conn)
 		}
 	}
 	return nil
+}
+
+// quietSince returns the connections that were quiet at that time already.
+func (s *connSet) quietSince(t time.Duration) (conns []*conn) {
+	for _, quiet := range []*list.List{&s.proven, &s.unproven} {
+		for e := quiet.Front(); e != nil && e.Value.(*conn).since <= t; e = e.Next() {
+			conns = append(conns, e.Value.(*conn))
+		}
+	}
+	return conns
 }

@@ -10,16 +10,24 @@
 //
 //   - No more than Options.Total connections are open, and Options.Spare beyond;
 //     here and below with what counts as one.
-//   - No more handlers run than that, and Options.Spare that answer that there is
+//   - No more than three quarters of Options.Total are handlers beside the first ones
+//     of their connections.
+//   - No more handlers run than Total, and Options.Spare that answer that there is
 //     no room: also where they outlive their connections.
 //   - No more than Options.Unproven of them are unproven, but for the spare ones.
 //   - No more than Options.PerAddress of them come from one address, unless it
 //     is exempt.
 //
+// Besides, a connection of HTTP/2 that sends 64 KiB of header blocks without a
+// handler beginning is closed, and one that sends more frames beside requests and
+// their bodies than answers give cause for is read later: what is refused or answered
+// before any handler begins is metered apart.
+//
 // A connection that comes when one of these is reached takes the place of the
 // one that has been quiet for longest among those that are counted there,
-// unproven ones first: clients open a connection again that was closed between
-// two requests. Where none is quiet, the newcomer becomes a spare connection if
+// unproven ones first, and proven ones only when they have been quiet for a second:
+// clients open a connection again that was closed while it stood still, and can't
+// know what became of a request that met its end. Where none is quiet, the newcomer becomes a spare connection if
 // the server is full, and is closed otherwise. A spare connection is for one
 // request that is answered at once, such as a health check or the answer that
 // the server is full; of these too the quietest goes first.

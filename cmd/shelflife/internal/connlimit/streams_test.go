@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/shelflife-db/shelflife/cmd/shelflife/internal/connlimit"
+	"github.com/shelflife-db/shelflife/ttl"
 )
 
 // startHTTP2 is start with a server that speaks HTTP/2 too, and a client of it
@@ -77,16 +78,37 @@ func TestStreamsCountAsConnections(t *testing.T) {
 	}
 }
 
+// TestStreamsLeaveConnections: however many requests come at once on a connection,
+// a quarter of the places is for other connections.
+func TestStreamsLeaveConnections(t *testing.T) {
+	s, c := startHTTP2(t, connlimit.Options{Total: 16, Unproven: 16, PerAddress: 16, Spare: 1})
+	var running sync.WaitGroup
+	for range 13 { // the first is the connection's own
+		running.Go(func() { assert.Equal(t, 200, ask(t, c, s.addr, "/hold")) })
+		<-s.held
+	}
+	require.Equal(t, 12, s.limiter.Stats().Extra)
+	require.Equal(t, 503, ask(t, c, s.addr, "/plain"))
+	for range 3 {
+		require.Equal(t, 200, s.dial().get("/plain"))
+	}
+	s.end()
+	running.Wait()
+}
+
 // TestStreamsMakeQuietOnesGiveWay: as a new connection does, a request beside
 // others takes the place of a connection that stands still; and with a key it
 // counts as one with a key.
 func TestStreamsMakeQuietOnesGiveWay(t *testing.T) {
-	s, c := startHTTP2(t, connlimit.Options{Total: 4, Unproven: 2, PerAddress: 9, Spare: 1, Exempt: netip.Addr.IsLoopback})
+	clock := ttl.NewManualClock(time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC))
+	s, c := startHTTP2(t, connlimit.Options{Total: 4, Unproven: 2, PerAddress: 9, Spare: 1, Exempt: netip.Addr.IsLoopback, Clock: clock})
 	require.Equal(t, 200, ask(t, c, s.addr, "/key"))
 	quiet := []*client{s.dial(), s.dial()}
 	for _, q := range quiet {
 		require.Equal(t, 200, q.get("/plain"))
 	}
+	requireQuiet(t, s, 3)
+	clock.Advance(time.Second) // since when they stand still
 	var running sync.WaitGroup
 	for range 4 {
 		running.Go(func() { assert.Equal(t, 200, ask(t, c, s.addr, "/hold")) })
