@@ -10,6 +10,9 @@ import (
 
 // TestDashboardDoc runs the program of docs/dashboard.md.
 func TestDashboardDoc(t *testing.T) {
+	if testing.Short() {
+		t.Skip("programs of their own: a run without -short has them")
+	}
 	text, err := os.ReadFile("docs/dashboard.md")
 	require.NoError(t, err)
 	blocks := fence.FindAllSubmatch(text, -1)

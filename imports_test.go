@@ -32,8 +32,9 @@ var layers = map[string][]string{
 	"httpadapter":         {"backend", "encoding", "ttl", "catalog"},
 	// What people see is what the API of the library lets anybody see.
 	"httpadapter/dashboard": {"ttl", "catalog", "httpadapter"},
+	"httpadapter/admin":     {"catalog"},
 	"cmd": {
-		"backend", "encoding", "ttl", "catalog", "httpadapter", "httpadapter/dashboard",
+		"backend", "encoding", "ttl", "catalog", "httpadapter", "httpadapter/admin", "httpadapter/dashboard",
 		"backend/memory", "backend/pebble", "backend/postgres",
 	},
 }

@@ -46,6 +46,9 @@ func TestReadmeLanguages(t *testing.T) {
 // TestReadmeGo runs each Go program of the README in an empty folder and
 // compares what it prints with its Output comment.
 func TestReadmeGo(t *testing.T) {
+	if testing.Short() {
+		t.Skip("programs of their own: a run without -short has them")
+	}
 	for _, program := range readmeBlocks(t, "go") {
 		dir := t.TempDir()
 		source, binary := filepath.Join(dir, "main.go"), filepath.Join(dir, "program")
@@ -57,6 +60,9 @@ func TestReadmeGo(t *testing.T) {
 
 // TestReadmeShell runs each command of the README.
 func TestReadmeShell(t *testing.T) {
+	if testing.Short() {
+		t.Skip("programs of their own: a run without -short has them")
+	}
 	// One block goes on from another: they share a folder, which has what "go
 	// build" puts there.
 	dir := t.TempDir()

@@ -40,6 +40,9 @@
 // ignores UpdateOptions.Buffered; [Backend.Durable] then has nothing to wait for
 // and costs no access to the store.
 //
+// An engine may take back, while it is open, what a crash could have taken: see
+// [Healer].
+//
 // # Time
 //
 // A call that waits for a store which does not answer ends in a time that the
@@ -88,12 +91,14 @@ var (
 	// ErrClosed is returned by every call on a closed Backend or Snapshot.
 	ErrClosed = errors.New("backend: closed")
 	// ErrUnavailable says that the engine can't serve the call now: it was
-	// stopped by a failed write, it is out of disk, or it does not answer.
-	// The call changed nothing.
+	// stopped by a failed write, or has yet to heal from one (see Healer), it is
+	// out of disk, or it does not answer. The call changed nothing.
 	ErrUnavailable = errors.New("backend: unavailable")
-	// ErrStopped is the ErrUnavailable of an engine that was stopped by a failed
-	// write: nothing is written any more before it is opened again, not even what
-	// is on its way. Other engines that are unavailable may resume.
+	// ErrStopped is the ErrUnavailable of an engine that was stopped for good by a
+	// failed write: nothing is written any more before it is opened again, not even
+	// what is on its way, and what is visible stays so until then. One that is
+	// unavailable without it may resume: a commit that was on its way may turn out
+	// to be there, and one that is visible may be taken back, see [Healer].
 	ErrStopped = fmt.Errorf("%w: stopped until it is opened again", ErrUnavailable)
 	// ErrReadOnly is the ErrUnavailable of an engine that was opened for reading,
 	// by choice or because it can't write where it is: see Properties.ReadOnly.
@@ -170,7 +175,10 @@ type Entry struct {
 type Reader interface {
 	// Get calls fn with the value of key if there is one, and reports whether
 	// it did. The value belongs to the engine: it is valid only during fn and
-	// must not be changed. fn runs at most once and must not call the engine.
+	// must not be changed. fn runs at most once and must not call the engine, which
+	// may hold what the call would wait for; and it is quick, since an engine may keep
+	// what it lends from being moved or removed. A caller that hands the value on, to
+	// code that takes its time, copies it: a kilobyte costs less than looking at it.
 	// An error from fn is returned as it is.
 	Get(ctx context.Context, key []byte, fn func(value []byte) error) (found bool, err error)
 
@@ -264,6 +272,11 @@ type Properties struct {
 	// only busy one. 0 means 1. It is read when a store is created; at most
 	// 256.
 	Shards int
+	// Partition is the name of the Partitioner by which the engine places keys,
+	// and Parts the number of its parts. Both are fixed when a store is created;
+	// "" and 0 where keys are not placed.
+	Partition string
+	Parts     int
 	// Clock says that the engine stamps reads with the store's own clock; see
 	// [ReadTime].
 	Clock bool

@@ -17,14 +17,9 @@ type Reclaimer interface {
 // method Unwrap that returns what it decorates. Where there is none it returns
 // nil, since there is nothing to be done.
 func Reclaim(ctx context.Context, b Backend) error {
-	for {
-		if r, ok := b.(Reclaimer); ok {
-			return r.Reclaim(ctx)
-		}
-		d, ok := b.(interface{ Unwrap() Backend })
-		if !ok {
-			return ctx.Err()
-		}
-		b = d.Unwrap()
+	r, ok := find[Reclaimer](b)
+	if !ok {
+		return ctx.Err()
 	}
+	return r.Reclaim(ctx)
 }

@@ -8,7 +8,7 @@ import (
 // A Partitioner spreads the keys of a store over numbered parts, for an engine
 // that places each part by itself: on a partition, a tablet, a node. What
 // belongs together, so that one operation touches one part, is the rule of
-// whoever owns the keys; the engine takes a Partitioner as an option.
+// the owner of the keys; the engine takes a Partitioner as an option.
 //
 // A store is written with one Partitioner and one number of parts for ever: the
 // engine keeps the name and the number in the store, and refuses to open it with

@@ -4,14 +4,17 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/shelflife-db/shelflife/backend/pebble"
 	"github.com/shelflife-db/shelflife/catalog"
+	"github.com/shelflife-db/shelflife/ttl"
 )
 
 const benchProducts = 20_000
@@ -120,6 +123,80 @@ func BenchmarkListPage(b *testing.B) {
 		}
 		cursor = page.NextCursor
 	}
+}
+
+// BenchmarkReadImage reads an uploaded image of 200 KB to its end.
+func BenchmarkReadImage(b *testing.B) {
+	c := benchCatalog(b, catalog.Options{})
+	image := benchImage()
+	_, err := c.Upsert(context.Background(), acme, "image", uploads(image))
+	require.NoError(b, err)
+	p := make([]byte, len(image)+1)
+	b.SetBytes(int64(len(image)))
+	for b.Loop() {
+		r, err := c.OpenImage(context.Background(), acme, "image", 0)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if n, err := io.ReadFull(r, p); n != len(image) || err != io.ErrUnexpectedEOF {
+			b.Fatal(n, err)
+		}
+		if err := r.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkUploadImage replaces an image of 200 KB, which travels in its commit.
+func BenchmarkUploadImage(b *testing.B) {
+	c := benchCatalog(b, catalog.Options{Durability: catalog.Buffered})
+	image := benchImage()
+	b.SetBytes(int64(len(image)))
+	for n := 0; b.Loop(); n++ {
+		image[len(image)-1-n%1000]++ // other bytes
+		if _, err := c.Upsert(context.Background(), acme, "image", uploads(image)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func benchImage() []byte {
+	image := make([]byte, 200<<10)
+	r := rand.New(rand.NewPCG(1, 2))
+	for i := range image {
+		image[i] = byte(r.Uint32())
+	}
+	copy(image, pngOf(1, 4, 4))
+	return image
+}
+
+// BenchmarkSweep removes what has expired, 2,000 products each time.
+func BenchmarkSweep(b *testing.B) {
+	ctx := context.Background()
+	clock := ttl.NewManualClock(epoch)
+	store, err := pebble.Open(ctx, b.TempDir(), nil)
+	require.NoError(b, err)
+	c, err := catalog.Open(ctx, store, &catalog.Options{Clock: clock, Durability: catalog.Buffered})
+	require.NoError(b, err)
+	b.Cleanup(func() { require.NoError(b, c.Close()) })
+	items := make([]catalog.UpsertItem, 2000)
+	for n := 0; b.Loop(); n++ {
+		b.StopTimer()
+		for i := range items {
+			patch := benchPatch(i)
+			patch.ValidForDays = catalog.Set(1)
+			items[i] = catalog.UpsertItem{ExternalID: fmt.Sprintf("%d-%d", n, i), Patch: patch}
+		}
+		for _, res := range c.UpsertMany(ctx, acme, items) {
+			require.NoError(b, res.Err)
+		}
+		clock.Advance(24*time.Hour + time.Minute)
+		b.StartTimer()
+		if _, err := c.Sweep(ctx); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(items)), "ns/product")
 }
 
 func BenchmarkUpsertMany(b *testing.B) {

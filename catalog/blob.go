@@ -15,14 +15,16 @@ import (
 type incomingBlob struct {
 	id     encoding.BlobID
 	header encoding.BlobHeader
-	// data are the bytes of a blob that travels in the commit itself; nil for
-	// one that is staged.
-	data []byte
+	// chunk is the stored form of the only chunk of a blob that travels in the
+	// commit itself; nil for one that is staged.
+	chunk []byte
 	// field is that of an image which brings it: "source" or
 	// "source.fileKey".
 	field string
-	// ours is set if this upsert staged it, and discards it if it is not used.
-	ours bool
+	// ours is set if this upsert staged it, and discards it if it is not used;
+	// generation is the backend's at that time.
+	ours       bool
+	generation uint64
 	// claimed is set if the last run of the Update used it.
 	claimed bool
 }
@@ -40,8 +42,13 @@ func (t *tx) checkClaims(f *found, next *encoding.Record, incoming []*incomingBl
 			continue
 		}
 		claims = append(claims, b)
-		if b.data != nil {
+		if b.chunk != nil {
 			continue
+		}
+		if b.ours {
+			if err := t.since(b.generation); err != nil {
+				return nil, err
+			}
 		}
 		h, err := t.blobHeader(f.account, b.id)
 		if err != nil {
@@ -49,7 +56,7 @@ func (t *tx) checkClaims(f *found, next *encoding.Record, incoming []*incomingBl
 		}
 		// What this upsert has staged may wait for the rest of its uploads, as long
 		// as it is there.
-		if h == nil || h.State != encoding.BlobStaged || h.Deadline <= t.now && !b.ours {
+		if h == nil || h.State != encoding.BlobStaged || h.Chunks == 0 || h.Deadline <= t.now && !b.ours {
 			b.lost(faults, next)
 			continue
 		}
@@ -74,11 +81,11 @@ func (b *incomingBlob) lost(faults *ValidationError, next *encoding.Record) {
 // claimBlob makes a blob that checkClaims found to be free r's own.
 func (t *tx) claimBlob(r *encoding.Record, b *incomingBlob) error {
 	b.claimed = true
-	if b.data == nil {
+	if b.chunk == nil {
 		if err := t.deleteExpiry(blobExpiry(r.Account, b.id, b.header.Deadline)); err != nil {
 			return err
 		}
-	} else if err := t.putChunk(r.Account, b.id, 0, b.data); err != nil {
+	} else if err := t.putChunk(r.Account, b.id, 1, b.chunk); err != nil {
 		return err
 	}
 	h := b.header
@@ -127,7 +134,7 @@ func (t *tx) checkReleases(f *found, next *encoding.Record) ([]release, error) {
 // ends that early.
 func (t *tx) releaseBlob(account string, r release) error {
 	r.header.State, r.header.Deadline = encoding.BlobGarbage, t.now+t.c.opts.ImageGrace.Milliseconds()
-	if err := t.putExpiry(blobExpiry(account, r.id, r.header.Deadline)); err != nil {
+	if err := t.putExpiry(blobExpiry(account, r.id, r.header.Deadline), 0); err != nil {
 		return err
 	}
 	waits := imagegrace.Blob{Account: account, ID: r.id, Size: r.header.Size, Deadline: r.header.Deadline}
@@ -149,7 +156,7 @@ func (t *tx) removeBlob(account string, id encoding.BlobID, h *encoding.BlobHead
 	for i, key := range keys {
 		size := 0
 		if i > 0 {
-			size = h.ChunkSize
+			size = h.ChunkSize + encoding.ChunkTrailer
 		}
 		if err := t.txn.Delete(key, size); err != nil {
 			return err
@@ -174,10 +181,11 @@ func (t *tx) putBlobHeader(account string, id encoding.BlobID, h *encoding.BlobH
 	return t.txn.Put(t.key, t.value)
 }
 
-// putChunk writes chunk n, from 0.
-func (t *tx) putChunk(account string, id encoding.BlobID, n uint32, data []byte) error {
-	t.key = encoding.AppendBlobKey(t.key[:0], account, id, 1+n)
-	return t.txn.Put(t.key, data)
+// putChunk writes the n-th value of a blob, the stored form of a chunk; 0 would be
+// the header.
+func (t *tx) putChunk(account string, id encoding.BlobID, n uint32, chunk []byte) error {
+	t.key = encoding.AppendBlobKey(t.key[:0], account, id, n)
+	return t.txn.Put(t.key, chunk)
 }
 
 func blobExpiry(account string, id encoding.BlobID, deadline int64) encoding.Expiry {

@@ -14,6 +14,7 @@ import (
 	"github.com/shelflife-db/shelflife/catalog/internal/expiryhooks"
 	"github.com/shelflife-db/shelflife/catalog/internal/imagegrace"
 	"github.com/shelflife-db/shelflife/catalog/internal/recordcache"
+	"github.com/shelflife-db/shelflife/catalog/internal/storeclock"
 	"github.com/shelflife-db/shelflife/catalog/internal/uses"
 	"github.com/shelflife-db/shelflife/encoding"
 	"github.com/shelflife-db/shelflife/ttl"
@@ -29,9 +30,10 @@ type Catalog struct {
 	random  identities
 
 	exclusive bool   // see backend.Properties
+	clocked   bool   // time is the store's own, and comes with reads: see timedBackend
 	readOnly  bool   // see backend.Properties: nothing works in the background
 	shards    int    // of the expiry space, fixed when the store was created
-	cursorKey []byte // authenticates cursors: the store's ID
+	secret    []byte // the store's: authenticates cursors, and makes IDs of keys
 
 	uses     *uses.Overlay
 	renewals *uses.Renewals
@@ -48,6 +50,9 @@ type Catalog struct {
 	txs     sync.Pool
 	index   *ttl.Index
 	sweeper *ttl.Sweeper
+	lease   leaseTurn
+	// backedUp is the state that the last backup has, nil if there was none.
+	backedUp atomic.Pointer[time.Time]
 	// damage is what was met first, nil if none was.
 	damage atomic.Pointer[metDamage]
 	hooks  *expiryhooks.Hooks[Expired]
@@ -68,8 +73,6 @@ type Catalog struct {
 }
 
 const (
-	metaSweep = "sweep" // the sweeper's progress: a hint
-
 	// sharedRescan is how often the expiry entries that other processes wrote
 	// are looked for.
 	sharedRescan = time.Minute
@@ -81,9 +84,12 @@ const (
 //
 // The catalog owns b from then on: Close closes it. After an error b is still
 // the caller's. An error matches encoding.ErrNewerSchema if the store was
-// written by a newer version that this one can't serve. A store that exists is
-// opened, for reading, though b takes no writes (ErrUnavailable): one that is
-// new, or on which uses are left that may not wait by Options.UseWindow, is not.
+// written by a newer version that this one can't serve. A store whose backend
+// places its keys otherwise than when it was created is refused, as is a backend
+// that places them by a function which is none of package encoding's. A store
+// that exists is opened, for reading, though b takes no writes (ErrUnavailable):
+// one that is new, or on which uses are left that may not wait by
+// Options.UseWindow, is not.
 //
 // A backend that was opened for reading (backend.Properties.ReadOnly) is never
 // written to: what has expired is gone for readers and stays in the store, uses
@@ -107,6 +113,12 @@ func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) 
 	if props.Shards > encoding.MaxShards {
 		return nil, fmt.Errorf("the backend has %d shards, more than %d", props.Shards, encoding.MaxShards)
 	}
+	var storeTime *storeclock.Clock
+	if props.Clock {
+		storeTime = storeclock.New(opts.Clock)
+		opts.Clock = storeTime
+		b = timedBackend{b, storeTime}
+	}
 	now := ttl.NewMonotone(opts.Clock)
 	c := &Catalog{
 		backend:      b,
@@ -115,6 +127,7 @@ func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) 
 		now:          now,
 		random:       randomID,
 		exclusive:    props.Exclusive,
+		clocked:      props.Clock,
 		readOnly:     props.ReadOnly,
 		maxValueSize: props.MaxValueSize,
 		uses:         uses.NewOverlay(opts.UseCapacity, now.Now),
@@ -122,21 +135,26 @@ func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) 
 		deadSizes:    defaultDeadRun,
 		index:        ttl.NewIndex(opts.Index),
 		released:     imagegrace.New(opts.ImageGraceBytes),
+		lease:        leaseTurn{holder: randomID()},
 		swept:        &sweptAccounts{accounts: make(map[string]struct{})},
 	}
 	c.closing, c.close = context.WithCancelCause(context.Background())
-	c.hooks = expiryhooks.New(func(e Expired) { opts.OnExpire(c.closing, c, e) }, c.durablePatiently)
+	c.hooks = expiryhooks.New(func(e Expired) { opts.OnExpire(c.closing, c, e) })
 	if c.exclusive {
 		c.dead = deadspans.New()
 	}
 	if c.exclusive && opts.CacheBytes > 0 {
 		c.cache = recordcache.New(opts.CacheBytes)
 	}
-	meta, err := c.loadMeta(ctx, max(props.Shards, 1))
+	meta, err := c.loadMeta(ctx, props)
 	if err != nil {
 		return nil, err
 	}
-	c.shards, c.cursorKey = meta.Shards, meta.StoreID[:]
+	// Reading it has brought the time.
+	if c.clocked && !storeTime.Observed() {
+		return nil, errNoStamp
+	}
+	c.shards, c.secret = meta.Shards, meta.Secret[:]
 	progress, err := c.loadProgress(ctx)
 	if err != nil {
 		return nil, err
@@ -150,6 +168,8 @@ func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) 
 		Backend: b, Fold: c.foldUses, Clock: opts.Clock, Logger: opts.Logger,
 		Window: opts.UseWindow, Hold: c.buffersUses(), ReadOnly: c.readOnly,
 	})
+	// Before anything is written, and when all is there that healed lets go of.
+	backend.OnHeal(b, c.healed)
 	if err := c.folder.Open(ctx); err != nil {
 		return nil, err
 	}
@@ -183,6 +203,7 @@ func (c *Catalog) Close() error {
 		c.running.Wait()
 		if !c.readOnly {
 			c.sweeper.Save(context.Background())
+			c.endLease(context.Background())
 		}
 		folded := c.folder.Finish(context.Background())
 		c.hooks.Stop()
@@ -223,16 +244,19 @@ func (c *Catalog) Limits() Limits { return c.limits }
 
 // loadMeta reads the description of the store, or writes it if the store is
 // new. One that exists is opened though the backend takes no writes.
-func (c *Catalog) loadMeta(ctx context.Context, shards int) (encoding.StoreMeta, error) {
+func (c *Catalog) loadMeta(ctx context.Context, props backend.Properties) (meta encoding.StoreMeta, err error) {
+	partition, err := partitionOf(props)
+	if err != nil {
+		return meta, err
+	}
 	key := encoding.AppendMetaKey(nil, encoding.StoreMetaName)
-	var meta encoding.StoreMeta
 	decode := func(value []byte) error {
 		meta = encoding.StoreMeta{}
 		return encoding.DecodeStoreMeta(value, &meta)
 	}
 	found, err := c.backend.Get(ctx, key, decode)
 	if err == nil && !found {
-		fresh := newStoreMeta(c.now.Now(), shards)
+		fresh := newStoreMeta(c.now.Now(), props, partition)
 		group, item := encoding.MetaScope(encoding.StoreMetaName)
 		scopes := []backend.Scope{{Group: group, Item: item}}
 		err = c.backend.Update(ctx, scopes, backend.UpdateOptions{}, func(ctx context.Context, txn backend.Txn) error {
@@ -248,17 +272,71 @@ func (c *Catalog) loadMeta(ctx context.Context, shards int) (encoding.StoreMeta,
 		return meta, err
 	}
 	if c.readOnly {
-		return meta, meta.Readable()
+		err = meta.Readable()
+	} else {
+		err = meta.Compatible()
 	}
-	return meta, meta.Compatible()
+	if err == nil && (meta.Partition != partition || meta.Parts != props.Parts) {
+		err = fmt.Errorf("the store was created in %d parts by partition function %d, the backend has %d by function %d",
+			meta.Parts, meta.Partition, props.Parts, partition)
+	}
+	if err != nil || c.readOnly {
+		return meta, err
+	}
+	return c.beginEpoch(ctx, meta)
 }
 
-// newStoreMeta describes a new store.
-func newStoreMeta(now int64, shards int) encoding.StoreMeta {
+// beginEpoch gives a store that was made of a backup another epoch, and returns the
+// description as it is then.
+func (c *Catalog) beginEpoch(ctx context.Context, meta encoding.StoreMeta) (encoding.StoreMeta, error) {
+	restored := backend.FindRestored(c.backend)
+	if restored == nil || !restored.WasRestored() {
+		return meta, nil
+	}
+	meta.Epoch = newEpoch()
+	group, item := encoding.MetaScope(encoding.StoreMetaName)
+	scopes := []backend.Scope{{Group: group, Item: item}}
+	err := c.backend.Update(ctx, scopes, backend.UpdateOptions{Patient: true}, func(_ context.Context, txn backend.Txn) error {
+		return txn.Put(encoding.AppendMetaKey(nil, encoding.StoreMetaName), encoding.AppendStoreMeta(nil, &meta))
+	})
+	if err != nil {
+		return meta, err
+	}
+	// Not before: a crash in between costs one more epoch, and not the only one.
+	return meta, restored.SettleRestored()
+}
+
+// partitionOf returns the partition function of a backend, which must be one that
+// a store may have.
+func partitionOf(props backend.Properties) (encoding.Partition, error) {
+	p, ok := encoding.PartitionNamed(props.Partition)
+	if !ok {
+		return p, fmt.Errorf("the backend places keys by %q, which is no partition function of this library", props.Partition)
+	}
+	if props.Parts > encoding.MaxParts {
+		return p, fmt.Errorf("the backend has %d parts, more than %d", props.Parts, encoding.MaxParts)
+	}
+	return p, nil
+}
+
+// newStoreMeta describes a new store on a backend.
+func newStoreMeta(now int64, props backend.Properties, partition encoding.Partition) encoding.StoreMeta {
 	m := encoding.StoreMeta{
 		CreatedAt: now, Schema: encoding.Schema,
-		MinReader: encoding.Schema, MinWriter: encoding.Schema, Shards: shards,
+		MinReader: encoding.Schema, MinWriter: encoding.Schema, Shards: max(props.Shards, 1),
+		Epoch: newEpoch(), Partition: partition, Parts: props.Parts,
 	}
 	_, _ = rand.Read(m.StoreID[:]) // never fails: see crypto/rand
+	_, _ = rand.Read(m.Secret[:])
 	return m
+}
+
+// newEpoch draws the epoch of a store that begins, or that an earlier state of it
+// was brought back to.
+func newEpoch() uint64 {
+	for {
+		if epoch := randomID(); epoch != 0 {
+			return epoch
+		}
+	}
 }

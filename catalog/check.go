@@ -19,6 +19,7 @@ const maxProblems = 1000
 // CheckReport is what [Catalog.Check] found.
 type CheckReport struct {
 	Products int // records, expired ones that are still stored included
+	Expired  int // of them, those that have expired, and are removed in the background
 	Listed   int // entries of the list
 	Blobs    int // stored images, those waiting for removal included
 	Entries  int // entries of the expiry space
@@ -67,12 +68,13 @@ func (p Problem) String() string {
 // products concerned, as far as the rest of the store knows them, and otherwise
 // those between which they lie, and reads on behind. It changes nothing.
 func (c *Catalog) Check(ctx context.Context) (CheckReport, error) {
+	ctx, call := c.begin(ctx, OpCheck)
 	var report CheckReport
 	err := c.long(ctx, func(ctx context.Context) (err error) {
 		report, err = c.check(ctx)
 		return err
 	})
-	return report, c.wrap("check", "", err)
+	return report, call.end(c.wrap("check", "", err))
 }
 
 func (c *Catalog) check(ctx context.Context) (CheckReport, error) {
@@ -140,23 +142,36 @@ func (k *checker) problem(account, id, format string, args ...any) {
 	k.report.Problems = append(k.report.Problems, Problem{account, id, fmt.Sprintf(format, args...)})
 }
 
-// meta checks the use journal. What it says needs no check: a use of a product
-// that is gone stands for nothing.
+// meta checks what is about the store itself. What the use journal says needs no
+// check: a use of a product that is gone stands for nothing.
 func (k *checker) meta(key, value []byte) error {
 	name, err := encoding.DecodeMetaKey(key)
 	if err != nil {
 		k.problem("", "", "meta key %x: %v", key, err)
 		return nil
 	}
-	if name == encoding.UseJournalStart {
-		_, err = encoding.DecodeUseJournalStart(value)
-	} else if _, ok := encoding.ParseUseJournalName(name); ok {
-		_, err = encoding.DecodeUses(value)
-	}
-	if err != nil {
+	if err := checkMetaValue(name, value); err != nil {
 		k.problem("", "", "meta entry %s: %v", name, err)
 	}
 	return nil
+}
+
+// checkMetaValue returns nil if the value of a meta entry can be understood.
+func checkMetaValue(name string, value []byte) (err error) {
+	_, part := encoding.ParseUseJournalName(name)
+	switch {
+	case name == encoding.StoreMetaName:
+		err = encoding.DecodeStoreMeta(value, new(encoding.StoreMeta))
+	case name == encoding.SweepProgressName:
+		_, err = encoding.DecodeSweepProgress(value)
+	case name == encoding.SweepLeaseName:
+		_, err = encoding.DecodeSweepLease(value)
+	case name == encoding.UseJournalStart:
+		_, err = encoding.DecodeUseJournalStart(value)
+	case part:
+		_, err = encoding.DecodeUses(value)
+	}
+	return err
 }
 
 func (k *checker) product(key, value []byte) error {
@@ -174,6 +189,9 @@ func (k *checker) product(key, value []byte) error {
 	if r.Account != account || r.ID != id {
 		k.problem(account, id, "the record says account %q, product %q", r.Account, r.ID)
 		return nil
+	}
+	if !isLive(k.c.uses.On(&r), k.c.now.Now()) {
+		k.report.Expired++
 	}
 	if r.Listed && r.Generated {
 		k.problem(account, id, "listed under a generated ID")
@@ -240,12 +258,15 @@ func (k *checker) productImages(r *encoding.Record) error {
 	return nil
 }
 
-func (k *checker) listed(key, _ []byte) error {
+func (k *checker) listed(key, value []byte) error {
 	k.report.Listed++
 	account, id, err := encoding.DecodeListedKey(key)
 	if err != nil {
 		k.problem("", "", "list key %x: %v", key, err)
 		return nil
+	}
+	if err := encoding.CheckListedValue(value); err != nil {
+		k.problem(account, id, "its entry in the list: %v", err)
 	}
 	ok, err := k.exists(encoding.AppendProductKey(nil, account, id))
 	if err == nil && !ok {
@@ -260,6 +281,7 @@ type blobCheck struct {
 	id      encoding.BlobID
 	header  *encoding.BlobHeader
 	unread  bool // some of it can't be read, which has been said
+	damaged bool // so is some of it, which has been said
 	chunks  uint32
 	size    int64
 	hash    hash.Hash
@@ -288,12 +310,17 @@ func (k *checker) blobKey(key, value []byte) error {
 	if b.header == nil {
 		return nil // said already
 	}
+	chunk, err := encoding.DecodeChunk(value, id, n)
+	if err != nil {
+		k.problem(account, b.header.Owner, "image bytes %s, chunk %d: %v", id, n, err)
+		b.damaged = true
+	}
 	if n != b.chunks+1 && !b.unread {
 		k.problem(account, b.header.Owner, "image bytes %s: chunk %d is missing", id, b.chunks+1)
 	}
 	b.chunks = n
-	b.size += int64(len(value))
-	b.hash.Write(value)
+	b.size += int64(len(chunk))
+	b.hash.Write(chunk)
 	return nil
 }
 
@@ -344,22 +371,30 @@ func (k *checker) endBlob() {
 		k.problem(b.account, b.header.Owner, "image bytes %s can't be read whole", b.id)
 		return
 	}
+	if b.damaged {
+		return
+	}
 	if b.chunks != b.header.Chunks || b.size != b.header.Size || !bytes.Equal(b.hash.Sum(nil), b.header.SHA256[:]) {
 		k.problem(b.account, b.header.Owner, "image bytes %s are damaged", b.id)
 	}
 }
 
-func (k *checker) expiry(key, _ []byte) error {
+func (k *checker) expiry(key, value []byte) error {
 	k.report.Entries++
 	e, err := encoding.DecodeExpiryKey(key)
 	if err != nil {
 		k.problem("", "", "expiry key %x: %v", key, err)
 		return nil
 	}
+	v, err := encoding.DecodeExpiryValue(value)
+	if err != nil {
+		k.problem(e.Account, e.ID, "its expiry entry at %d: %v", e.Deadline, err)
+		v.Flags = encoding.ExpiryUnkept // said already
+	}
 	if e.Shard != encoding.Shard(e.Account, e.ID, k.c.shards) {
 		k.problem(e.Account, e.ID, "expiry entry in shard %d", e.Shard)
 	}
-	current, err := k.isCurrent(e)
+	current, err := k.isCurrent(e, v)
 	if err == nil && !current {
 		k.report.Stale++
 	}
@@ -370,15 +405,29 @@ func (k *checker) expiry(key, _ []byte) error {
 	return err
 }
 
-// isCurrent reports whether e is the current entry of what it stands for.
-func (k *checker) isCurrent(e encoding.Expiry) (current bool, err error) {
+// isCurrent reports whether e is the current entry of what it stands for, and
+// checks what its value says of a product.
+func (k *checker) isCurrent(e encoding.Expiry, v encoding.ExpiryValue) (current bool, err error) {
 	if blob, ok := e.BlobID(); ok {
 		h, err := k.header(e.Account, blob)
 		return h != nil && h.State != encoding.BlobOwned && h.Deadline == e.Deadline, err
 	}
 	_, err = k.reader.Get(k.ctx, encoding.AppendProductKey(nil, e.Account, e.ID), func(value []byte) error {
-		h, err := encoding.PeekRecord(value)
-		current = err == nil && h.IndexedAt == e.Deadline
+		var r encoding.Record
+		if h, err := encoding.PeekRecord(value); err != nil || h.IndexedAt != e.Deadline {
+			return nil
+		}
+		current = true
+		if v.Flags.MustRead() || encoding.DecodeRecord(value, &r) != nil {
+			return nil
+		}
+		if r.ExpiresAt() != e.Deadline {
+			k.problem(e.Account, e.ID, "its expiry entry doesn't say that it was renewed")
+		}
+		for range blobsOf(&r) {
+			k.problem(e.Account, e.ID, "its expiry entry doesn't say that it has uploads")
+			break
+		}
 		return nil
 	})
 	return current, err

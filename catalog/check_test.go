@@ -1,6 +1,7 @@
 package catalog_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -40,8 +41,13 @@ func (d *damage) header(change func(h *encoding.BlobHeader)) {
 	d.put(key, encoding.AppendBlobHeader(nil, &h))
 }
 
-func (d *damage) expiry() []byte {
+// expiryKey and putExpiry are about an expiry entry of p.
+func (d *damage) expiryKey() []byte {
 	return encoding.AppendExpiryKey(nil, encoding.Expiry{Deadline: d.record.IndexedAt, Kind: encoding.ExpiryProduct, Account: acme, ID: "p"})
+}
+
+func (d *damage) putExpiry(flags encoding.ExpiryFlags) {
+	d.put(d.expiryKey(), encoding.AppendExpiryValue(nil, encoding.ExpiryValue{Flags: flags}))
 }
 
 // contract 7: Check finds each kind of damage, says where, changes nothing, and
@@ -50,7 +56,7 @@ func TestCheckFindsDamage(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		plant func(d *damage)
-		found []string // the account and product that are named
+		found []string // the account and product that are named, and perhaps what is said
 	}{
 		{"none", func(*damage) {}, nil},
 		{"record under another key", func(d *damage) {
@@ -58,21 +64,34 @@ func TestCheckFindsDamage(t *testing.T) {
 		}, []string{acme, "q"}},
 		{"damaged record", func(d *damage) { d.put(encoding.AppendProductKey(nil, acme, "p"), []byte("x")) }, []string{acme, "p"}},
 		{"damaged product key", func(d *damage) { d.put([]byte{encoding.SpaceProduct, 'x'}, nil) }, []string{"", ""}},
-		{"no expiry entry", func(d *damage) { d.delete(d.expiry()) }, []string{acme, "p"}},
+		{"no expiry entry", func(d *damage) { d.delete(d.expiryKey()) }, []string{acme, "p"}},
 		{"expiry entry too late", func(d *damage) {
 			d.rewrite(func(r *encoding.Record) { r.IndexedAt++ })
-			d.put(d.expiry(), nil)
+			d.putExpiry(encoding.ExpiryUnkept)
 		}, []string{acme, "p"}},
 		{"expires but is not indexed", func(d *damage) { d.rewrite(func(r *encoding.Record) { r.IndexedAt = encoding.None }) }, []string{acme, "p"}},
 		{"kept forever but indexed", func(d *damage) { d.rewrite(func(r *encoding.Record) { r.ValidForDays = 0 }) }, []string{acme, "p"}},
 		{"damaged expiry key", func(d *damage) { d.put([]byte{encoding.SpaceExpiry, 0, 1}, nil) }, []string{"", ""}},
 		{"expiry entry in a wrong shard", func(d *damage) {
 			e := encoding.Expiry{Shard: 3, Deadline: 1, Kind: encoding.ExpiryProduct, Account: acme, ID: "p"}
-			d.put(encoding.AppendExpiryKey(nil, e), nil)
+			d.put(encoding.AppendExpiryKey(nil, e), encoding.AppendExpiryValue(nil, encoding.ExpiryValue{Flags: encoding.ExpiryUnkept}))
+		}, []string{acme, "p"}},
+		{"damaged expiry entry", func(d *damage) { d.put(d.expiryKey(), nil) }, []string{acme, "p"}},
+		{"expiry entry of a newer schema", func(d *damage) {
+			d.put(d.expiryKey(), []byte{0x91, encoding.Schema + 1})
+		}, []string{acme, "p"}},
+		{"expiry entry that hides uploads", func(d *damage) { d.putExpiry(0) }, []string{acme, "p", "uploads"}},
+		{"expiry entry that hides a renewal", func(d *damage) {
+			d.rewrite(func(r *encoding.Record) { r.Anchor++ })
+			d.putExpiry(0)
+		}, []string{acme, "p", "renewed"}},
+		{"damaged list entry", func(d *damage) { d.put(encoding.AppendListedKey(nil, acme, "p"), nil) }, []string{acme, "p"}},
+		{"list entry of a newer schema", func(d *damage) {
+			d.put(encoding.AppendListedKey(nil, acme, "p"), []byte{0x91, encoding.Schema + 1})
 		}, []string{acme, "p"}},
 		{"not in the list", func(d *damage) { d.delete(encoding.AppendListedKey(nil, acme, "p")) }, []string{acme, "p"}},
 		{"listed without the flag", func(d *damage) { d.rewrite(func(r *encoding.Record) { r.Listed = false }) }, []string{acme, "p"}},
-		{"in the list but absent", func(d *damage) { d.put(encoding.AppendListedKey(nil, acme, "q"), nil) }, []string{acme, "q"}},
+		{"in the list but absent", func(d *damage) { d.put(encoding.AppendListedKey(nil, acme, "q"), encoding.AppendListedValue(nil)) }, []string{acme, "q"}},
 		{"damaged list key", func(d *damage) { d.put([]byte{encoding.SpaceListed, 'x'}, nil) }, []string{"", ""}},
 		{"generated and listed", func(d *damage) { d.rewrite(func(r *encoding.Record) { r.Generated = true }) }, []string{acme, "p"}},
 		{"no image", func(d *damage) { d.rewrite(func(r *encoding.Record) { r.Images = nil }) }, []string{acme, "p"}},
@@ -84,6 +103,17 @@ func TestCheckFindsDamage(t *testing.T) {
 		{"other bytes", func(d *damage) {
 			d.put(encoding.AppendBlobKey(nil, acme, d.blob, 1), make([]byte, 256<<10))
 		}, []string{acme, "p"}},
+		{"other bytes with a checksum of their own", func(d *damage) {
+			d.put(encoding.AppendBlobKey(nil, acme, d.blob, 1), encoding.AppendChunkTrailer(make([]byte, 256<<10), d.blob, 1))
+		}, []string{acme, "p"}},
+		{"damaged chunk that waits for removal", func(d *damage) {
+			id := encoding.BlobID{1}
+			h := encoding.BlobHeader{State: encoding.BlobGarbage, Owner: "gone", Deadline: 5, ChunkSize: 1, Chunks: 1, Size: 1}
+			d.put(encoding.AppendBlobKey(nil, acme, id, 0), encoding.AppendBlobHeader(nil, &h))
+			d.put(encoding.AppendBlobKey(nil, acme, id, 1), []byte("xxxxx"))
+			e := encoding.Expiry{Kind: encoding.ExpiryBlob, Deadline: 5, Account: acme, ID: string(id[:])}
+			d.put(encoding.AppendExpiryKey(nil, e), encoding.AppendExpiryValue(nil, encoding.ExpiryValue{Flags: encoding.ExpiryUnkept}))
+		}, []string{acme, "gone"}},
 		{"other hash in the record", func(d *damage) { d.rewrite(func(r *encoding.Record) { r.Images[1].SHA256[0]++ }) }, []string{acme, "p"}},
 		{"other size in the record", func(d *damage) { d.rewrite(func(r *encoding.Record) { r.Images[1].Size++ }) }, []string{acme, "p"}},
 		{"owned by another product", func(d *damage) { d.header(func(h *encoding.BlobHeader) { h.Owner = "q" }) }, []string{acme, "p"}},
@@ -104,6 +134,9 @@ func TestCheckFindsDamage(t *testing.T) {
 		}, []string{"", ""}},
 		{"damaged start of the use journal", func(d *damage) {
 			d.put(encoding.AppendMetaKey(nil, encoding.UseJournalStart), []byte("x"))
+		}, []string{"", ""}},
+		{"damaged progress of the sweeper", func(d *damage) {
+			d.put(encoding.AppendMetaKey(nil, encoding.SweepProgressName), []byte("x"))
 		}, []string{"", ""}},
 		{"damaged meta key", func(d *damage) { d.put([]byte{encoding.SpaceMeta, 'x'}, nil) }, []string{"", ""}},
 		{"damaged image key", func(d *damage) { d.put([]byte{encoding.SpaceBlob, 'x'}, nil) }, []string{"", ""}},
@@ -138,7 +171,8 @@ func TestCheckFindsDamage(t *testing.T) {
 				for _, p := range report.Problems {
 					require.NotEmpty(t, p.What)
 					require.Contains(t, p.String(), p.What)
-					found = found || p.Account == test.found[0] && p.ExternalID == test.found[1]
+					found = found || p.Account == test.found[0] && p.ExternalID == test.found[1] &&
+						strings.Contains(p.What, strings.Join(test.found[2:], ""))
 				}
 				require.True(t, found, "%v", report.Problems)
 			}

@@ -46,3 +46,32 @@ func conditionsHold(conds []Condition, old *encoding.Record) bool {
 	}
 	return true
 }
+
+// PreconditionError is the [ErrPreconditionFailed] of a write: it says what the
+// conditions did not hold for, so that a caller that knows this version need not
+// read again.
+type PreconditionError struct {
+	// Version is that of the product that stood, the zero Version where none lives.
+	Version Version
+}
+
+// Error implements error.
+func (e *PreconditionError) Error() string {
+	if e.Version == (Version{}) {
+		return ErrPreconditionFailed.Error() + ": no product lives"
+	}
+	return ErrPreconditionFailed.Error() + ": the product is at version " + e.Version.String()
+}
+
+// Unwrap returns ErrPreconditionFailed.
+func (e *PreconditionError) Unwrap() error { return ErrPreconditionFailed }
+
+// preconditionFailed says that conditions do not hold for a product in the state
+// old, nil if there is none that lives.
+func preconditionFailed(old *encoding.Record) error {
+	e := new(PreconditionError)
+	if old != nil {
+		e.Version = versionOf(old)
+	}
+	return e
+}

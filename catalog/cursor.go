@@ -31,11 +31,12 @@ func (c *Catalog) decodeCursor(cursor string) (id string, ok bool) {
 	}
 	id = string(raw[1+cursorMAC:])
 	// RawURLEncoding skips line breaks: only the one exact form is a cursor.
-	return id, hmac.Equal(raw[1:1+cursorMAC], c.cursorCheck(id)) && c.encodeCursor(id) == cursor
+	exact := base64.RawURLEncoding.EncodeToString(raw) == cursor
+	return id, exact && hmac.Equal(raw[1:1+cursorMAC], c.cursorCheck(id))
 }
 
 func (c *Catalog) cursorCheck(id string) []byte {
-	mac := hmac.New(sha256.New, c.cursorKey)
+	mac := hmac.New(sha256.New, c.secret)
 	mac.Write([]byte{cursorVersion})
 	mac.Write([]byte(id))
 	return mac.Sum(nil)[:cursorMAC]

@@ -9,7 +9,7 @@ import (
 )
 
 // cursorCatalog is enough of a catalog to make cursors.
-func cursorCatalog(key string) *Catalog { return &Catalog{cursorKey: []byte(key)} }
+func cursorCatalog(key string) *Catalog { return &Catalog{secret: []byte(key)} }
 
 // contract 5: a cursor that was altered or not made by the library is refused.
 func TestCursors(t *testing.T) {

@@ -52,9 +52,19 @@ func isDamage(err error) bool {
 // *DamageError if it is damage. key is that of the record, nil where it is not
 // known.
 func damageOf(account string, key []byte, err error) error {
+	if err == nil {
+		return nil
+	}
+	return asDamage(account, key, err)
+}
+
+// asDamage is damageOf of an error. What it looks for is on the heap, which the
+// many reads that go well need not pay for.
+func asDamage(account string, key []byte, err error) error {
 	var engine *backend.DamageError
+	var own *DamageError
 	switch {
-	case !isDamage(err):
+	case !isDamage(err), errors.As(err, &own):
 		return err
 	case !errors.As(err, &engine):
 		return &DamageError{Account: account, ExternalID: idOf(account, key), Cause: err}

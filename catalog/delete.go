@@ -24,7 +24,8 @@ const deleteBatch = 64
 //	IfVersion, IfExists  ErrPreconditionFailed  deleted if the version is one of them
 //	CreateOnly           ErrNotFound            ErrPreconditionFailed
 func (c *Catalog) Delete(ctx context.Context, account, externalID string, conds ...Condition) error {
-	return c.wrap("delete", externalID, c.delete(ctx, account, externalID, conds))
+	ctx, call := c.begin(ctx, OpDelete)
+	return call.end(c.wrap("delete", externalID, c.delete(ctx, account, externalID, conds)))
 }
 
 func (c *Catalog) delete(ctx context.Context, account, id string, conds []Condition) error {
@@ -43,7 +44,7 @@ func (c *Catalog) delete(ctx context.Context, account, id string, conds []Condit
 			return err
 		}
 		if !conditionsHold(conds, f.live) {
-			return ErrPreconditionFailed
+			return preconditionFailed(f.live)
 		}
 		if f.live == nil {
 			return ErrNotFound
@@ -58,7 +59,7 @@ type DeleteOption uint8
 // EraseNow has DeleteAccount give back the room and leave nothing of the account
 // where the backend keeps its data, values that were deleted before included, as
 // [Catalog.Reclaim] does. Image bytes go at once, without Options.ImageGrace:
-// whoever reads one gets ErrImageGone. It takes as long as writing the files
+// a reader of one gets ErrImageGone. It takes as long as writing the files
 // concerned anew, and ends early with the context; what was not done then is done
 // in the background, as without EraseNow. IDs may stay in the backend's own
 // files. On a backend that holds nothing back it only ends the grace.
@@ -71,11 +72,12 @@ const EraseNow DeleteOption = 1
 // call may be repeated. A product whose record is damaged goes too, and is not
 // counted. Without [EraseNow] the backend gives back the room in time.
 func (c *Catalog) DeleteAccount(ctx context.Context, account string, o ...DeleteOption) (removed int, err error) {
+	ctx, call := c.begin(ctx, OpDeleteAccount)
 	err = c.long(ctx, func(ctx context.Context) (err error) {
 		removed, err = c.deleteAccount(ctx, account, o)
 		return err
 	})
-	return removed, c.wrap("delete account", account, err)
+	return removed, call.end(c.wrap("delete account", account, err))
 }
 
 func (c *Catalog) deleteAccount(ctx context.Context, account string, options []DeleteOption) (removed int, err error) {

@@ -2,6 +2,7 @@ package catalog_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -10,8 +11,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/backend/memory"
 	"github.com/shelflife-db/shelflife/backend/pebble"
 	"github.com/shelflife-db/shelflife/catalog"
+	"github.com/shelflife-db/shelflife/encoding"
 	"github.com/shelflife-db/shelflife/ttl"
 )
 
@@ -114,4 +118,57 @@ func TestDeleteAccountRemovesStagedImages(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, report.Problems)
 	})
+}
+
+// deletions is a backend that notes the keys which the Updates of calls delete.
+type deletions struct {
+	backend.Backend
+	keys *[]string
+}
+
+func (b deletions) Update(ctx context.Context, scopes []backend.Scope, o backend.UpdateOptions, fn func(context.Context, backend.Txn) error) error {
+	if o.Buffered && o.Reclaim { // of the catalog's own goroutines
+		return b.Backend.Update(ctx, scopes, o, fn)
+	}
+	return b.Backend.Update(ctx, scopes, o, func(ctx context.Context, txn backend.Txn) error {
+		*b.keys = nil // of the last run
+		return fn(ctx, deletingTxn{txn, b.keys})
+	})
+}
+
+type deletingTxn struct {
+	backend.Txn
+	keys *[]string
+}
+
+func (t deletingTxn) Delete(key []byte, valueSize int) error {
+	*t.keys = append(*t.keys, string(key))
+	return t.Txn.Delete(key, valueSize)
+}
+
+// TestRecreatedProductsAreOwed: what an upsert makes anew was there before, and is
+// deleted, so that the engine owes its erasure; what it edits may stay in the
+// engine's files.
+func TestRecreatedProductsAreOwed(t *testing.T) {
+	clock, keys := ttl.NewManualClock(epoch), new([]string)
+	o := &catalog.Options{Clock: clock, UseWindow: catalog.NoUseWindow, Sweeper: ttl.SweeperOptions{Grace: 1000 * day}}
+	b := memory.New(nil)
+	c, err := catalog.Open(t.Context(), b, o)
+	require.NoError(t, err)
+	_, err = c.Upsert(t.Context(), acme, "p", withImage(catalog.Patch{ValidForDays: catalog.Set(1)}))
+	require.NoError(t, err)
+	require.NoError(t, c.Close())
+
+	c, err = catalog.Open(t.Context(), deletions{b.Handle(), keys}, o)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, c.Close()) }()
+	record := string(encoding.AppendProductKey(nil, acme, "p"))
+	_, err = c.Upsert(t.Context(), acme, "p", catalog.Patch{Title: catalog.Set("edited")})
+	require.NoError(t, err)
+	require.NotContains(t, *keys, record)
+	clock.Advance(2 * day)
+	res, err := c.Upsert(t.Context(), acme, "p", withImage(catalog.Patch{}))
+	require.NoError(t, err)
+	require.Equal(t, catalog.Created, res.Outcome)
+	require.Contains(t, *keys, record)
 }

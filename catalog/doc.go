@@ -46,6 +46,13 @@
 // stay what they were: those of products written before lie further off by as
 // much as the clock was set back.
 //
+// Where processes share a store that has a clock (backend.Properties.Clock), time
+// is the store's for all of them: it comes with what they read, and their own
+// wall clocks have no say. What one of them has told a reader is gone stays so
+// for all, whatever the clocks do: a product that is found to have expired less
+// than a minute ago is removed by the call that finds it. Where the store takes
+// no writes such a call fails with ErrUnavailable.
+//
 // [Catalog.Use] records a use. It is visible at once to every reader, and
 // durable within Options.UseWindow, or before it is acknowledged when the
 // deadline is near.
@@ -67,7 +74,7 @@
 // is no escape, but in the query, where clients and servers take it as it
 // stands; a port other than 1 to 65535; and a host that can't be resolved: one
 // with an empty label, with a character that no name has, or that ends in a
-// number and is no address. A URL is kept byte for byte: whoever writes it
+// number and is no address. A URL is kept byte for byte: a host that writes it
 // into HTML, a header or a log escapes it.
 //
 // # Errors

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"context"
 	"errors"
 
 	"github.com/shelflife-db/shelflife/backend"
@@ -20,7 +21,9 @@ type effects struct {
 	counted []uses.Renewal
 	begun   int64     // the first time that was read of those that are counted
 	expired []Expired // products whose expiry this commits
-	visible bool      // it has committed, where there are some
+	// generation is the backend's, inside the callback.
+	generation uint64
+	visible    bool // it has committed, where there are some
 }
 
 // marked is a product that an Update has marked in the record cache.
@@ -31,7 +34,9 @@ type marked struct {
 
 // begin is called when a run of the Update begins. Marks and counts of an earlier
 // run stay: the backend may run it again without an end in between.
-func (e *effects) begin() { e.expired, e.visible = nil, false }
+func (e *effects) begin(generation uint64) {
+	e.expired, e.visible, e.generation = nil, false, generation
+}
 
 // settle ends the effects of an Update that ended with err.
 func (t *tx) settle(o backend.UpdateOptions, err error) {
@@ -56,7 +61,10 @@ func (t *tx) reportExpired(o backend.UpdateOptions, err error) {
 	case err == nil && !o.Buffered:
 		t.c.hooks.Add(t.expired, nil)
 	case err == nil, t.visible && errors.Is(err, backend.ErrUnknownOutcome):
-		t.c.hooks.Add(t.expired, t.scopes)
+		c, generation, scopes := t.c, t.generation, t.scopes
+		c.hooks.Add(t.expired, func(ctx context.Context) error {
+			return c.durablePatiently(ctx, generation, scopes)
+		})
 	}
 }
 

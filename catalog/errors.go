@@ -20,7 +20,8 @@ var (
 	// being read, longer ago than Options.ImageGrace, or by more bytes than
 	// Options.ImageGraceBytes.
 	ErrImageGone = errors.New("image bytes are gone")
-	// ErrPreconditionFailed says that a [Condition] did not hold.
+	// ErrPreconditionFailed says that a [Condition] did not hold. What it matches is
+	// a [*PreconditionError].
 	ErrPreconditionFailed = errors.New("precondition failed")
 	// ErrUploadSpent says that an [Upload] was read by an earlier upsert and its
 	// reader can't go back; nothing was changed.

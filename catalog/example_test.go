@@ -67,6 +67,30 @@ func Example() {
 	// true
 }
 
+// Look at a product without a copy of it. What is lent is good until the callback
+// returns.
+func ExampleCatalog_View() {
+	ctx := context.Background()
+	c := openExample()
+	defer c.Close()
+	must(c.Upsert(ctx, "acme", "shirt-42", catalog.Patch{
+		Title:  catalog.Set("Red tee"),
+		Images: catalog.Set([]catalog.NewImage{{URL: "https://cdn.example/front.jpg"}}),
+	}))
+	err := c.View(ctx, "acme", "shirt-42", func(v catalog.ProductView) error {
+		fmt.Printf("%s: %s\n", v.ExternalID(), v.Title())
+		for i := range v.Images() {
+			fmt.Printf("%d: %s\n", i.Order(), i.SourceURL())
+		}
+		return nil
+	})
+	fmt.Println(err)
+	// Output:
+	// shirt-42: Red tee
+	// 0: https://cdn.example/front.jpg
+	// <nil>
+}
+
 // A later upsert is a partial edit: what it does not name stays.
 func ExampleCatalog_Upsert() {
 	ctx := context.Background()

@@ -3,8 +3,8 @@ package catalog
 import (
 	"cmp"
 	"context"
-	"encoding/binary"
 	"errors"
+	"fmt"
 	"iter"
 	"maps"
 	"strings"
@@ -22,12 +22,23 @@ import (
 // already. What it removed is gone durably when it returns, as Options.Durability
 // says for other writes.
 func (c *Catalog) Sweep(ctx context.Context) (ttl.SweepResult, error) {
+	ctx, call := c.begin(ctx, OpSweep)
 	var res ttl.SweepResult
 	err := c.long(ctx, func(ctx context.Context) (err error) {
-		res, err = c.sweeper.Sweep(ctx)
-		return errors.Join(err, c.swept.awaitDurable(ctx, c))
+		res, err = c.sweep(ctx)
+		return err
 	})
-	return res, c.wrap("sweep", "", err)
+	return res, call.end(c.wrap("sweep", "", err))
+}
+
+// sweep returns when what it removed is gone durably.
+func (c *Catalog) sweep(ctx context.Context) (ttl.SweepResult, error) {
+	if err := c.learnTime(ctx); err != nil {
+		return ttl.SweepResult{}, err
+	}
+	generation := c.generation()
+	res, err := c.sweeper.Sweep(ctx)
+	return res, errors.Join(err, c.swept.awaitDurable(ctx, c, generation))
 }
 
 // maxSwept bounds sweptAccounts.
@@ -55,22 +66,23 @@ func (s *sweptAccounts) add(entries []encoding.Expiry) (full bool) {
 	return len(s.accounts) >= maxSwept
 }
 
-// awaitDurable returns when all removals until now are durable.
-func (s *sweptAccounts) awaitDurable(ctx context.Context, c *Catalog) error {
+// awaitDurable returns when all removals until now, and since a generation, are
+// durable.
+func (s *sweptAccounts) awaitDurable(ctx context.Context, c *Catalog, generation uint64) error {
 	s.waiting.Lock()
 	defer s.waiting.Unlock()
 	s.mu.Lock()
 	accounts := s.accounts
 	s.accounts = make(map[string]struct{})
 	s.mu.Unlock()
-	if len(accounts) == 0 || c.opts.Durability == Buffered {
+	if c.opts.Durability == Buffered {
 		return nil
 	}
 	scopes := make([]backend.Scope, 0, len(accounts))
 	for a := range accounts {
 		scopes = append(scopes, backend.Scope{Group: encoding.AccountScope(a)})
 	}
-	err := c.backend.Durable(ctx, scopes)
+	err := c.durableSince(ctx, generation, scopes)
 	if err != nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -95,17 +107,24 @@ func (x expirer) Entries(ctx context.Context, from, to int64) iter.Seq2[ttl.Entr
 func (x expirer) shard(ctx context.Context, shard byte, from, to int64) iter.Seq2[ttl.Entry, error] {
 	return func(yield func(ttl.Entry, error) bool) {
 		start, end := encoding.ExpiryRange(shard, from, to)
-		for e, err := range x.c.backend.Scan(ctx, backend.Range{Start: start, End: end}, backend.ScanOptions{KeysOnly: true}) {
+		for e, err := range x.c.backend.Scan(ctx, backend.Range{Start: start, End: end}, backend.ScanOptions{}) {
 			if err != nil {
 				x.met(err)
 				yield(ttl.Entry{}, err)
 				return
 			}
 			entry, err := encoding.DecodeExpiryKey(e.Key)
+			if err == nil {
+				// What it says of the product may change until the product's scope is
+				// held, and nothing is taken from it: the record is read in any case.
+				_, err = encoding.DecodeExpiryValue(e.Value)
+			}
 			if err != nil {
 				x.met(err)
-				x.c.opts.Logger.Error("shelflife: skipped a damaged expiry entry", "error", err)
-				continue
+				x.c.opts.Logger.Error("shelflife: met an expiry entry that is damaged or newer than this version", "error", err)
+				if entry == (encoding.Expiry{}) || errors.Is(err, encoding.ErrNewerSchema) {
+					continue
+				}
 			}
 			if !yield(indexEntry(entry.Deadline, e.Key), nil) {
 				return
@@ -170,29 +189,42 @@ func (x expirer) Expire(ctx context.Context, due []ttl.Entry) (done int, err err
 		return 0, err
 	}
 	entries := make([]encoding.Expiry, 0, len(due))
-	scopes := make([]backend.Scope, 0, len(due))
 	for _, d := range due {
 		e, err := encoding.DecodeExpiryKey([]byte(d.Key))
 		if err != nil {
 			continue // only a damaged store has such an entry; Check reports it
 		}
 		entries = append(entries, e)
+	}
+	if err := x.handle(ctx, entries); err != nil {
+		return 0, err
+	}
+	if c.swept.add(entries) {
+		err = c.swept.awaitDurable(ctx, c, c.generation())
+	}
+	return len(due), err
+}
+
+// handle removes what the entries stand for, or moves them, in one Update. What it
+// can't read it leaves, and reports.
+func (x expirer) handle(ctx context.Context, entries []encoding.Expiry) error {
+	c := x.c
+	scopes := make([]backend.Scope, 0, len(entries))
+	var products []productkey.Key
+	for _, e := range entries {
 		if blob, ok := e.BlobID(); ok {
 			scopes = append(scopes, blobScope(e.Account, blob))
 		} else {
 			scopes = append(scopes, productScope(e.Account, e.ID))
 		}
-	}
-	o := backend.UpdateOptions{Buffered: true, Reclaim: true}
-	horizon := c.sweeper.Horizon()
-	var products []productkey.Key
-	for _, e := range entries {
 		if e.Kind == encoding.ExpiryProduct {
 			products = append(products, productkey.Of(e.Account, e.ID))
 		}
 	}
+	o := backend.UpdateOptions{Buffered: true, Reclaim: true}
+	horizon := c.sweeper.Horizon()
 	var unreadable []error // in the run that counts
-	err = c.update(ctx, scopes, o, func(t *tx) error {
+	err := c.update(ctx, scopes, o, func(t *tx) error {
 		unreadable = nil
 		if err := t.fetchTogether(products); err != nil {
 			return err
@@ -211,16 +243,13 @@ func (x expirer) Expire(ctx context.Context, due []ttl.Entry) (done int, err err
 	})
 	if err != nil {
 		x.met(err)
-		return 0, err
+		return err
 	}
 	for _, err := range unreadable {
 		x.met(err)
 		c.opts.Logger.Error("shelflife: could not read what has expired", "error", err)
 	}
-	if c.swept.add(entries) {
-		err = c.swept.awaitDurable(ctx, c)
-	}
-	return len(due), err
+	return nil
 }
 
 // expireEntry handles one entry, whose deadline is not after horizon.
@@ -241,6 +270,61 @@ func (t *tx) expireEntry(e encoding.Expiry, horizon int64) error {
 		next := *used // its entry was early: it was used since
 		return t.write(f, &next, nil)
 	}
+	// The read has brought the time, which the sweeper may not have heard of for a
+	// while.
+	if t.c.clocked && t.c.opts.Clock.Now().UnixMilli() < deadline {
+		return errSetBack
+	}
+	return t.removeExpired(f)
+}
+
+// errSetBack has the sweeper look at the clock anew.
+var errSetBack = errors.New("the store's clock was set back")
+
+// decideExpired removes those of the products that have expired.
+//
+// Where processes share a store with a clock of its own, nothing holds up another
+// process between the moment at which a product is found expired here and the
+// moment at which that one commits what it read before the deadline: engines may
+// be optimistic, and to have read something is no write that such a commit would
+// conflict with. So nobody is told that a product has expired before a write of it
+// says so. Whichever of the two commits first decides, for all processes, and the
+// clocks of two servers, of which one takes over from the other, decide nothing.
+//
+// What expired more than uses.LongUpdate ago is left to the sweeper: no Update
+// takes so long, and after a leap of the clock that is nearly everything.
+func (c *Catalog) decideExpired(ctx context.Context, products []productkey.Key) error {
+	scopes := make([]backend.Scope, 0, len(products))
+	for _, k := range products {
+		scopes = append(scopes, productScope(k.Account, k.ID))
+	}
+	o := backend.UpdateOptions{Buffered: true, Reclaim: true}
+	return undecidedError(c.update(ctx, scopes, o, func(t *tx) error {
+		for _, k := range products {
+			f, err := t.load(k.Account, k.ID)
+			if err == nil && f.undecided {
+				err = t.removeExpired(f)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
+// undecidedError is the error of a call that ended with err before it was decided
+// what has expired. The outcome that is not known is that of a removal, for which
+// the caller did not ask.
+func undecidedError(err error) error {
+	if errors.Is(err, backend.ErrUnknownOutcome) {
+		return fmt.Errorf("%w: it is not known what has expired: %s", backend.ErrUnavailable, err.Error())
+	}
+	return err
+}
+
+// removeExpired removes a product that has expired, and all it owns.
+func (t *tx) removeExpired(f *found) error {
 	replaced := *f
 	if err := t.write(f, nil, nil); err != nil {
 		return err
@@ -262,32 +346,31 @@ func (t *tx) expireBlob(e encoding.Expiry, blob encoding.BlobID) error {
 
 // SaveProgress writes the sweeper's progress.
 func (x expirer) SaveProgress(ctx context.Context, p ttl.Progress) error {
-	group, item := encoding.MetaScope(metaSweep)
+	group, item := encoding.MetaScope(encoding.SweepProgressName)
 	scopes := []backend.Scope{{Group: group, Item: item}}
 	o := backend.UpdateOptions{Buffered: true, Reclaim: true}
 	return x.c.backend.Update(ctx, scopes, o, func(_ context.Context, txn backend.Txn) error {
-		var value []byte
-		for _, n := range []int64{p.SweptTo, p.Seen, p.DoubtSince, p.DoubtSeen} {
-			value = binary.BigEndian.AppendUint64(value, uint64(n))
-		}
-		return txn.Put(encoding.AppendMetaKey(nil, metaSweep), value)
+		value := encoding.AppendSweepProgress(nil, encoding.SweepProgress(p))
+		return txn.Put(encoding.AppendMetaKey(nil, encoding.SweepProgressName), value)
 	})
 }
 
 // loadProgress returns the sweeper's progress. It has come to now at most: a
-// clock that went back between two openings writes deadlines behind it.
-func (c *Catalog) loadProgress(ctx context.Context) (p ttl.Progress, err error) {
-	_, err = c.backend.Get(ctx, encoding.AppendMetaKey(nil, metaSweep), func(value []byte) error {
-		for _, n := range []*int64{&p.SweptTo, &p.Seen, &p.DoubtSince, &p.DoubtSeen} {
-			if len(value) < 8 { // an earlier version wrote less
-				break
-			}
-			*n, value = int64(binary.BigEndian.Uint64(value)), value[8:]
-		}
-		return nil
+// clock that went back between two openings writes deadlines behind it. It is a
+// hint: without one that can be understood the sweeper begins anew.
+func (c *Catalog) loadProgress(ctx context.Context) (ttl.Progress, error) {
+	var p encoding.SweepProgress
+	_, err := c.backend.Get(ctx, encoding.AppendMetaKey(nil, encoding.SweepProgressName), func(value []byte) (err error) {
+		p, err = encoding.DecodeSweepProgress(value)
+		return err
 	})
+	if encoding.IsUnreadable(err) {
+		c.noteDamage(wrap("load the sweeper's progress", "", err))
+		c.opts.Logger.Error("shelflife: could not read how far the sweeper had come", "error", err)
+		err = nil
+	}
 	p.SweptTo = min(p.SweptTo, c.now.Now())
-	return p, err
+	return ttl.Progress(p), err
 }
 
 // addToIndex announces an entry that is visible now.

@@ -195,7 +195,7 @@ func TestSweepSeesPendingUses(t *testing.T) {
 // putExpiry writes an entry of the expiry space into the shard that is its.
 func (w *world) putExpiry(txn backend.Txn, e encoding.Expiry) error {
 	e.Shard = encoding.Shard(e.Account, e.ID, max(1, w.shards))
-	return txn.Put(encoding.AppendExpiryKey(nil, e), nil)
+	return txn.Put(encoding.AppendExpiryKey(nil, e), encoding.AppendExpiryValue(nil, encoding.ExpiryValue{Flags: encoding.ExpiryUnkept}))
 }
 
 // What lives forever is not removed, and neither are bytes that a product owns,

@@ -16,6 +16,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/stretchr/testify/require"
 
+	"github.com/shelflife-db/shelflife/backend"
 	"github.com/shelflife-db/shelflife/catalog"
 	"github.com/shelflife-db/shelflife/ttl"
 )
@@ -27,6 +28,8 @@ type faultMode struct {
 	name string
 	hits func(errorfs.OpKind) bool // the operations that are counted
 	err  error                     // nil: see short and slow
+	// heals says that the store goes on by itself.
+	heals bool
 }
 
 func anyOp(errorfs.OpKind) bool     { return true }
@@ -36,10 +39,10 @@ func dataOp(k errorfs.OpKind) bool {
 }
 
 var faultModes = []faultMode{
-	{"error", anyOp, syscall.EIO},
-	{"no space", writeOp, syscall.ENOSPC},
-	{"short write", dataOp, nil},
-	{"slow", anyOp, nil},
+	{"error", anyOp, syscall.EIO, false},
+	{"no space", writeOp, syscall.ENOSPC, true},
+	{"short write", dataOp, nil, false},
+	{"slow", anyOp, nil, false},
 }
 
 // oneFault makes the operation at an index go wrong.
@@ -124,6 +127,10 @@ type faultScript struct {
 	may map[string]map[string]bool
 	// failed says that a call has failed.
 	failed bool
+	// heals says that the store must heal from the fault, and healed how often it
+	// was waited for that.
+	heals  bool
+	healed int
 }
 
 // shown is a product without what a use that waits may not keep.
@@ -142,7 +149,7 @@ func shown(t *testing.T, p *catalog.Product) string {
 func requireTyped(t *testing.T, err error) {
 	t.Helper()
 	for _, want := range []error{
-		catalog.ErrUnavailable, catalog.ErrUnknownOutcome, catalog.ErrClosed, syscall.EIO, syscall.ENOSPC, io.ErrShortWrite,
+		catalog.ErrUnavailable, catalog.ErrUnknownOutcome, catalog.ErrClosed, syscall.EIO, syscall.ENOSPC, syscall.EDQUOT, io.ErrShortWrite,
 	} {
 		if errors.Is(err, want) {
 			return
@@ -173,11 +180,29 @@ func (s *faultScript) wrote(id string, p *catalog.Product, err error, unknown ..
 	}
 }
 
+// heal waits for a store that must heal, as far as it was opened for writing.
+func (s *faultScript) heal() {
+	poll := time.NewTicker(time.Millisecond)
+	defer poll.Stop()
+	for waited := false; s.heals; waited = true {
+		err := s.c.Ready()
+		if err == nil || errors.Is(err, backend.ErrReadOnly) {
+			if err == nil && waited {
+				s.healed++
+			}
+			return
+		}
+		require.NotErrorIs(s.t, err, backend.ErrStopped)
+		<-poll.C
+	}
+}
+
 // anything stands for a state that the script can't know: an edit whose
 // outcome nobody knows.
 const anything = "anything"
 
 func (s *faultScript) upsert(id string, p catalog.Patch) {
+	s.heal()
 	if s.may[id] == nil {
 		s.may[id] = map[string]bool{"": true}
 	}
@@ -193,6 +218,7 @@ func (s *faultScript) upsert(id string, p catalog.Patch) {
 }
 
 func (s *faultScript) remove(id string) {
+	s.heal()
 	err := s.c.Delete(s.t.Context(), acme, id)
 	if errors.Is(err, catalog.ErrNotFound) {
 		require.True(s.t, s.may[id][""] || s.may[id][anything])
@@ -343,19 +369,21 @@ func (s *faultScript) requireIntact(fs vfs.FS) {
 func TestFaultScript(t *testing.T) {
 	for _, mode := range faultModes {
 		t.Run(mode.name, func(t *testing.T) {
-			hits, failed := 0, 0
+			hits, failed, healed := 0, 0, 0
 			stride := int64(*faultStride * faultRaceFactor)
 			if testing.Short() {
 				stride *= 3
 			}
 			for index := int64(0); ; index += stride {
-				seen, refused := runFault(t, mode, index)
+				seen, refused, heals := runFault(t, mode, index)
 				if !seen {
 					require.Greater(t, index, int64(50))
-					t.Logf("%d faults, %d of them failed a write", hits, failed)
+					t.Logf("%d faults, %d of them failed a write, the store healed %d times", hits, failed, healed)
+					require.Equal(t, mode.heals, healed > 0)
 					return
 				}
 				hits++
+				healed += heals
 				if refused {
 					failed++
 				}
@@ -364,12 +392,12 @@ func TestFaultScript(t *testing.T) {
 	}
 }
 
-// runFault runs the script with one fault, and reports whether the fault came and
-// whether a write failed.
-func runFault(t *testing.T, mode faultMode, index int64) (seen, refused bool) {
+// runFault runs the script with one fault, and reports whether the fault came,
+// whether a write failed, and how often the store healed.
+func runFault(t *testing.T, mode faultMode, index int64) (seen, refused bool, healed int) {
 	mem := vfs.NewCrashableMem()
 	fault := &oneFault{faultMode: mode, index: index}
-	s := &faultScript{t: t, clock: ttl.NewManualClock(epoch), may: map[string]map[string]bool{}}
+	s := &faultScript{t: t, clock: ttl.NewManualClock(epoch), may: map[string]map[string]bool{}, heals: mode.heals}
 	defer func() {
 		if op := fault.hit.Load(); t.Failed() && op != nil {
 			t.Logf("%s of operation %d, kind %d on %s", mode.name, index, op.Kind, op.Path)
@@ -380,5 +408,5 @@ func runFault(t *testing.T, mode faultMode, index int64) (seen, refused bool) {
 	crashed := mem.CrashClone(vfs.CrashCloneCfg{})
 	s.requireIntact(mem)
 	s.requireIntact(crashed)
-	return seen, s.failed
+	return seen, s.failed, s.healed
 }

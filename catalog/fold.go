@@ -17,6 +17,7 @@ const foldBatch = 64
 // foldUses writes uses into their records, durably: see uses.Config.Fold.
 func (c *Catalog) foldUses(ctx context.Context, due []encoding.Use, patient bool) error {
 	o := backend.UpdateOptions{Buffered: true, Reclaim: true, Patient: patient}
+	generation := c.generation()
 	scopes := make([]backend.Scope, 0, len(due))
 	for batch := range slices.Chunk(due, foldBatch) {
 		first := len(scopes)
@@ -38,19 +39,19 @@ func (c *Catalog) foldUses(ctx context.Context, due []encoding.Use, patient bool
 		}
 	}
 	if !patient {
-		return c.backend.Durable(ctx, scopes)
+		return c.durableSince(ctx, generation, scopes)
 	}
-	return c.durablePatiently(ctx, scopes)
+	return c.durablePatiently(ctx, generation, scopes)
 }
 
-// durablePatiently is Durable of the backend, however long that takes.
-func (c *Catalog) durablePatiently(ctx context.Context, scopes []backend.Scope) error {
-	err := c.backend.Durable(ctx, scopes)
-	if !errors.Is(err, backend.ErrUnavailable) || errors.Is(err, backend.ErrStopped) {
+// durablePatiently is durableSince, however long that takes.
+func (c *Catalog) durablePatiently(ctx context.Context, generation uint64, scopes []backend.Scope) error {
+	err := c.durableSince(ctx, generation, scopes)
+	if !errors.Is(err, backend.ErrUnavailable) || errors.Is(err, backend.ErrStopped) || errors.Is(err, errTakenBack) {
 		return err
 	}
 	o := backend.UpdateOptions{Reclaim: true, Patient: true}
-	return c.backend.Update(ctx, scopes, o, func(context.Context, backend.Txn) error { return nil })
+	return c.update(ctx, scopes, o, func(t *tx) error { return t.since(generation) })
 }
 
 // foldUses returns the errors of the records that it passed over.

@@ -5,8 +5,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/shelflife-db/shelflife/backend"
-	"github.com/shelflife-db/shelflife/catalog/internal/imagegrace"
 	"github.com/shelflife-db/shelflife/encoding"
 )
 
@@ -45,32 +43,18 @@ func (c *Catalog) removeExcess(ctx context.Context) error {
 		if len(excess) == 0 {
 			return nil
 		}
-		if err := c.removeReleased(ctx, excess); err != nil {
+		entries := make([]encoding.Expiry, 0, len(excess))
+		for _, b := range excess {
+			entries = append(entries, blobExpiry(b.Account, b.ID, b.Deadline))
+		}
+		// As the sweeper does it when the grace is over: only what still waits as it
+		// was released is removed, and what a crash brings back the sweeper removes.
+		if err := (expirer{c}).handle(ctx, entries); err != nil {
 			c.released.Return(excess)
 			if ctx.Err() == nil {
-				c.noteDamage(wrap("remove image bytes", "", err))
 				c.opts.Logger.Warn("shelflife: image bytes that no product has could not be removed early", slog.Any("error", err))
 			}
 			return err
 		}
 	}
-}
-
-// removeReleased removes those of the blobs that still wait as they were released.
-func (c *Catalog) removeReleased(ctx context.Context, blobs []imagegrace.Blob) error {
-	scopes := make([]backend.Scope, 0, len(blobs))
-	for _, b := range blobs {
-		scopes = append(scopes, blobScope(b.Account, b.ID))
-	}
-	// As the sweeper does it, which removes what a crash brings back.
-	o := backend.UpdateOptions{Buffered: true, Reclaim: true}
-	return c.update(ctx, scopes, o, func(t *tx) error {
-		for _, b := range blobs {
-			err := t.expireBlob(blobExpiry(b.Account, b.ID, b.Deadline), b.ID)
-			if err != nil && !encoding.IsUnreadable(err) { // those are left to the sweeper, which reports them
-				return err
-			}
-		}
-		return nil
-	})
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"sync"
 
 	"github.com/shelflife-db/shelflife/backend"
 	"github.com/shelflife-db/shelflife/encoding"
@@ -32,12 +33,16 @@ type ImageReader struct {
 	header  encoding.BlobHeader
 
 	offset int64
-	chunk  []byte // the chunk that was read last
-	number int64  // its number
+	chunk  []byte  // what was read last into memory of the reader's own
+	number int64   // of that chunk, -1 if there is none
+	pooled *[]byte // that memory, if it is to be given back
 	closed bool
 }
 
-var _ io.ReadSeekCloser = (*ImageReader)(nil)
+var (
+	_ io.ReadSeekCloser = (*ImageReader)(nil)
+	_ io.WriterTo       = (*ImageReader)(nil)
+)
 
 // OpenImage opens the uploaded bytes of the image at the position order. ctx
 // bounds the reader too. It fails with ErrNotFound where there is no live
@@ -45,22 +50,31 @@ var _ io.ReadSeekCloser = (*ImageReader)(nil)
 // there. The reader fails with ErrImageGone if the bytes leave the store while
 // it is used; it never returns other bytes.
 func (c *Catalog) OpenImage(ctx context.Context, account, externalID string, order int) (*ImageReader, error) {
+	// The reader outlives the call, and is bounded by the caller's own context.
+	_, call := c.begin(ctx, OpOpenImage)
 	r, err := c.openImage(ctx, account, externalID, order)
-	return r, c.wrap("open image", externalID, err)
+	return r, call.end(c.wrap("open image", externalID, err))
 }
 
 func (c *Catalog) openImage(ctx context.Context, account, id string, order int) (*ImageReader, error) {
-	var s stored
-	if err := c.readLive(ctx, account, id, &s); err != nil {
+	var blob encoding.BlobID
+	err := c.view(ctx, account, id, func(v ProductView) error {
+		images := v.record.Images()
+		var image encoding.Image
+		for i := 0; images.Next(&image); i++ {
+			if i == order {
+				blob = image.Blob
+			}
+		}
+		return nil
+	})
+	if err != nil {
 		return nil, err
 	}
-	if err := s.images.Rest(&s.Record); err != nil {
-		return nil, err
-	}
-	if order < 0 || order >= len(s.Images) || s.Images[order].Blob.IsZero() {
+	if blob.IsZero() {
 		return nil, ErrImageNotFound
 	}
-	r := &ImageReader{c: c, ctx: ctx, account: account, blob: s.Images[order].Blob, number: -1}
+	r := &ImageReader{c: c, ctx: ctx, account: account, blob: blob, number: -1}
 	found, err := c.backend.Get(ctx, encoding.AppendBlobKey(nil, account, r.blob, 0), func(value []byte) error {
 		return encoding.DecodeBlobHeader(value, &r.header)
 	})
@@ -82,32 +96,65 @@ func (r *ImageReader) Info() ImageInfo {
 	return ImageInfo{h.Kind, h.Size, h.Width, h.Height, h.SHA256}
 }
 
-// Read implements io.Reader.
-func (r *ImageReader) Read(p []byte) (int, error) {
+// Read implements io.Reader. It fills p, if the image has so much left. Large
+// reads cost the least: what is read at once of whole chunks, of which the store
+// has 256 KiB each, goes straight into p.
+func (r *ImageReader) Read(p []byte) (n int, err error) {
 	if r.closed {
 		return 0, r.c.wrap("read image", "", fs.ErrClosed)
 	}
 	if r.offset >= r.header.Size {
 		return 0, io.EOF
 	}
-	if len(p) == 0 {
-		return 0, nil
+	for n < len(p) && r.offset < r.header.Size && err == nil {
+		var read int
+		read, err = r.readChunk(p[n:])
+		n += read
+		r.offset += int64(read)
 	}
-	// A call that the store would refuse gets nothing from memory either.
-	if err := r.ctx.Err(); err != nil {
-		return 0, r.c.wrap("read image", "", err)
+	return n, r.c.wrap("read image", "", err)
+}
+
+// readChunk reads of the chunk at the offset what fits into p.
+func (r *ImageReader) readChunk(p []byte) (int, error) {
+	number, begin, size := r.at()
+	if begin == 0 && len(p) >= size && number != r.number {
+		if err := r.fetch(number, p[:size]); err != nil {
+			return 0, err
+		}
+		return size, nil
 	}
-	if r.c.calls.Closed() {
-		return 0, r.c.wrap("read image", "", backend.ErrClosed)
+	if err := r.load(); err != nil {
+		return 0, err
 	}
-	size := int64(r.header.ChunkSize)
-	if number := r.offset / size; number != r.number {
-		if err := r.load(number); err != nil {
-			return 0, r.c.wrap("read image", "", err)
+	return copy(p, r.chunk[begin:]), nil
+}
+
+// WriteTo implements io.WriterTo: it writes the rest of the image to w. Of the
+// store it holds nothing while w writes, however long that takes.
+func (r *ImageReader) WriteTo(w io.Writer) (n int64, err error) {
+	if r.closed {
+		return 0, r.c.wrap("read image", "", fs.ErrClosed)
+	}
+	for r.offset < r.header.Size {
+		if err := r.load(); err != nil {
+			return n, r.c.wrap("read image", "", err)
+		}
+		_, begin, _ := r.at()
+		rest := r.chunk[begin:]
+		written, err := w.Write(rest)
+		n += int64(written)
+		r.offset += int64(written)
+		if err == nil && written < len(rest) {
+			err = io.ErrShortWrite
+		}
+		if err != nil {
+			// A writer that has failed may still use what it was given: that of an
+			// HTTP/2 stream which has ended does. It is left to the collector.
+			r.pooled, r.chunk, r.number = nil, nil, -1
+			return n, err
 		}
 	}
-	n := copy(p, r.chunk[r.offset%size:])
-	r.offset += int64(n)
 	return n, nil
 }
 
@@ -134,28 +181,88 @@ func (r *ImageReader) Seek(offset int64, whence int) (int64, error) {
 
 // Close ends the reader. Calling it again does nothing.
 func (r *ImageReader) Close() error {
-	r.closed, r.chunk, r.number = true, nil, -1
+	if r.pooled != nil {
+		chunkMemory.Put(r.pooled)
+	}
+	r.closed, r.pooled, r.chunk, r.number = true, nil, nil, -1
 	return nil
 }
 
-// load reads the chunk with the number.
-func (r *ImageReader) load(number int64) error {
+// at returns the number of the chunk at the offset, where in it that is, and how
+// long it is.
+func (r *ImageReader) at() (number int64, begin, size int) {
+	whole := int64(r.header.ChunkSize)
+	number = r.offset / whole
+	return number, int(r.offset % whole), int(min(whole, r.header.Size-number*whole))
+}
+
+// load has the chunk at the offset in memory.
+func (r *ImageReader) load() error {
+	number, _, size := r.at()
+	if number == r.number {
+		return r.usable()
+	}
 	r.number = -1
-	key := encoding.AppendBlobKey(nil, r.account, r.blob, uint32(1+number))
-	found, err := r.c.backend.Get(r.ctx, key, func(value []byte) error {
-		r.chunk = append(r.chunk[:0], value...)
-		return nil
-	})
-	if err != nil {
+	if cap(r.chunk) < size {
+		r.take(size)
+	}
+	r.chunk = r.chunk[:size]
+	if err := r.fetch(number, r.chunk); err != nil {
 		return err
-	}
-	if !found {
-		return ErrImageGone
-	}
-	want := min(int64(r.header.ChunkSize), r.header.Size-number*int64(r.header.ChunkSize))
-	if int64(len(r.chunk)) != want {
-		return fmt.Errorf("%w: image chunk of %d bytes, not %d", encoding.ErrCorrupt, len(r.chunk), want)
 	}
 	r.number = number
 	return nil
+}
+
+// usable returns why a call that the store would refuse gets nothing from memory
+// either.
+func (r *ImageReader) usable() error {
+	if err := r.ctx.Err(); err != nil {
+		return err
+	}
+	if r.c.calls.Closed() {
+		return backend.ErrClosed
+	}
+	return nil
+}
+
+// chunkMemory holds memory for a chunk that no reader uses.
+var chunkMemory = sync.Pool{New: func() any {
+	b := make([]byte, chunkSize)
+	return &b
+}}
+
+// smallChunk is the length, in bytes, below which a chunk is not worth memory that
+// is given back.
+const smallChunk = 16 << 10
+
+// take gets the reader memory for a chunk.
+func (r *ImageReader) take(size int) {
+	if r.pooled != nil {
+		chunkMemory.Put(r.pooled)
+		r.pooled = nil
+	}
+	if size < smallChunk || size > chunkSize {
+		r.chunk = make([]byte, size)
+		return
+	}
+	r.pooled = chunkMemory.Get().(*[]byte)
+	r.chunk = *r.pooled
+}
+
+// fetch reads a chunk into p, which has its length. It verifies what it has copied,
+// so that nothing is given away that was not verified.
+func (r *ImageReader) fetch(number int64, p []byte) error {
+	if err := r.usable(); err != nil {
+		return err
+	}
+	n := uint32(1 + number)
+	key := encoding.AppendBlobKey(nil, r.account, r.blob, n)
+	found, err := r.c.backend.Get(r.ctx, key, func(value []byte) error {
+		return encoding.CopyChunk(p, value, r.blob, n)
+	})
+	if err == nil && !found {
+		err = ErrImageGone
+	}
+	return err
 }

@@ -78,8 +78,9 @@ func (c *Catalog) receiveUploads(ctx context.Context, faults *ValidationError, i
 			received[up] = got
 			if b := got.blob; b != nil {
 				b.field = "source.fileKey"
-				b.ours = b.data == nil
-				budget -= len(b.data)
+				if b.ours = b.chunk == nil; !b.ours {
+					budget -= int(b.header.Size)
+				}
 				in.blobs = append(in.blobs, b)
 			}
 		}
@@ -119,19 +120,15 @@ func (c *Catalog) findStaged(ctx context.Context, faults *ValidationError, in *i
 		if ref == "" || !ok {
 			continue
 		}
-		path := fmt.Sprintf("images.%d.source", i)
+		path := stagedPath(i)
 		b := found[ref]
 		if b == nil {
-			b = &incomingBlob{id: id, field: "source"}
-			key := encoding.AppendBlobKey(nil, in.account, id, 0)
-			exists, err := c.backend.Get(ctx, key, func(value []byte) error {
-				return encoding.DecodeBlobHeader(value, &b.header)
-			})
-			if err != nil {
+			var err error
+			if b, err = c.stagedBlob(ctx, in.account, id); err != nil {
 				return err
 			}
-			if !exists || b.header.Chunks == 0 {
-				faults.add(path, CodeInvalidImageInput, "there is no such staged image")
+			if b == nil {
+				faults.addUnknownStaged(path)
 				continue
 			}
 			found[ref] = b
@@ -140,6 +137,25 @@ func (c *Catalog) findStaged(ctx context.Context, faults *ValidationError, in *i
 		in.patch.images[i].blob = b
 	}
 	return nil
+}
+
+// stagedBlob returns a staged image, nil where there is none.
+func (c *Catalog) stagedBlob(ctx context.Context, account string, id encoding.BlobID) (*incomingBlob, error) {
+	b := &incomingBlob{id: id, field: "source"}
+	exists, err := c.backend.Get(ctx, encoding.AppendBlobKey(nil, account, id, 0), func(value []byte) error {
+		return encoding.DecodeBlobHeader(value, &b.header)
+	})
+	if err != nil || !exists || b.header.Chunks == 0 {
+		return nil, err
+	}
+	return b, nil
+}
+
+// stagedPath is that of a staged reference of the image at the position i.
+func stagedPath(i int) string { return fmt.Sprintf("images.%d.source", i) }
+
+func (e *ValidationError) addUnknownStaged(path string) {
+	e.add(path, CodeInvalidImageInput, "there is no such staged image")
 }
 
 // scopes returns those of the blobs that the commit may claim.
@@ -182,7 +198,7 @@ func (in *intake) size() int {
 		n += len(in.patch.images[i].url) + len(in.patch.images[i].classifications)
 	}
 	for _, b := range in.blobs {
-		n += len(b.data)
+		n += len(b.chunk)
 	}
 	return n
 }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"iter"
 	"unicode/utf8"
+
+	"github.com/shelflife-db/shelflife/encoding"
 )
 
 const (
@@ -42,9 +44,20 @@ type ListOptions struct {
 	// Unlisted chooses the unlisted products too. Default: the listed only.
 	Unlisted bool
 	// PastDamage has the page go on behind products that can't be read, which
-	// Page.Damaged names. Whoever deletes elsewhere what a list lacks must look
+	// Page.Damaged names. A caller that deletes elsewhere what a list lacks must look
 	// there. Default: damage is an error.
 	PastDamage bool
+}
+
+// PageInfo says of a page of views what [Page] says beside its products.
+type PageInfo struct {
+	// NextCursor continues the list; it is "" on the last page. See
+	// Page.NextCursor.
+	NextCursor string
+	// HasMore reports whether there is more, exactly.
+	HasMore bool
+	// Damaged are stretches of IDs that can't be read; see Page.Damaged.
+	Damaged []*DamageError
 }
 
 // Page is a part of a list. Its products share memory: one that is kept keeps
@@ -82,16 +95,99 @@ type AllOptions struct {
 }
 
 // List returns a page of an account's products in byte order of their IDs.
-// Whoever pages through sees every product that lives and stays listed
+// A caller that pages through sees every product that lives and stays listed
 // meanwhile exactly once, whatever is written. It skips nothing silently: where
 // products can't be read it fails with a *[DamageError] that says between which
 // IDs they lie, unless ListOptions.PastDamage.
 func (c *Catalog) List(ctx context.Context, account string, o ListOptions) (Page, error) {
+	ctx, call := c.begin(ctx, OpList)
 	page, err := c.list(ctx, account, o)
-	return page, c.wrap("list", "", err)
+	return page, call.end(c.wrap("list", "", err))
 }
 
-func (c *Catalog) list(ctx context.Context, account string, o ListOptions) (page Page, err error) {
+func (c *Catalog) list(ctx context.Context, account string, o ListOptions) (Page, error) {
+	var page Page
+	var memory pageMemory
+	budget := jsonBudget{most: o.MaxBytes}
+	info, err := c.walkPage(ctx, account, &o, func(s *seen) (taken bool, err error) {
+		if page.Products == nil {
+			memory.left = o.Limit
+			page.Products = make([]*Product, 0, o.Limit)
+		}
+		size := len(s.data)
+		s.data = memory.copy(s.data)
+		p, err := s.productIn(memory.next())
+		if err != nil || !budget.takes(page.Products, p, size) {
+			return false, err
+		}
+		page.Products = append(page.Products, p)
+		return true, nil
+	})
+	if err != nil {
+		return Page{}, err
+	}
+	page.NextCursor, page.HasMore, page.Damaged = info.NextCursor, info.HasMore, info.Damaged
+	return page, nil
+}
+
+// walkPage has take see the products of a page, each lent until it returns: it takes
+// one, or has the page end before it. Damage that it meets is that of the record.
+// o gets its defaults.
+func (c *Catalog) walkPage(ctx context.Context, account string, o *ListOptions, take func(*seen) (taken bool, err error)) (PageInfo, error) {
+	after, err := c.checkListOptions(account, o)
+	if err != nil {
+		return PageInfo{}, err
+	}
+	if err := c.calls.Enter(); err != nil {
+		return PageInfo{}, err
+	}
+	defer c.calls.Exit()
+
+	defer c.uses.Pin()()
+	l := lister{
+		c: c, reader: c.backend, account: account, prefix: o.Prefix, from: o.From, unlisted: o.Unlisted,
+		began: c.now.Now(), patience: callTime, pastDamage: o.PastDamage,
+		fetch: o.Limit + 1, // the last shows whether there are more
+		dead:  c.deadRun(account),
+	}
+	if c.clocked {
+		l.patience = 0 // the time that the reads bring may be much later
+	}
+	var info PageInfo
+	var last []byte // the key of the last product that was taken
+	count, size := 0, 0
+	s := new(seen)
+	for value, err := range l.records(ctx, after) {
+		taken, live := false, false
+		if err == nil {
+			live, err = l.see(ctx, value, s)
+		}
+		if err == nil && live && count < o.Limit && size <= maxPageBytes {
+			taken, err = take(s)
+			err = damageOf(account, l.key, err)
+		}
+		damage, past := l.passed(err)
+		switch {
+		case past:
+			info.Damaged = append(info.Damaged, damage)
+		case err != nil:
+			return PageInfo{}, err
+		case taken:
+			last = append(last[:0], l.key...)
+			count++
+			size += len(value)
+		case live:
+			_, id, err := encoding.DecodeProductKey(last)
+			info.HasMore, info.NextCursor = true, c.encodeCursor(id)
+			return info, err
+		}
+	}
+	return info, nil
+}
+
+// checkListOptions fills in defaults and returns the ID behind which the page
+// begins.
+func (c *Catalog) checkListOptions(account string, o *ListOptions) (after string, err error) {
 	faults := new(ValidationError)
 	checkAccount(faults, account)
 	checkPrefix(faults, o.Prefix)
@@ -106,67 +202,13 @@ func (c *Catalog) list(ctx context.Context, account string, o ListOptions) (page
 	if o.MaxBytes < 0 {
 		faults.add("maxBytes", CodeValidationFailed, "must not be negative, as %d is", o.MaxBytes)
 	}
-	after := ""
 	if o.Cursor != "" {
 		var ok bool
 		if after, ok = c.decodeCursor(o.Cursor); !ok {
 			faults.add("cursor", CodeValidationFailed, "not a cursor of this catalog")
 		}
 	}
-	if err := faults.err(); err != nil {
-		return Page{}, err
-	}
-	if err := c.calls.Enter(); err != nil {
-		return Page{}, err
-	}
-	defer c.calls.Exit()
-
-	defer c.uses.Pin()()
-	memory := pageMemory{left: o.Limit}
-	l := lister{
-		c: c, reader: c.backend, account: account, prefix: o.Prefix, from: o.From, unlisted: o.Unlisted,
-		began: c.now.Now(), patience: callTime, pastDamage: o.PastDamage,
-		fetch: o.Limit + 1, // the last shows whether there are more
-		dead:  c.deadRun(account),
-	}
-	size, budget := 0, jsonBudget{most: o.MaxBytes}
-	for value, err := range l.records(ctx, after) {
-		var s stored
-		live := false
-		if err == nil {
-			live, err = l.see(ctx, memory.copy(value), &s)
-		}
-		damage, past := l.passed(err)
-		switch n := len(page.Products); {
-		case past:
-			page.Damaged = append(page.Damaged, damage)
-			continue
-		case err != nil:
-			return Page{}, err
-		case !live:
-			continue
-		case n == 0:
-			page.Products = make([]*Product, 0, o.Limit)
-		case n == o.Limit || size > maxPageBytes:
-			page.HasMore, page.NextCursor = true, c.encodeCursor(page.Products[n-1].ExternalID)
-			return page, nil
-		}
-		product, err := s.productIn(memory.next())
-		if err = damageOf(account, l.key, err); err != nil {
-			if damage, past := l.passed(err); past {
-				page.Damaged = append(page.Damaged, damage)
-				continue
-			}
-			return Page{}, err
-		}
-		if n := len(page.Products); !budget.takes(page.Products, product, len(value)) {
-			page.HasMore, page.NextCursor = true, c.encodeCursor(page.Products[n-1].ExternalID)
-			return page, nil
-		}
-		page.Products = append(page.Products, product)
-		size += len(value)
-	}
-	return page, nil
+	return after, faults.err()
 }
 
 // All yields an account's products in byte order of their IDs, as they were
@@ -177,24 +219,29 @@ func (c *Catalog) list(ctx context.Context, account string, o ListOptions) (page
 // ends.
 func (c *Catalog) All(ctx context.Context, account string, o AllOptions) iter.Seq2[*Product, error] {
 	return func(yield func(*Product, error) bool) {
+		ctx, call := c.begin(ctx, OpAll)
+		var last error
+		defer func() { _ = call.end(last) }()
 		for s, err := range c.all(ctx, account, o, false) {
 			var p *Product
 			if err == nil {
+				s.data = bytes.Clone(s.data)
 				p, err = s.product()
-				err = damageOf(account, nil, err)
+				err = damageOf(account, s.key, err)
 			}
-			if !yield(p, c.wrap("list all", "", err)) || err != nil && !(o.PastDamage && isDamage(err)) {
+			last = c.wrap("list all", "", err)
+			if !yield(p, last) || err != nil && !(o.PastDamage && isDamage(err)) {
 				return
 			}
+			last = nil // what was passed by is not what the loop ended with
 		}
 	}
 }
 
 // all yields the records that All yields as products; with instant, those also
-// that expire while it runs. Each is lent until the next step, but not what it
-// refers to.
-func (c *Catalog) all(ctx context.Context, account string, o AllOptions, instant bool) iter.Seq2[*stored, error] {
-	return func(yield func(*stored, error) bool) {
+// that expire while it runs. Each is lent until the next step.
+func (c *Catalog) all(ctx context.Context, account string, o AllOptions, instant bool) iter.Seq2[*seen, error] {
+	return func(yield func(*seen, error) bool) {
 		faults := new(ValidationError)
 		checkAccount(faults, account)
 		checkPrefix(faults, o.Prefix)
@@ -220,11 +267,11 @@ func (c *Catalog) all(ctx context.Context, account string, o AllOptions, instant
 			l.dead = deadRun{spanAt: known.Behind, sizes: c.deadSizes}
 		}
 		l.reader = snapshot
-		var s stored
+		var s seen
 		for value, err := range l.records(ctx, "") {
 			live := false
 			if err == nil {
-				live, err = l.see(ctx, bytes.Clone(value), &s)
+				live, err = l.see(ctx, value, &s)
 			}
 			if _, past := l.passed(err); err != nil && !past {
 				yield(nil, err)

@@ -9,8 +9,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/backend/memory"
 	"github.com/shelflife-db/shelflife/catalog"
 	"github.com/shelflife-db/shelflife/encoding"
+	"github.com/shelflife-db/shelflife/ttl"
 )
 
 // beforeSnapshot runs a function before the next snapshot is made.
@@ -195,4 +197,35 @@ func TestCreatedBeforeThePageWatches(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, []string{"a"}, ids(page.Products))
 	}
+}
+
+// TestNoDeadSpansWhereOthersWrite: what one process has seen to be expired another
+// may have made anew.
+func TestNoDeadSpansWhereOthersWrite(t *testing.T) {
+	store := memory.New(&memory.Options{Shared: true})
+	clock := ttl.NewManualClock(epoch)
+	open := func() *catalog.Catalog {
+		c, err := catalog.Open(t.Context(), store.Handle(), &catalog.Options{Clock: clock, Sweeper: ttl.SweeperOptions{Grace: 1000 * day}})
+		require.NoError(t, err)
+		catalog.EagerDeadSpans(c)
+		t.Cleanup(func() { require.NoError(t, c.Close()) })
+		return c
+	}
+	reader, writer := open(), open()
+	p := withImage(catalog.Patch{ValidForDays: catalog.Set(1)})
+	for i := range 20 {
+		_, err := writer.Upsert(t.Context(), acme, fmt.Sprintf("m%02d", i), p)
+		require.NoError(t, err)
+	}
+	clock.Advance(2 * day)
+	list := func() []string {
+		page, err := reader.List(t.Context(), acme, catalog.ListOptions{})
+		require.NoError(t, err)
+		return ids(page.Products)
+	}
+	require.Empty(t, list())
+	require.Empty(t, list())
+	_, err := writer.Upsert(t.Context(), acme, "m10", p)
+	require.NoError(t, err)
+	require.Equal(t, []string{"m10"}, list())
 }

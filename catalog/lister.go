@@ -43,8 +43,15 @@ type lister struct {
 
 // passed returns err as damage behind which the walk goes on, if it is that.
 func (l *lister) passed(err error) (damage *DamageError, past bool) {
-	past = l.pastDamage && errors.As(err, &damage)
-	return damage, past
+	if err == nil || !l.pastDamage {
+		return nil, false
+	}
+	return asDamageError(err)
+}
+
+func asDamageError(err error) (damage *DamageError, ok bool) {
+	ok = errors.As(err, &damage)
+	return damage, ok
 }
 
 // callTime is longer, in milliseconds, than a page should take. A product that
@@ -129,7 +136,7 @@ func (l *lister) scan(ctx context.Context, r backend.Range, yield func([]byte, e
 	for e, err := range l.reader.Scan(ctx, r, backend.ScanOptions{PastDamage: l.pastDamage, Limit: l.fetch}) {
 		var h encoding.Header
 		if l.key = e.Key; err == nil {
-			h, err = encoding.PeekRecord(e.Value)
+			h, err = peekVerified(e.Value)
 		}
 		if err != nil {
 			err = damageOf(l.account, e.Key, err)
@@ -171,6 +178,15 @@ func (l *lister) scan(ctx context.Context, r backend.Range, yield func([]byte, e
 	return r.End, "", false
 }
 
+// peekVerified is encoding.PeekRecord of a record that is right: a header that is
+// not could have a product passed over that lives.
+func peekVerified(record []byte) (encoding.Header, error) {
+	if err := encoding.VerifyRecord(record); err != nil {
+		return encoding.Header{}, err
+	}
+	return encoding.PeekRecord(record)
+}
+
 // hasExpired reports whether the record of l.key has expired for good, as far as
 // can be told by its header: most of what waits to be swept. The uses are pinned.
 func (l *lister) hasExpired(h *encoding.Header) bool {
@@ -193,37 +209,37 @@ func (l *lister) unrenewed(k productkey.Key, deadline int64) bool {
 		deadline <= l.began-uses.LongUpdate && !l.c.renewals.PossibleSince(k, l.began)
 }
 
-// see begins to decode a record, puts a pending use on top and reports whether a
-// reader may see it. The uses are pinned.
-func (l *lister) see(ctx context.Context, data []byte, s *stored) (live bool, err error) {
-	s.shared = false
-	if s.images, err = encoding.BeginRecord(data, &s.Record); err != nil {
+// see sets s to a record, which is lent, with the pending use on top, and reports
+// whether a reader may see it. The uses are pinned.
+func (l *lister) see(ctx context.Context, value []byte, s *seen) (live bool, err error) {
+	*s = seen{key: l.key}
+	if err := s.set(value, false); err != nil {
 		return false, damageOf(l.account, l.key, err)
 	}
-	r := &s.Record
 	now := l.began + l.patience
-	if !l.instant && (l.patience == 0 || !isLive(r, now)) {
+	if !l.instant && (l.patience == 0 || !s.isLive(now)) {
 		now = l.c.now.Now() // before the overlay is looked at: see uses.Overlay.Add
 	}
-	k := productkey.Of(r.Account, r.ID)
-	l.c.uses.Get(k).See(r)
+	k := productkey.Of(l.account, alias(encoding.ViewChecked(value).ID()))
+	l.c.uses.Get(k).SeeHeader(&s.header)
 	switch {
-	case isLive(r, now):
+	case s.isLive(now):
 		return true, nil
-	case !isLive(r, l.began) && l.unrenewed(k, r.ExpiresAt()):
+	case !s.isLive(l.began) && l.unrenewed(k, s.header.ExpiresAt()):
 		l.expired = true
 		return false, nil
 	}
 	// It may have been renewed since by a use that went past the overlay, or by
 	// an edit that began before the deadline.
-	var current stored
-	found, err := l.c.lookAgain(ctx, k, &current)
-	if err != nil || !found || current.Incarnation != r.Incarnation {
+	var current seen
+	found, err := l.c.lookAgain(ctx, k.Clone(), &current)
+	if err != nil || !found || current.header.Incarnation != s.header.Incarnation {
 		l.expired = err == nil && !found
 		return false, err
 	}
-	uses.Touch(r, current.LastUsedAt)
-	if !isLive(r, now) {
+	uses.TouchHeader(&s.header, current.header.LastUsedAt)
+	if !s.isLive(now) {
+		current.key = l.key
 		*s = current // no use renewed it
 	}
 	return true, nil
@@ -233,7 +249,10 @@ func (l *lister) see(ctx context.Context, data []byte, s *stored) (live bool, er
 func (l *lister) nextListed(ctx context.Context, id string) (string, error) {
 	_, end := encoding.ListedPrefixRange(l.account, l.prefix)
 	start := encoding.AppendSuccessor(nil, encoding.AppendListedKey(nil, l.account, id))
-	for e, err := range l.reader.Scan(ctx, backend.Range{Start: start, End: end}, backend.ScanOptions{KeysOnly: true, Limit: 1}) {
+	for e, err := range l.reader.Scan(ctx, backend.Range{Start: start, End: end}, backend.ScanOptions{Limit: 1}) {
+		if err == nil {
+			err = encoding.CheckListedValue(e.Value)
+		}
 		if err != nil {
 			return "", err
 		}

@@ -28,6 +28,10 @@ import (
 //     two, and the use would be missing in both.
 //  4. The record, from the cache or the store.
 //
+// Where the store has a clock of its own the time of step 1 comes with step 4: no
+// use is held back there for step 3 to find, others write to the store, and step
+// 2 sends whatever seems to have expired through lookBehindUpdates.
+//
 // Two readers come to the record in another way, each for a reason. A scan has
 // read it before it asks for the product: it pins the overlay beforehand, so
 // that no entry leaves which its records do not show; see lister.see. An Update
@@ -45,7 +49,7 @@ type look struct {
 
 // look reads a product's record into s, its pending use on top. If settled is
 // true it does so only where no Update at work may renew the product.
-func (c *Catalog) look(ctx context.Context, k productkey.Key, s *stored, settled bool) (l look, err error) {
+func (c *Catalog) look(ctx context.Context, k productkey.Key, s *seen, settled bool) (l look, err error) {
 	l.now = c.now.Now()
 	if settled && c.renewals.Possible(k) {
 		l.unsettled = true
@@ -55,18 +59,21 @@ func (c *Catalog) look(ctx context.Context, k productkey.Key, s *stored, settled
 	if l.found, err = c.read(ctx, k, s); err != nil || !l.found {
 		return l, err
 	}
-	l.deadline = s.ExpiresAt()
-	pending.See(&s.Record)
+	if c.clocked { // no use is pending, and the read has brought the time
+		l.now = c.now.Now()
+	}
+	l.deadline = s.header.ExpiresAt()
+	pending.SeeHeader(&s.header)
 	return l, nil
 }
 
 // lookLive reads the live record of a product, or fails with ErrNotFound.
-func (c *Catalog) lookLive(ctx context.Context, k productkey.Key, s *stored) error {
+func (c *Catalog) lookLive(ctx context.Context, k productkey.Key, s *seen) error {
 	l, err := c.look(ctx, k, s, false)
 	if err != nil {
 		return err
 	}
-	if l.found && isLive(&s.Record, l.now) {
+	if l.found && s.isLive(l.now) {
 		return nil
 	}
 	if l.found {
@@ -80,34 +87,39 @@ func (c *Catalog) lookLive(ctx context.Context, k productkey.Key, s *stored) err
 
 // lookAgain looks at a product that has expired; live is false if that is so for
 // good.
-func (c *Catalog) lookAgain(ctx context.Context, k productkey.Key, s *stored) (live bool, err error) {
+func (c *Catalog) lookAgain(ctx context.Context, k productkey.Key, s *seen) (live bool, err error) {
 	l, err := c.look(ctx, k, s, true)
 	if l.unsettled {
 		return c.lookBehindUpdates(ctx, k, s)
 	}
-	return err == nil && l.found && isLive(&s.Record, l.now), err
+	return err == nil && l.found && s.isLive(l.now), err
 }
 
 // lookBehindUpdates reads a record that has expired, as it is when no Update is
 // at work on it; live is false if there is none, or it has expired then.
-func (c *Catalog) lookBehindUpdates(ctx context.Context, k productkey.Key, s *stored) (live bool, err error) {
+func (c *Catalog) lookBehindUpdates(ctx context.Context, k productkey.Key, s *seen) (live bool, err error) {
 	var data []byte
 	o := backend.UpdateOptions{Buffered: true, Reclaim: true}
 	err = c.update(ctx, []backend.Scope{productScope(k.Account, k.ID)}, o, func(t *tx) error {
 		data = nil
 		f, err := t.load(k.Account, k.ID)
-		if err == nil && f.live != nil {
+		switch {
+		case err != nil || f.stored == nil:
+			return err
+		case f.live != nil:
 			data = encoding.AppendRecord(nil, f.live)
+			return nil
+		case f.undecided:
+			return t.removeExpired(f)
 		}
-		return err
+		return nil
 	})
 	switch {
 	case errors.Is(err, backend.ErrStopped):
 		return false, nil // what is at work will never be visible
 	case err != nil || data == nil:
-		return false, err
+		return false, undecidedError(err)
 	}
-	s.shared = false
-	s.images, err = encoding.BeginRecord(data, &s.Record)
+	err = s.set(data, false)
 	return err == nil, err
 }

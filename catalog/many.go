@@ -35,7 +35,9 @@ type UpsertManyResult struct {
 // more than once. Commits are shared, so that many items cost much less than
 // as many calls; new products cost the least in ascending order of their IDs.
 func (c *Catalog) UpsertMany(ctx context.Context, account string, items []UpsertItem) []UpsertManyResult {
+	ctx, call := c.begin(ctx, OpUpsertMany)
 	results := make([]UpsertManyResult, len(items))
+	defer func() { call.upsertedMany(results) }()
 	if err := c.calls.Enter(); err != nil {
 		for i := range results {
 			results[i].Err = c.wrap("upsert", items[i].ExternalID, err)
@@ -69,7 +71,8 @@ type manyUpserts struct {
 	// committing is the commit of the batch before, which alone uses the fields
 	// below while it runs.
 	committing sync.WaitGroup
-	committed  []int // items that were decided and wait to be durable
+	committed  []int  // items that were decided and wait to be durable
+	generation uint64 // of the backend, before the first of them
 	scopes     []backend.Scope
 }
 
@@ -124,6 +127,9 @@ func (m *manyUpserts) commit(b *upsertBatch) {
 	for j, i := range b.items {
 		products[j] = productkey.Of(m.account, m.items[i].ExternalID)
 	}
+	if len(m.committed) == 0 {
+		m.generation = m.c.generation()
+	}
 	err := m.c.update(m.ctx, scopes, backend.UpdateOptions{Buffered: true}, func(t *tx) error {
 		if err := t.fetch(products); err != nil {
 			return err
@@ -156,7 +162,7 @@ func (m *manyUpserts) await() {
 	if m.c.opts.Durability == Buffered || len(m.committed) == 0 {
 		return
 	}
-	err := m.c.backend.Durable(context.WithoutCancel(m.ctx), m.scopes)
+	err := m.c.durableSince(context.WithoutCancel(m.ctx), m.generation, m.scopes)
 	if err == nil {
 		return
 	}

@@ -134,9 +134,10 @@ func (p *preparedPatch) editFields(faults *ValidationError, old, r *encoding.Rec
 
 // isLive reports whether the product has not expired at now.
 func isLive(r *encoding.Record, now int64) bool {
-	deadline := r.ExpiresAt()
-	return deadline == encoding.None || now < deadline
+	return livesAt(r.ExpiresAt(), now)
 }
+
+func livesAt(deadline, now int64) bool { return deadline == encoding.None || now < deadline }
 
 // mergeImages returns the images that a patch makes of old ones. Bytes that
 // the product holds already are kept where the patch refers to them, and where

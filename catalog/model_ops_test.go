@@ -148,6 +148,11 @@ func (r *modelRun) upsertWith(ctx context.Context, rng *rand.Rand, k modelKey) e
 	var err error
 	switch way {
 	case wayExplicit:
+		if live := r.m.live(k); live != nil && r.editable(c, k, p, conds) && oneIn(rng, 2) {
+			r.note("  by Edit")
+			res, err = r.edit(ctx, c, k, live, p, conds)
+			break
+		}
 		res, err = c.Upsert(ctx, k.account, k.id, p.patch(), options(conds)...)
 	case wayInline:
 		res, err = c.UpsertInline(ctx, k.account, k.id, p.patch(), options(conds)...)
@@ -158,6 +163,26 @@ func (r *modelRun) upsertWith(ctx context.Context, rng *rand.Rand, k modelKey) e
 		return nil
 	}
 	return r.settle(way, k, p, conds, res, err)
+}
+
+// editable reports whether Edit does with the patch what Upsert does. It takes no
+// uploads, and tells faults of the patch behind the conditions.
+func (r *modelRun) editable(c *catalog.Catalog, k modelKey, p *modelPatch, conds []modelCondition) bool {
+	return c.Validate(k.account, k.id, p.patch()) == nil && !slices.ContainsFunc(p.images, func(s modelSource) bool {
+		return s.upload != nil || s.staged != "" && len(conds) > 0
+	})
+}
+
+// edit edits a product that lives, and compares it with what the edit is shown.
+func (r *modelRun) edit(ctx context.Context, c *catalog.Catalog, k modelKey, live *modelProduct, p *modelPatch, conds []modelCondition) (catalog.Result, error) {
+	res, err := c.Edit(ctx, k.account, k.id, func(v catalog.ProductView) (catalog.Patch, error) {
+		return p.patch(), r.m.compare(v.Product(), live)
+	}, options(conds)...)
+	var stood *catalog.PreconditionError
+	if errors.As(err, &stood) && stood.Version != live.version {
+		return res, fmt.Errorf("%w: the version was %v", err, live.version)
+	}
+	return res, err
 }
 
 // validate compares the faults that are told without the stored product.
@@ -282,8 +307,27 @@ func (r *modelRun) answerFor(k modelKey, got *catalog.Product, err error, next f
 
 func (r *modelRun) get(rng *rand.Rand, k modelKey) error {
 	k = r.target(rng, k)
-	r.note("get %q %q", k.account, k.id)
-	p, err := r.c().Get(context.Background(), k.account, k.id)
+	way := pick(rng, []string{"get", "view", "get many"})
+	r.note("%s %q %q", way, k.account, k.id)
+	ctx, c := context.Background(), r.c()
+	var p *catalog.Product
+	var err error
+	switch {
+	case way == "view":
+		err = c.View(ctx, k.account, k.id, func(v catalog.ProductView) error {
+			p = v.Product()
+			return sameForms(p, v)
+		})
+	case way == "get many" && nameFaults(k.account, k.id) == nil:
+		var many []*catalog.Product
+		if many, err = c.GetMany(ctx, k.account, []string{"nothing", k.id}); err == nil {
+			if p = many[1]; p == nil {
+				err = catalog.ErrNotFound
+			}
+		}
+	default:
+		p, err = c.Get(ctx, k.account, k.id)
+	}
 	return r.answerFor(k, p, err, func(p *modelProduct) *modelProduct { return p })
 }
 

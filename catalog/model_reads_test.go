@@ -41,7 +41,7 @@ func (r *modelRun) list(rng *rand.Rand, k modelKey) error {
 		o.Prefix = pick(rng, []string{"\xff", strings.Repeat("z", 256)})
 	}
 	r.note("list %q %+v", k.account, o)
-	page, err := r.c().List(context.Background(), k.account, o)
+	page, err := r.page(rng, k.account, o)
 	faults := nameFaults(k.account, "x")
 	if !utf8.ValidString(o.Prefix) || len(o.Prefix) > 255 {
 		faults = append(faults, modelFault{"prefix", catalog.CodeValidationFailed})
@@ -59,6 +59,29 @@ func (r *modelRun) list(rng *rand.Rand, k modelKey) error {
 		return err
 	}
 	return r.comparePage(k.account, o, after, page)
+}
+
+// page asks for a page, of products or of views.
+func (r *modelRun) page(rng *rand.Rand, account string, o catalog.ListOptions) (page catalog.Page, err error) {
+	if oneIn(rng, 2) {
+		return r.c().List(context.Background(), account, o)
+	}
+	r.note("  by views")
+	info, err := r.c().ListViews(context.Background(), account, o, func(v catalog.ProductView) error {
+		p := v.Product()
+		page.Products = append(page.Products, p)
+		return sameForms(p, v)
+	})
+	page.NextCursor, page.HasMore, page.Damaged = info.NextCursor, info.HasMore, info.Damaged
+	return page, err
+}
+
+// sameForms compares what is written from a view with what its product writes.
+func sameForms(p *catalog.Product, v catalog.ProductView) error {
+	if want, got := string(p.AppendJSON(nil)), string(v.AppendJSON(nil)); got != want || v.ETag() != p.ETag() {
+		return fmt.Errorf("a view is %s %s, its product %s %s", got, v.ETag(), want, p.ETag())
+	}
+	return nil
 }
 
 func (r *modelRun) comparePage(account string, o catalog.ListOptions, after string, page catalog.Page) error {
@@ -102,7 +125,7 @@ func (r *modelRun) walk(rng *rand.Rand, k modelKey) error {
 	}
 	after := ""
 	for {
-		page, err := r.c().List(context.Background(), k.account, o)
+		page, err := r.page(rng, k.account, o)
 		if err != nil {
 			return err
 		}
@@ -127,6 +150,19 @@ func (r *modelRun) compareAll(*rand.Rand, modelKey) error {
 					return err
 				}
 				got = append(got, p)
+			}
+			n := 0
+			for v, err := range r.c().AllViews(context.Background(), account, o) {
+				switch {
+				case err != nil:
+					return err
+				case n == len(got) || string(v.AppendJSON(nil)) != string(got[n].AppendJSON(nil)):
+					return fmt.Errorf("view %d of account %q, %+v: %s", n, account, o, v.AppendJSON(nil))
+				}
+				n++
+			}
+			if n != len(got) {
+				return fmt.Errorf("%d views of %d products", n, len(got))
 			}
 			if err := r.compareProducts(got, r.m.list(account, o.Prefix, "", o.Unlisted)); err != nil {
 				return fmt.Errorf("account %q, %+v: %w", account, o, err)
@@ -231,7 +267,7 @@ func (r *modelRun) observe() error {
 // leap moves the wall clock alone. Forward, removals pause.
 func (r *modelRun) leap(rng *rand.Rand, _ modelKey) error {
 	d := pick(rng, []time.Duration{time.Minute, time.Hour, 40 * day, 400 * day})
-	if oneIn(rng, 2) {
+	if back := oneIn(rng, 2); back && !r.cfg.clocked { // a store's own clock never goes back
 		d = -d
 	}
 	if err := r.sweepEach(false); err != nil {

@@ -34,6 +34,9 @@ type modelConfig struct {
 	// store returns what opens a handle on a new store.
 	store func() func() (backend.Backend, error)
 	opts  catalog.Options
+	// clocked says that the store has a clock of its own, and that those of the
+	// catalogs are wrong.
+	clocked bool
 }
 
 // modelRun is a history at work on a store and the model.
@@ -76,13 +79,17 @@ func (r *modelRun) c() *catalog.Catalog {
 }
 
 func (r *modelRun) start() error {
-	for range r.cfg.handles {
+	for i := range r.cfg.handles {
 		b, err := r.open()
 		if err != nil {
 			return err
 		}
 		opts := r.cfg.opts
 		opts.Clock = r.clock
+		if r.cfg.clocked {
+			b = backendtest.Clocked(b, r.clock.Now)
+			opts.Clock = skewedClock{r.clock, skews[i]}
+		}
 		opts.OnExpire = func(_ context.Context, _ *catalog.Catalog, e catalog.Expired) {
 			r.mu.Lock()
 			defer r.mu.Unlock()

@@ -56,11 +56,12 @@ func fill(t *testing.T, store *memory.Store, products int) {
 			if err := txn.Put(key, value); err != nil {
 				return err
 			}
-			if err := txn.Put(encoding.AppendListedKey(key[:0], acme, r.ID), nil); err != nil {
+			if err := txn.Put(encoding.AppendListedKey(key[:0], acme, r.ID), encoding.AppendListedValue(nil)); err != nil {
 				return err
 			}
 			e := encoding.Expiry{Deadline: r.IndexedAt, Kind: encoding.ExpiryProduct, Account: acme, ID: r.ID}
-			if err := txn.Put(encoding.AppendExpiryKey(key[:0], e), nil); err != nil {
+			entry := encoding.AppendExpiryValue(nil, encoding.ExpiryValue{Flags: encoding.ExpiryUnkept})
+			if err := txn.Put(encoding.AppendExpiryKey(key[:0], e), entry); err != nil {
 				return err
 			}
 		}

@@ -30,14 +30,18 @@ const NoUseWindow time.Duration = -1
 type Options struct {
 	// Clock is the catalog's only source of time. One that runs backward stands
 	// still for the catalog, until it is opened again; see the package about
-	// lifetimes. Default, as of a nil pointer: ttl.SystemClock().
+	// lifetimes. Where the backend has a clock of its own the time is that one's,
+	// and only what measures how long something takes is read from this one.
+	// Default, as of a nil pointer: ttl.SystemClock().
 	Clock ttl.Clock
 	// Logger gets what an operator should know: failures in the background,
 	// leaps of the clock. It is given no metadata, no image and no key.
 	// Default: none.
 	Logger *slog.Logger
 	// Durability of upserts, deletes and staged images. Uses are governed by
-	// UseWindow. Default: Synced.
+	// UseWindow. With Buffered a crash may take the last acknowledged writes, and
+	// so may an engine that heals from a failed write, see backend.Healer. Default:
+	// Synced.
 	Durability Durability
 	// UseWindow bounds how long after its acknowledgement a use becomes
 	// durable; a crash may take the uses of the last window. Uses near the
@@ -90,6 +94,14 @@ type Options struct {
 	// where it must not be lost. A panic of it ends the process.
 	// Default: none.
 	OnExpire func(ctx context.Context, c *Catalog, e Expired)
+	// Observe is called when a call of a method, or a part of one, begins: for
+	// metrics, as package catalog/metrics keeps them, and for traces. It returns the
+	// context to go on with, nil for ctx itself, and a function that is called when
+	// it has ended, nil for none: not if it ends in a panic. What an upsert commits
+	// is observed within its context. Both run in the goroutine of the call, many at
+	// once, and must be quick and call nothing of the catalog. Names of accounts and
+	// products are not told. Default: none, which costs nothing.
+	Observe func(ctx context.Context, op Operation) (context.Context, func(Ended))
 	// Index is the window of deadlines kept in memory. It affects when the
 	// store is read, never what expires. Default: see ttl.IndexOptions.
 	Index ttl.IndexOptions

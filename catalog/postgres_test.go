@@ -42,7 +42,7 @@ func onPostgres(t testing.TB) func() (backend.Backend, error) {
 }
 
 // TestModelOnPostgres is TestModel with two processes' worth of catalogs on one
-// server.
+// server, whose clock is that of the test.
 func TestModelOnPostgres(t *testing.T) {
 	first := *modelSeed
 	if first == 0 {
@@ -51,7 +51,7 @@ func TestModelOnPostgres(t *testing.T) {
 	for i, o := range []catalog.Options{{}, {Sweeper: lateSweeper, Index: tinyIndex, ImageGrace: -1}} {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			onPostgres(t) // or skip
-			cfg := &modelConfig{"postgres", 2, func() func() (backend.Backend, error) { return onPostgres(t) }, o}
+			cfg := &modelConfig{"postgres", 2, func() func() (backend.Backend, error) { return onPostgres(t) }, o, true}
 			answers := map[string]int{}
 			log, err := cfg.run(history(first), answers)
 			require.NoError(t, err, "replay with -model.seed=%d\n%s", first, strings.Join(log[max(0, len(log)-30):], "\n"))

@@ -3,8 +3,6 @@ package catalog
 import (
 	"context"
 	"errors"
-
-	"github.com/shelflife-db/shelflife/encoding"
 )
 
 // Preview returns what [Catalog.Upsert] would do with the same arguments, as the
@@ -14,8 +12,9 @@ import (
 //
 // It is a look, not a promise: another write may come before the upsert.
 func (c *Catalog) Preview(ctx context.Context, account, externalID string, p Patch) (Outcome, error) {
+	ctx, call := c.begin(ctx, OpPreview)
 	outcome, err := c.preview(ctx, account, externalID, p)
-	return outcome, c.wrap("preview", externalID, err)
+	return outcome, call.end(c.wrap("preview", externalID, err))
 }
 
 func (c *Catalog) preview(ctx context.Context, account, id string, p Patch) (Outcome, error) {
@@ -32,7 +31,7 @@ func (c *Catalog) preview(ctx context.Context, account, id string, p Patch) (Out
 			patch.images[i].blob = &incomingBlob{id: newBlobID()}
 		}
 	}
-	var s stored
+	var s seen
 	switch err := c.readLive(ctx, account, id, &s); {
 	case errors.Is(err, ErrNotFound):
 		next, err := explicit.create(account, id, patch, c.now.Now(), c.random)
@@ -64,16 +63,4 @@ func outcomeOf(o Outcome, err error) (Outcome, error) {
 		return 0, err
 	}
 	return o, nil
-}
-
-// record decodes the rest and returns the record, which must not be changed.
-func (s *stored) record() (*encoding.Record, error) {
-	var image encoding.Image
-	for s.images.Next(&image) {
-		s.Images = append(s.Images, image)
-	}
-	if err := s.images.End(&s.Record); err != nil {
-		return nil, err
-	}
-	return &s.Record, nil
 }

@@ -128,17 +128,7 @@ func (p *Product) Version() Version { return p.version }
 // included. It changes with every byte of that form, a use included;
 // [ETagVersion] gives back the part that only edits change.
 func (p *Product) ETag() string {
-	b := make([]byte, 0, 48)
-	b = append(b, '"')
-	b = p.version.append(b)
-	b = append(b, '.')
-	b = append(b, etagFormat...)
-	b = append(b, '.')
-	b = strconv.AppendInt(b, millisOf(p.LastUsedAt), 36)
-	b = append(b, '.')
-	b = strconv.AppendInt(b, millisOf(p.ExpiresAt), 36)
-	b = append(b, '"')
-	return string(b)
+	return string(appendETag(make([]byte, 0, etagSize), p.version, millisOf(p.LastUsedAt), millisOf(p.ExpiresAt)))
 }
 
 // ETagVersion returns the version that a tag made by [Product.ETag] is of; ok
@@ -188,14 +178,14 @@ func newProduct(r *encoding.Record) *Product {
 }
 
 // decode sets the product, which is zero, to the record that has been decoded
-// up to its images. It shares the memory of the record.
+// but for its images. It shares the memory of the record.
 func (m *productMemory) decode(r *encoding.Record, images encoding.Images) error {
 	list := m.imagesOf(images.Len())
 	var img encoding.Image
 	for i := 0; images.Next(&img); i++ {
 		list[i].set(i, &img)
 	}
-	if err := images.End(r); err != nil {
+	if err := images.End(); err != nil {
 		return err
 	}
 	m.product.Images = list

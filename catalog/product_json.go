@@ -4,16 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
-	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
 
 var _ json.Marshaler = Product{}
-
-// timeLayout is RFC 3339 with exactly three digits of a second.
-const timeLayout = "2006-01-02T15:04:05.000Z"
 
 // AppendJSON appends the compact JSON form of the product: all names always
 // present and null when empty, except that of an image only sourceUrl and
@@ -34,44 +29,18 @@ func (p *Product) HasUploads() bool {
 
 // appendJSON is AppendJSONWithHref; an empty imagesPath leaves href out.
 func (p *Product) appendJSON(dst []byte, imagesPath string) []byte {
-	dst = append(dst, `{"externalId":`...)
-	dst = appendString(dst, p.ExternalID)
-	dst = append(dst, `,"title":`...)
-	dst = appendString(dst, p.Title)
-	dst = append(dst, `,"description":`...)
-	dst = appendString(dst, p.Description)
-	dst = append(dst, `,"images":[`...)
+	dst = appendTexts(dst, bytesOf(p.ExternalID), bytesOf(p.Title), bytesOf(p.Description))
 	for i := range p.Images {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
 		dst = p.Images[i].appendJSON(dst, imagesPath)
 	}
-	dst = append(dst, `],"metadata":`...)
-	if p.Metadata == nil {
-		dst = append(dst, `null`...)
-	} else {
-		dst = append(dst, p.Metadata...)
+	rest := jsonFields{
+		p.Metadata, p.ValidForDays, p.Listed,
+		jsonMillisOf(p.LastUsedAt), jsonMillisOf(p.ExpiresAt), jsonMillisOf(p.CreatedAt), jsonMillisOf(p.UpdatedAt), p.version,
 	}
-	dst = append(dst, `,"validForDays":`...)
-	if p.ValidForDays == 0 {
-		dst = append(dst, `null`...)
-	} else {
-		dst = strconv.AppendInt(dst, int64(p.ValidForDays), 10)
-	}
-	dst = append(dst, `,"listed":`...)
-	dst = strconv.AppendBool(dst, p.Listed)
-	dst = append(dst, `,"lastUsedAt":`...)
-	dst = appendTime(dst, p.LastUsedAt)
-	dst = append(dst, `,"expiresAt":`...)
-	dst = appendTime(dst, p.ExpiresAt)
-	dst = append(dst, `,"createdAt":`...)
-	dst = appendTime(dst, p.CreatedAt)
-	dst = append(dst, `,"updatedAt":`...)
-	dst = appendTime(dst, p.UpdatedAt)
-	dst = append(dst, `,"version":"`...)
-	dst = p.version.append(dst)
-	return append(dst, `"}`...)
+	return rest.append(dst)
 }
 
 // MarshalJSON returns the form of [Product.AppendJSON]. Encoders may change
@@ -89,43 +58,7 @@ func (p Product) MarshalJSON() ([]byte, error) {
 
 func (i *Image) appendJSON(dst []byte, imagesPath string) []byte {
 	dst = append(dst, `{"sourceUrl":`...)
-	dst = appendString(dst, i.SourceURL)
-	dst = append(dst, `,"order":`...)
-	dst = strconv.AppendInt(dst, int64(i.Order), 10)
-	if i.Classifications != nil {
-		dst = append(dst, `,"classifications":`...)
-		dst = append(dst, i.Classifications...)
-	}
-	if i.ContentType != "" {
-		dst = append(dst, `,"contentType":`...)
-		dst = appendString(dst, i.ContentType)
-		dst = append(dst, `,"size":`...)
-		dst = strconv.AppendInt(dst, i.Size, 10)
-		dst = append(dst, `,"width":`...)
-		dst = strconv.AppendInt(dst, int64(i.Width), 10)
-		dst = append(dst, `,"height":`...)
-		dst = strconv.AppendInt(dst, int64(i.Height), 10)
-		if imagesPath != "" {
-			dst = append(dst, `,"href":`...)
-			dst = appendString(dst, imagesPath+"/"+strconv.Itoa(i.Order))
-		}
-	}
-	return append(dst, '}')
-}
-
-// appendString quotes s. The catalog stores valid UTF-8 only, for which
-// quoting cannot fail; in a product that a caller changed, invalid bytes
-// become U+FFFD.
-func appendString(dst []byte, s string) []byte {
-	dst, _ = jsontext.AppendQuote(dst, s)
-	return dst
-}
-
-func appendTime(dst []byte, t time.Time) []byte {
-	if t.IsZero() {
-		return append(dst, `null`...)
-	}
-	dst = append(dst, '"')
-	dst = t.UTC().AppendFormat(dst, timeLayout)
-	return append(dst, '"')
+	dst = appendText(dst, bytesOf(i.SourceURL))
+	rest := jsonImage{i.Order, i.Classifications, bytesOf(i.ContentType), i.Size, i.Width, i.Height}
+	return rest.append(dst, imagesPath)
 }

@@ -134,7 +134,9 @@ func TestReadOnlyNeedsNoWriter(t *testing.T) {
 			b, err := pebble.Open(t.Context(), "store", &pebble.Options{FS: mem})
 			require.NoError(t, err)
 			require.NoError(t, b.Update(t.Context(), nil, backend.UpdateOptions{}, func(_ context.Context, x backend.Txn) error {
-				meta := encoding.StoreMeta{Schema: encoding.Schema, MinReader: c.reader, MinWriter: c.writer, Shards: 1}
+				meta := encoding.StoreMeta{
+					Schema: encoding.Schema, MinReader: c.reader, MinWriter: c.writer, Shards: 1, Epoch: 1, Secret: encoding.Secret{1},
+				}
 				return x.Put(encoding.AppendMetaKey(nil, encoding.StoreMetaName), encoding.AppendStoreMeta(nil, &meta))
 			}))
 			require.NoError(t, b.Close())

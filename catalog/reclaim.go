@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"errors"
 
 	"github.com/shelflife-db/shelflife/backend"
 )
@@ -15,12 +14,12 @@ import (
 // files concerned anew. On a backend that holds nothing back, such as package
 // memory, it only removes what has expired.
 func (c *Catalog) Reclaim(ctx context.Context) error {
-	return wrap("reclaim", "", c.long(ctx, c.reclaim))
+	ctx, call := c.begin(ctx, OpReclaim)
+	return call.end(wrap("reclaim", "", c.long(ctx, c.reclaim)))
 }
 
 func (c *Catalog) reclaim(ctx context.Context) error {
-	_, err := c.sweeper.Sweep(ctx)
-	if err = errors.Join(err, c.swept.awaitDurable(ctx, c)); err != nil {
+	if _, err := c.sweep(ctx); err != nil {
 		return err
 	}
 	return backend.Reclaim(ctx, c.backend)

@@ -13,14 +13,28 @@ import (
 	"github.com/shelflife-db/shelflife/ttl"
 )
 
+// SalvageOptions say what [Salvage] copies. The zero value is the safe one.
+type SalvageOptions struct {
+	// IncludeStale has products copied that are in SalvageReport.Stale. Default:
+	// false, they are only listed. It does not affect what can be read as it was last
+	// written.
+	IncludeStale bool
+}
+
 // SalvageReport is what [Salvage] did.
 type SalvageReport struct {
-	Products int // copied, those included that had expired
+	// Products were copied, those included that had expired, and those of Stale that
+	// were.
+	Products int
 	Images   int // stored images, copied
 	// Lost are the products that were not copied, as far as the rest of the store
 	// names them, those between which others may lie, and the products that were
 	// copied without some of their images.
 	Lost []Problem
+	// Stale are the products of which an older record was found below one that can't
+	// be read. Each may have been changed since, or deleted. They were copied if
+	// SalvageOptions.IncludeStale says so, and are not in Lost.
+	Stale []Problem
 }
 
 // Salvage copies every product of a damaged store that can be read into an empty
@@ -29,26 +43,37 @@ type SalvageReport struct {
 //
 // A product is copied as it was last written or not at all: where what is newest
 // can't be read, nothing older is taken in its place, and nothing that was deleted
-// comes back. One of whose images the bytes can't be read is copied without those
-// images, as an edit of its own. Staged images that no product had claimed, and
-// bytes that waited for removal, are left out.
-func Salvage(ctx context.Context, from, to backend.Backend) (SalvageReport, error) {
-	s := &salvager{ctx: ctx, to: to, lost: make(map[productkey.Key]struct{})}
+// comes back. Where from is a [backend.Uncoverer] Salvage looks below what can't be
+// read, and lists what it finds there as possibly stale or deleted, or copies that
+// too if it is told to. A product of whose images the bytes can't be read is copied
+// without those images, as an edit of its own. Staged images that no product had
+// claimed, and bytes that waited for removal, are left out.
+func Salvage(ctx context.Context, from, to backend.Backend, o SalvageOptions) (SalvageReport, error) {
+	s := &salvager{ctx: ctx, to: to, options: o, generation: backend.Generation(to), settled: make(map[productkey.Key]struct{})}
 	err := s.run(from)
 	return s.report, wrap("salvage", "", err)
 }
 
 type salvager struct {
-	ctx    context.Context
-	from   backend.Reader
-	to     backend.Backend
-	shards int
-	report SalvageReport
-	lost   map[productkey.Key]struct{} // products that were said to be
-	gaps   []backend.Range             // of product records
+	ctx  context.Context
+	from backend.Reader
+	to   backend.Backend
+	// source is the store that is salvaged, from a snapshot of it, and below are the
+	// stores without ever more of its damaged parts: see deeper.
+	source  backend.Backend
+	below   []backend.Backend
+	options SalvageOptions
+	// generation is that of to from the beginning to the end.
+	generation uint64
+	shards     int
+	report     SalvageReport
+	// settled are the products in damaged stretches of which it is known what became.
+	settled map[productkey.Key]struct{}
+	// damage are the stretches of product records that can't be read.
+	damage []*backend.DamageError
 }
 
-func (s *salvager) run(from backend.Backend) error {
+func (s *salvager) run(from backend.Backend) (err error) {
 	for _, err := range s.to.Scan(s.ctx, backend.Range{}, backend.ScanOptions{KeysOnly: true, Limit: 1}) {
 		if err == nil {
 			err = errors.New("the store to copy to is not empty")
@@ -60,14 +85,22 @@ func (s *salvager) run(from backend.Backend) error {
 		return err
 	}
 	defer snapshot.Close()
-	s.from = snapshot
+	s.from, s.source = snapshot, from
+	defer func() {
+		for _, b := range s.below {
+			err = errors.Join(err, b.Close())
+		}
+	}()
 	if err := s.meta(); err != nil {
 		return err
 	}
 	if err := s.products(); err != nil {
 		return err
 	}
-	if err := s.nameLost(); err != nil {
+	if err := s.lookBelow(); err != nil {
+		return err
+	}
+	if err := s.named(); err != nil {
 		return err
 	}
 	// What was written Buffered.
@@ -79,7 +112,12 @@ func (s *salvager) problem(account, id, format string, args ...any) {
 }
 
 func (s *salvager) update(scopes []backend.Scope, o backend.UpdateOptions, fn func(backend.Txn) error) error {
-	return s.to.Update(s.ctx, scopes, o, func(_ context.Context, txn backend.Txn) error { return fn(txn) })
+	return s.to.Update(s.ctx, scopes, o, func(_ context.Context, txn backend.Txn) error {
+		if backend.Generation(s.to) != s.generation {
+			return errTakenBack
+		}
+		return fn(txn)
+	})
 }
 
 var bufferedUpdate = backend.UpdateOptions{Buffered: true}
@@ -88,8 +126,15 @@ var bufferedUpdate = backend.UpdateOptions{Buffered: true}
 // can't.
 func (s *salvager) scan(space byte, o backend.ScanOptions, visit func(key, value []byte) error, gap func(*backend.DamageError)) error {
 	start, end := encoding.SpaceRange(space)
+	return scanPast(s.ctx, s.from, backend.Range{Start: start, End: end}, o, visit, gap)
+}
+
+// scanPast is scan for a range of r.
+func scanPast(ctx context.Context, from backend.Reader, r backend.Range, o backend.ScanOptions,
+	visit func(key, value []byte) error, gap func(*backend.DamageError),
+) error {
 	o.PastDamage = true
-	for e, err := range s.from.Scan(s.ctx, backend.Range{Start: start, End: end}, o) {
+	for e, err := range from.Scan(ctx, r, o) {
 		var damage *backend.DamageError
 		switch {
 		case errors.As(err, &damage):
@@ -108,21 +153,33 @@ func (s *salvager) scan(space byte, o backend.ScanOptions, visit func(key, value
 // meta copies what describes the store, or describes it anew, and copies the
 // journal of the last uses.
 func (s *salvager) meta() error {
+	props := s.to.Properties()
+	partition, err := partitionOf(props)
+	if err != nil {
+		return err
+	}
 	described := false
-	err := s.scan(encoding.SpaceMeta, backend.ScanOptions{}, func(key, value []byte) error {
+	err = s.scan(encoding.SpaceMeta, backend.ScanOptions{}, func(key, value []byte) error {
 		name, err := encoding.DecodeMetaKey(key)
 		if err != nil {
 			return nil // nobody's
 		}
+		if errors.Is(checkMetaValue(name, value), encoding.ErrCorrupt) {
+			s.problem("", "", "meta entry %s can't be read", name)
+			return nil
+		}
 		if name == encoding.StoreMetaName {
 			var meta encoding.StoreMeta
 			if err := encoding.DecodeStoreMeta(value, &meta); err != nil {
-				return nil
+				return err
 			}
 			if err := meta.Compatible(); err != nil {
 				return err
 			}
 			s.shards, described = meta.Shards, true
+			// What is lost was there before: for those who follow the store time goes back.
+			meta.Epoch, meta.Partition, meta.Parts = newEpoch(), partition, props.Parts
+			value = encoding.AppendStoreMeta(nil, &meta)
 		}
 		group, item := encoding.MetaScope(name)
 		key, value = bytes.Clone(key), bytes.Clone(value)
@@ -135,7 +192,7 @@ func (s *salvager) meta() error {
 	if err != nil || described {
 		return err
 	}
-	fresh := newStoreMeta(ttl.NewMonotone(ttl.SystemClock()).Now(), max(s.to.Properties().Shards, 1))
+	fresh := newStoreMeta(ttl.NewMonotone(ttl.SystemClock()).Now(), props, partition)
 	s.shards = fresh.Shards
 	group, item := encoding.MetaScope(encoding.StoreMetaName)
 	return s.update([]backend.Scope{{Group: group, Item: item}}, bufferedUpdate, func(txn backend.Txn) error {
@@ -144,8 +201,12 @@ func (s *salvager) meta() error {
 }
 
 func (s *salvager) products() error {
-	return s.scan(encoding.SpaceProduct, backend.ScanOptions{}, s.product, func(d *backend.DamageError) {
-		s.gaps = append(s.gaps, d.Range)
+	visit := func(key, value []byte) error {
+		_, err := s.product(key, value)
+		return err
+	}
+	return s.scan(encoding.SpaceProduct, backend.ScanOptions{}, visit, func(d *backend.DamageError) {
+		s.damage = append(s.damage, d)
 		k := &checker{}
 		k.damaged(encoding.SpaceProduct, d)
 		for _, p := range k.report.Problems {
@@ -160,24 +221,39 @@ func (s *salvager) products() error {
 
 // lose lists a product that can't be copied, once.
 func (s *salvager) lose(account, id string) {
-	k := productkey.Of(account, id)
-	if _, said := s.lost[k]; !said {
-		s.lost[k] = struct{}{}
+	if s.settle(account, id) {
 		s.problem(account, id, "lost: its record can't be read")
 	}
 }
 
-// product copies a product with its images.
-func (s *salvager) product(key, value []byte) error {
+// settle notes that it is known what became of a product, and reports whether it
+// was not before.
+func (s *salvager) settle(account, id string) bool {
+	k := productkey.Of(account, id)
+	if _, settled := s.settled[k]; settled {
+		return false
+	}
+	s.settled[k] = struct{}{}
+	return true
+}
+
+// isSettled reports whether it is known what became of a product.
+func (s *salvager) isSettled(account, id string) bool {
+	_, settled := s.settled[productkey.Of(account, id)]
+	return settled
+}
+
+// product copies a product with its images, and reports whether it could.
+func (s *salvager) product(key, value []byte) (copied bool, err error) {
 	account, id, err := encoding.DecodeProductKey(key)
 	if err != nil {
 		s.problem("", "", "product key %x is none", key)
-		return nil
+		return false, nil
 	}
 	var r encoding.Record
-	if err := encoding.DecodeRecord(value, &r); err != nil || r.Account != account || r.ID != id {
+	if !decodeRecordOf(account, id, value, &r) {
 		s.lose(account, id)
-		return nil
+		return false, nil
 	}
 	images := r.Images
 	r.Images = nil
@@ -186,7 +262,7 @@ func (s *salvager) product(key, value []byte) error {
 		if !img.Blob.IsZero() {
 			if _, known := headers[img.Blob]; !known {
 				if headers[img.Blob], err = s.image(&r, &img); err != nil {
-					return err
+					return false, err
 				}
 			}
 			if headers[img.Blob] == nil {
@@ -197,20 +273,26 @@ func (s *salvager) product(key, value []byte) error {
 		r.Images = append(r.Images, img)
 	}
 	if len(r.Images) == 0 {
-		s.lost[productkey.Of(account, id)] = struct{}{}
+		s.settle(account, id)
 		s.problem(account, id, "lost: no image of it can be read")
-		return nil
+		return false, nil
 	}
 	if len(r.Images) < len(images) {
 		r.Edit = randomID()
 		r.Revision++
 	}
-	return s.write(&r, headers)
+	return true, s.write(&r, headers)
+}
+
+// decodeRecordOf decodes the record of a product, and reports whether it is one.
+func decodeRecordOf(account, id string, value []byte, r *encoding.Record) bool {
+	return encoding.DecodeRecord(value, r) == nil && r.Account == account && r.ID == id
 }
 
 // write writes a record with what hangs on it.
 func (s *salvager) write(r *encoding.Record, headers map[encoding.BlobID]*encoding.BlobHeader) error {
 	r.IndexedAt = r.ExpiresAt()
+	record := encoding.AppendRecord(nil, r)
 	scopes := []backend.Scope{productScope(r.Account, r.ID)}
 	for id, h := range headers {
 		if h != nil {
@@ -227,18 +309,18 @@ func (s *salvager) write(r *encoding.Record, headers map[encoding.BlobID]*encodi
 			}
 		}
 		if r.Listed {
-			if err := txn.Put(encoding.AppendListedKey(nil, r.Account, r.ID), nil); err != nil {
+			if err := txn.Put(encoding.AppendListedKey(nil, r.Account, r.ID), encoding.AppendListedValue(nil)); err != nil {
 				return err
 			}
 		}
 		if r.IndexedAt != encoding.None {
 			e := encoding.Expiry{Kind: encoding.ExpiryProduct, Deadline: r.IndexedAt, Account: r.Account, ID: r.ID}
 			e.Shard = encoding.Shard(e.Account, e.ID, s.shards)
-			if err := txn.Put(encoding.AppendExpiryKey(nil, e), nil); err != nil {
+			if err := txn.Put(encoding.AppendExpiryKey(nil, e), appendExpiryValue(nil, len(record))); err != nil {
 				return err
 			}
 		}
-		return txn.Put(encoding.AppendProductKey(nil, r.Account, r.ID), encoding.AppendRecord(nil, r))
+		return txn.Put(encoding.AppendProductKey(nil, r.Account, r.ID), record)
 	})
 	if err != nil {
 		return err
@@ -254,10 +336,11 @@ func (s *salvager) write(r *encoding.Record, headers map[encoding.BlobID]*encodi
 
 // image copies the chunks of an image of r, and returns its header, nil if
 // anything of it can't be read. It reads twice: nothing is written of an image
-// that is not whole.
+// that is not whole. What lies below damage is as good here, since bytes never change
+// and are those that the record names by their hash.
 func (s *salvager) image(r *encoding.Record, img *encoding.Image) (*encoding.BlobHeader, error) {
 	h := new(encoding.BlobHeader)
-	found, err := s.from.Get(s.ctx, encoding.AppendBlobKey(nil, r.Account, img.Blob, 0), func(value []byte) error {
+	found, err := s.read(encoding.AppendBlobKey(nil, r.Account, img.Blob, 0), func(value []byte) error {
 		return encoding.DecodeBlobHeader(value, h)
 	})
 	if err != nil && !isDamage(err) {
@@ -268,7 +351,7 @@ func (s *salvager) image(r *encoding.Record, img *encoding.Image) (*encoding.Blo
 		return nil, nil
 	}
 	hash, size := sha256.New(), int64(0)
-	whole, err := s.chunks(r.Account, img.Blob, h, func(_, chunk []byte) error {
+	whole, err := s.chunks(r.Account, img.Blob, h, func(_, _, chunk []byte) error {
 		hash.Write(chunk)
 		size += int64(len(chunk))
 		return nil
@@ -277,74 +360,34 @@ func (s *salvager) image(r *encoding.Record, img *encoding.Image) (*encoding.Blo
 		return nil, err
 	}
 	scopes := []backend.Scope{blobScope(r.Account, img.Blob)}
-	_, err = s.chunks(r.Account, img.Blob, h, func(key, chunk []byte) error {
-		chunk = bytes.Clone(chunk)
-		return s.update(scopes, bufferedUpdate, func(txn backend.Txn) error { return txn.Put(key, chunk) })
+	_, err = s.chunks(r.Account, img.Blob, h, func(key, value, _ []byte) error {
+		return s.update(scopes, bufferedUpdate, func(txn backend.Txn) error { return txn.Put(key, value) })
 	})
 	return h, err
 }
 
-// chunks calls fn for each chunk of an image. whole is false if one can't be
-// read.
-func (s *salvager) chunks(account string, id encoding.BlobID, h *encoding.BlobHeader, fn func(key, chunk []byte) error) (whole bool, err error) {
+// chunks calls fn for each chunk of an image, with its stored form. whole is false
+// if one can't be read or is damaged.
+func (s *salvager) chunks(account string, id encoding.BlobID, h *encoding.BlobHeader,
+	fn func(key, value, chunk []byte) error,
+) (whole bool, err error) {
 	for n := range h.Chunks {
 		key := encoding.AppendBlobKey(nil, account, id, 1+n)
-		var chunk []byte
-		found, err := s.from.Get(s.ctx, key, func(value []byte) error {
-			chunk = bytes.Clone(value)
-			return nil
+		var value, chunk []byte
+		found, err := s.read(key, func(v []byte) (err error) {
+			value = bytes.Clone(v)
+			chunk, err = encoding.DecodeChunk(value, id, 1+n)
+			return err
 		})
 		if isDamage(err) || err == nil && !found {
 			return false, nil
 		}
 		if err == nil {
-			err = fn(key, chunk)
+			err = fn(key, value, chunk)
 		}
 		if err != nil {
 			return false, err
 		}
 	}
 	return true, nil
-}
-
-// nameLost names the products in the gaps that the rest of the store knows of.
-func (s *salvager) nameLost() error {
-	if len(s.gaps) == 0 {
-		return nil
-	}
-	inGap := func(account, id string) {
-		key := encoding.AppendProductKey(nil, account, id)
-		for _, r := range s.gaps {
-			if bytes.Compare(key, r.Start) >= 0 && (r.End == nil || bytes.Compare(key, r.End) < 0) {
-				s.lose(account, id)
-				return
-			}
-		}
-	}
-	ignore := func(*backend.DamageError) {} // it says less, and no product is lost by it
-	keys := backend.ScanOptions{KeysOnly: true}
-	if err := s.scan(encoding.SpaceListed, keys, func(key, _ []byte) error {
-		if account, id, err := encoding.DecodeListedKey(key); err == nil {
-			inGap(account, id)
-		}
-		return nil
-	}, ignore); err != nil {
-		return err
-	}
-	if err := s.scan(encoding.SpaceExpiry, keys, func(key, _ []byte) error {
-		if e, err := encoding.DecodeExpiryKey(key); err == nil && e.Kind == encoding.ExpiryProduct {
-			inGap(e.Account, e.ID)
-		}
-		return nil
-	}, ignore); err != nil {
-		return err
-	}
-	return s.scan(encoding.SpaceBlob, backend.ScanOptions{}, func(key, value []byte) error {
-		var h encoding.BlobHeader
-		account, _, n, err := encoding.DecodeBlobKey(key)
-		if err == nil && n == 0 && encoding.DecodeBlobHeader(value, &h) == nil && h.State == encoding.BlobOwned {
-			inGap(account, h.Owner)
-		}
-		return nil
-	}, ignore)
 }

@@ -40,7 +40,7 @@ func TestSalvage(t *testing.T) {
 				continue // refused as a whole
 			}
 			to := memory.New(nil)
-			report, err := catalog.Salvage(t.Context(), from, to)
+			report, err := catalog.Salvage(t.Context(), from, to, catalog.SalvageOptions{})
 			require.NoError(t, err, what)
 			require.NoError(t, from.Close())
 			c, err := catalog.Open(t.Context(), to, &catalog.Options{Clock: ttl.NewManualClock(epoch)})
@@ -83,7 +83,7 @@ func TestSalvageIntoAStore(t *testing.T) {
 	require.NoError(t, c.Close())
 	to, err := pebble.Open(t.Context(), "db", &pebble.Options{FS: disk})
 	require.NoError(t, err)
-	_, err = catalog.Salvage(t.Context(), memory.New(nil), to)
+	_, err = catalog.Salvage(t.Context(), memory.New(nil), to, catalog.SalvageOptions{})
 	require.ErrorContains(t, err, "not empty")
 	require.NoError(t, to.Close())
 }

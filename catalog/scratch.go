@@ -8,6 +8,7 @@ import (
 // scratch is the memory that a tx works in. It is reused by the next one.
 type scratch struct {
 	key, value []byte
+	entry      []byte // the value of a listed or an expiry entry
 	// fetched are the encodings of records that were read ahead, nil where there
 	// is none, until they are loaded.
 	fetched map[productkey.Key][]byte
@@ -49,7 +50,7 @@ func (t *tx) recycle() {
 	clear(t.marked[:cap(t.marked)])
 	*t = tx{
 		c:       t.c,
-		scratch: scratch{key: t.key[:0], value: t.value[:0]},
+		scratch: scratch{key: t.key[:0], value: t.value[:0], entry: t.entry[:0]},
 		effects: effects{marked: t.marked[:0], counted: t.counted[:0], written: t.written[:0]},
 	}
 	t.c.txs.Put(t)

@@ -45,8 +45,9 @@ type StagedImage struct {
 // Options.StageLifetime. Bytes that are no image, or over a limit, are refused
 // with a *ValidationError whose paths are "".
 func (c *Catalog) StageImage(ctx context.Context, account string, r io.Reader) (StagedImage, error) {
+	ctx, call := c.begin(ctx, OpStageImage)
 	img, err := c.stageImage(ctx, account, r)
-	return img, c.wrap("stage image", "", err)
+	return img, call.end(c.wrap("stage image", "", err))
 }
 
 func (c *Catalog) stageImage(ctx context.Context, account string, r io.Reader) (StagedImage, error) {
@@ -88,10 +89,13 @@ func (c *Catalog) discardStaged(ctx context.Context, account string, id encoding
 }
 
 // receiveBlob reads an image to its end. Up to inline bytes are returned as
-// data, more are staged on the way, with last for the options of the last
+// a chunk, more are staged on the way, with last for the options of the last
 // Update. A *ValidationError has one fault with the path "".
 func (c *Catalog) receiveBlob(ctx context.Context, account string, r io.Reader, inline int, last backend.UpdateOptions) (*incomingBlob, error) {
-	w := &blobWriter{c: c, ctx: ctx, account: account, id: newBlobID(), inline: min(inline, chunkSize), hash: sha256.New()}
+	w := &blobWriter{
+		c: c, ctx: ctx, account: account, id: newBlobID(), inline: min(inline, chunkSize), hash: sha256.New(),
+		limit: c.limits.ImageBytes, lifetime: c.opts.StageLifetime,
+	}
 	info, err := imageheader.Read(io.TeeReader(r, w), c.limits.ImagePixels)
 	if err == nil {
 		_, err = io.Copy(w, r)
@@ -100,7 +104,7 @@ func (c *Catalog) receiveBlob(ctx context.Context, account string, r io.Reader, 
 		err = w.finish(info, last)
 	}
 	if err == nil {
-		return &incomingBlob{id: w.id, header: w.header, data: w.data}, nil
+		return &incomingBlob{id: w.id, header: w.header, chunk: w.chunk, generation: w.generation}, nil
 	}
 	if w.staged {
 		c.discardStaged(ctx, account, w.id)
@@ -128,11 +132,16 @@ type blobWriter struct {
 	id      encoding.BlobID
 	inline  int // how many bytes need not be staged
 	hash    hash.Hash
+	limit   int64 // of bytes
+	// lifetime is how long what is staged stays.
+	lifetime time.Duration
 
 	buf    bytes.Buffer // of the chunk being filled
 	header encoding.BlobHeader
 	staged bool
-	data   []byte // set by finish if nothing was staged
+	// generation is the backend's when the first chunk was staged.
+	generation uint64
+	chunk      []byte // stored form, set by finish if nothing was staged
 }
 
 func (w *blobWriter) Write(p []byte) (int, error) {
@@ -144,7 +153,7 @@ func (w *blobWriter) Write(p []byte) (int, error) {
 			}
 		}
 		n := min(len(p), chunkSize-w.buf.Len())
-		if w.header.Size+int64(n) > w.c.limits.ImageBytes {
+		if w.header.Size+int64(n) > w.limit {
 			return written, errImageTooLarge
 		}
 		w.buf.Write(p[:n])
@@ -162,7 +171,7 @@ func (w *blobWriter) finish(info imageheader.Info, o backend.UpdateOptions) erro
 	w.header.Kind, w.header.Width, w.header.Height = info.ContentType, info.Width, info.Height
 	w.header.SHA256 = [sha256.Size]byte(w.hash.Sum(nil))
 	if !w.staged && w.buf.Len() <= w.inline {
-		w.data = w.buf.Bytes()
+		w.chunk = encoding.AppendChunkTrailer(w.buf.Bytes(), w.id, 1)
 		w.header.ChunkSize, w.header.Chunks = chunkSize, 1
 		return nil
 	}
@@ -173,7 +182,8 @@ func (w *blobWriter) finish(info imageheader.Info, o backend.UpdateOptions) erro
 // known of it. Each flush moves the deadline on: it counts from the last byte.
 func (w *blobWriter) flush(o backend.UpdateOptions) error {
 	whole := w.header.Kind != ""
-	chunk := w.header.Chunks
+	number := w.header.Chunks + 1
+	chunk := encoding.AppendChunkTrailer(w.buf.Bytes(), w.id, number)
 	scopes := []backend.Scope{blobScope(w.account, w.id)}
 	var next encoding.BlobHeader
 	err := w.c.update(w.ctx, scopes, o, func(t *tx) error {
@@ -181,34 +191,39 @@ func (w *blobWriter) flush(o backend.UpdateOptions) error {
 		if err != nil {
 			return err
 		}
+		if !w.staged {
+			w.generation = w.c.generation()
+		} else if err := t.since(w.generation); err != nil {
+			return err // chunks may be gone though the header is there
+		}
 		if w.staged && (old == nil || old.State != encoding.BlobStaged) {
 			return errStageLost
 		}
 		next = encoding.BlobHeader{}
 		if whole {
 			next = w.header
-			next.Chunks = chunk + 1
+			next.Chunks = number
 		}
 		next.State, next.ChunkSize = encoding.BlobStaged, chunkSize
-		next.Deadline = t.now + w.c.opts.StageLifetime.Milliseconds()
+		next.Deadline = t.now + w.lifetime.Milliseconds()
 		if old != nil && old.Deadline != next.Deadline {
 			if err := t.deleteExpiry(blobExpiry(w.account, w.id, old.Deadline)); err != nil {
 				return err
 			}
 		}
-		if err := t.putExpiry(blobExpiry(w.account, w.id, next.Deadline)); err != nil {
+		if err := t.putExpiry(blobExpiry(w.account, w.id, next.Deadline), 0); err != nil {
 			return err
 		}
 		if err := t.putBlobHeader(w.account, w.id, &next); err != nil {
 			return err
 		}
-		return t.putChunk(w.account, w.id, chunk, w.buf.Bytes())
+		return t.putChunk(w.account, w.id, number, chunk)
 	})
 	if err != nil {
 		return err
 	}
 	w.staged = true
-	w.header.Chunks = chunk + 1
+	w.header.Chunks = number
 	if whole {
 		w.header = next
 	}

@@ -22,14 +22,24 @@ type AccountStats struct {
 
 // Stats walks an account and counts exactly what it had at one instant.
 func (c *Catalog) Stats(ctx context.Context, account string) (AccountStats, error) {
+	ctx, call := c.begin(ctx, OpStats)
+	s, err := c.accountStats(ctx, account)
+	return s, call.end(c.wrap("stats", "", err))
+}
+
+func (c *Catalog) accountStats(ctx context.Context, account string) (AccountStats, error) {
 	var s AccountStats
 	var buf []byte
-	for r, err := range c.all(ctx, account, AllOptions{Unlisted: true}, true) {
+	var r stored
+	for seen, err := range c.all(ctx, account, AllOptions{Unlisted: true}, true) {
 		if err == nil {
-			err = r.images.Rest(&r.Record)
+			if err = seen.decode(&r); err == nil {
+				err = r.images.Rest(&r.Record)
+			}
+			err = damageOf(account, seen.key, err)
 		}
 		if err != nil {
-			return AccountStats{}, c.wrap("stats", "", err)
+			return AccountStats{}, err
 		}
 		s.Products++
 		if r.Listed {
@@ -71,8 +81,9 @@ type StoreStats struct {
 
 // StoreStats returns figures about the store of all accounts.
 func (c *Catalog) StoreStats(ctx context.Context) (StoreStats, error) {
+	ctx, call := c.begin(ctx, OpStoreStats)
 	s, err := c.storeStats(ctx)
-	return s, c.wrap("store stats", "", err)
+	return s, call.end(c.wrap("store stats", "", err))
 }
 
 func (c *Catalog) storeStats(ctx context.Context) (s StoreStats, err error) {

@@ -1,19 +1,23 @@
 package catalog
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"slices"
 
 	"github.com/shelflife-db/shelflife/backend"
 	"github.com/shelflife-db/shelflife/catalog/internal/productkey"
+	"github.com/shelflife-db/shelflife/catalog/internal/uses"
 	"github.com/shelflife-db/shelflife/encoding"
 )
 
 // errMoreScopes ends a run of an Update that met blobs whose scopes it had not
 // declared.
 var errMoreScopes = errors.New("more scopes are needed")
+
+// errUndecided ends a run of an Update that rests on the expiry of products of
+// which that is not decided; see Catalog.decideExpired.
+var errUndecided = errors.New("it is not decided what has expired")
 
 // errNotEnded stands for the result of an Update that has none.
 var errNotEnded = errors.New("the Update did not return")
@@ -27,11 +31,14 @@ type tx struct {
 	ctx context.Context // that of the callback
 	txn backend.Txn
 	now int64
+	own error // what the last run of the callback returned
 
 	scopes []backend.Scope // declared
 	// declaredSet is scopes, made when many are asked for.
 	declaredSet map[backend.Scope]struct{}
 	missing     []backend.Scope // found to be needed
+	// undecided are the products that the run found expired, and did not write.
+	undecided []productkey.Key
 
 	scratch
 	effects
@@ -44,8 +51,13 @@ type found struct {
 	// the length of its encoding.
 	stored *encoding.Record
 	size   int
+	// encoded is what was read of it, until it is written.
+	encoded []byte
 	// live is stored with a pending use folded in; nil if it has expired.
 	live *encoding.Record
+	// undecided says that it has expired, and that another process may still renew
+	// it: only a write of it decides.
+	undecided bool
 }
 
 // update runs fn in an Update of the backend. fn may run more than once, as
@@ -67,19 +79,31 @@ func (c *Catalog) update(ctx context.Context, scopes []backend.Scope, o backend.
 	}()
 	for {
 		ended = false
-		err := c.backend.Update(ctx, t.scopes, o, func(ctx context.Context, txn backend.Txn) error {
+		observed, call := c.begin(ctx, OpCommit)
+		t.own = nil
+		err := c.backend.Update(observed, t.scopes, o, func(ctx context.Context, txn backend.Txn) error {
 			t.ctx, t.txn, t.now = ctx, txn, c.now.Now()
-			t.missing = t.missing[:0]
+			t.missing, t.undecided = t.missing[:0], t.undecided[:0]
 			t.scratch.begin()
-			t.effects.begin()
+			t.effects.begin(c.generation())
 			err := fn(t)
 			if err == nil && len(t.missing) > 0 {
 				err = errMoreScopes
+			} else if len(t.undecided) > 0 {
+				err = errUndecided
 			}
+			t.own = err
 			return err
 		})
 		ended = true
+		call.committed(err, t.own)
 		t.settle(o, err)
+		if errors.Is(err, errUndecided) {
+			if err := c.decideExpired(ctx, t.undecided); err != nil {
+				return err
+			}
+			continue
+		}
 		if !errors.Is(err, errMoreScopes) {
 			return err
 		}
@@ -94,24 +118,45 @@ func (t *tx) load(account, id string) (f *found, err error) {
 		t.txn.OnVisible(t.uncount)
 	}
 	t.counted = append(t.counted, t.c.renewals.Begin(productkey.Of(account, id)))
-	t.now = t.c.now.Now()
+	before := t.c.now.Now()
+	t.now = before
 	if first {
 		t.begun = t.now
 	}
 	f, stored := t.space()
 	*f = found{account: account, id: id}
-	if f.size, err = t.stored(productkey.Of(account, id), stored); err != nil || f.size == 0 {
+	f.encoded, err = t.stored(productkey.Of(account, id), stored)
+	if t.c.clocked {
+		t.now = t.c.now.Now() // not before what was read, in the store's reckoning
+	}
+	if err != nil || f.encoded == nil {
 		return f, err
 	}
+	f.size = len(f.encoded)
 	f.stored = stored
-	if live := t.c.uses.On(stored); isLive(live, t.now) {
+	live := t.c.uses.On(stored)
+	if isLive(live, t.now) {
 		f.live = live
+		return f, nil
+	}
+	// By the time of before, which is not after the state that was read: in between
+	// another process may have kept the product from expiring.
+	if f.undecided = t.c.clocked && live.ExpiresAt() > before-uses.LongUpdate; f.undecided {
+		t.undecided = append(t.undecided, productkey.Of(account, id))
 	}
 	return f, nil
 }
 
+// decided is called when a write of a product is part of the Update.
+func (t *tx) decided(f *found) {
+	if f.undecided {
+		k := productkey.Of(f.account, f.id)
+		t.undecided = slices.DeleteFunc(t.undecided, func(u productkey.Key) bool { return u == k })
+	}
+}
+
 // cached returns what the cache has of a product. It may stand in for the store:
-// whoever changes a product holds its scope and takes it out of the cache first.
+// an Update that changes a product holds its scope and takes it out of the cache first.
 func (t *tx) cached(k productkey.Key) ([]byte, bool) {
 	if t.c.cache == nil || t.marking(k) != nil {
 		return nil, false
@@ -119,27 +164,34 @@ func (t *tx) cached(k productkey.Key) ([]byte, bool) {
 	return t.c.cache.Get(k)
 }
 
-// stored reads a record and returns the length of its encoding, 0 if there is
-// none.
-func (t *tx) stored(k productkey.Key, r *encoding.Record) (size int, err error) {
+// view returns the view of a product that lives.
+func (f *found) view() ProductView {
+	return ProductView{encoding.ViewChecked(f.encoded), f.live.LastUsedAt, f.live.Anchor}
+}
+
+// stored reads a record and returns its encoding, nil if there is none.
+func (t *tx) stored(k productkey.Key, r *encoding.Record) (data []byte, err error) {
 	data, ok := t.fetched[k]
 	if ok {
 		delete(t.fetched, k)
 		if data == nil {
-			return 0, nil
+			return nil, nil
 		}
-	} else {
-		data, ok = t.cached(k)
+		return data, encoding.DecodeRecordAliasing(data, r)
 	}
-	if ok {
-		return len(data), encoding.DecodeRecordAliasing(data, r)
+	if data, ok = t.cached(k); ok { // which holds what was verified
+		images, err := encoding.BeginRecord(data, r)
+		if err == nil {
+			err = images.Rest(r)
+		}
+		return data, err
 	}
 	t.key = encoding.AppendProductKey(t.key[:0], k.Account, k.ID)
 	_, err = t.txn.Get(t.ctx, t.key, func(value []byte) error {
-		size = len(value)
-		return encoding.DecodeRecordAliasing(bytes.Clone(value), r)
+		data = append([]byte{}, value...) // not nil, which is absent
+		return encoding.DecodeRecordAliasing(data, r)
 	})
-	return size, err
+	return data, err
 }
 
 // manyScopes is the number of scopes from which a map finds one faster.

@@ -35,8 +35,9 @@ func (plainUseError) Error() string { return "nothing but a use" }
 // ErrClosed, ErrUnavailable, ErrUnknownOutcome, the context's error, or that of
 // the reader of an Upload; after all but ErrUnknownOutcome nothing was changed.
 func (c *Catalog) Upsert(ctx context.Context, account, externalID string, p Patch, conds ...Condition) (Result, error) {
+	ctx, call := c.begin(ctx, OpUpsert)
 	res, err := c.upsert(ctx, explicit, account, externalID, p, conds)
-	return res, c.wrap("upsert", externalID, err)
+	return res, call.upserted(res.Outcome, c.wrap("upsert", externalID, err))
 }
 
 // UpsertInline is an upsert on the way to using the product: it counts as a
@@ -46,19 +47,9 @@ func (c *Catalog) Upsert(ctx context.Context, account, externalID string, p Patc
 //
 // For all else, errors included, it is like [Catalog.Upsert].
 func (c *Catalog) UpsertInline(ctx context.Context, account, externalID string, p Patch, conds ...Condition) (Result, error) {
+	ctx, call := c.begin(ctx, OpUpsertInline)
 	res, err := c.upsert(ctx, inline, account, externalID, p, conds)
-	return res, c.wrap("upsert inline", externalID, err)
-}
-
-// CreateOneShot creates a product under an ID of its own, "_anon_" followed by
-// unguessable characters. It counts as used, lives for 7 days where the patch
-// has no ValidForDays, and is never listed, whatever upserts it later.
-//
-// For all else, errors included, it is like [Catalog.Upsert].
-func (c *Catalog) CreateOneShot(ctx context.Context, account string, p Patch, conds ...Condition) (Result, error) {
-	id := generatedPrefix + rand.Text()
-	res, err := c.upsert(ctx, oneShot, account, id, p, conds)
-	return res, c.wrap("create one-shot", id, err)
+	return res, call.upserted(res.Outcome, c.wrap("upsert inline", externalID, err))
 }
 
 func (c *Catalog) upsert(ctx context.Context, w way, account, id string, p Patch, conds []Condition) (Result, error) {
@@ -120,8 +111,11 @@ func (t *tx) upsert(w way, account, id string, in *intake, conds []Condition) (R
 	if err != nil {
 		return Result{}, err
 	}
+	if w == oneShot && f.live != nil {
+		return Result{newProduct(f.live), Unchanged}, nil // made by the same key before
+	}
 	if !conditionsHold(conds, f.live) {
-		return Result{}, ErrPreconditionFailed
+		return Result{}, preconditionFailed(f.live)
 	}
 	if f.live == nil {
 		next, err := w.create(account, id, in.patch, t.now, t.c.random)
@@ -135,6 +129,11 @@ func (t *tx) upsert(w way, account, id string, in *intake, conds []Condition) (R
 		t.expire(&replaced)
 		return Result{newProduct(next), Created}, nil
 	}
+	return t.editLive(w, f, in)
+}
+
+// editLive is upsert of a product that lives.
+func (t *tx) editLive(w way, f *found, in *intake) (Result, error) {
 	next, changed, renewed, err := w.edit(f.live, in.patch, t.now, t.c.random)
 	if err != nil {
 		return Result{}, t.refuse(err, f, next, in)

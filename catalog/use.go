@@ -26,15 +26,20 @@ const (
 // A use may become durable up to Options.UseWindow after it was acknowledged;
 // see there.
 func (c *Catalog) Use(ctx context.Context, account, externalID string) (*Product, error) {
-	if err := checkNames(account, externalID); err != nil {
-		return nil, c.wrap("use", externalID, err)
+	ctx, call := c.begin(ctx, OpUse)
+	p, err := c.useOne(ctx, account, externalID)
+	return p, call.end(c.wrap("use", externalID, err))
+}
+
+func (c *Catalog) useOne(ctx context.Context, account, id string) (*Product, error) {
+	if err := checkNames(account, id); err != nil {
+		return nil, err
 	}
 	if err := c.calls.Enter(); err != nil {
-		return nil, c.wrap("use", externalID, err)
+		return nil, err
 	}
 	defer c.calls.Exit()
-	p, err := c.use(ctx, account, externalID, nil)
-	return p, c.wrap("use", externalID, err)
+	return c.use(ctx, account, id, nil)
 }
 
 // errOtherVersion says that a product is not at the version that was to be
@@ -59,7 +64,8 @@ func (c *Catalog) holdUse(ctx context.Context, k productkey.Key, want *Version) 
 	if !c.buffersUses() || c.folder.Stuck() || c.backend.Ready() != nil {
 		return nil, false, nil
 	}
-	var s stored
+	generation := c.generation()
+	var s seen
 	// An edit at work may be about to give the product another deadline, which
 	// this use would not know of.
 	l, err := c.look(ctx, k, &s, true)
@@ -68,13 +74,17 @@ func (c *Catalog) holdUse(ctx context.Context, k productkey.Key, want *Version) 
 	}
 	// No answer must rest on what a crash takes back; and a use that ctx ends
 	// must not have happened, so this comes before it is noted.
-	if err := c.awaitDurable(ctx, k); err != nil {
+	err = c.awaitDurable(ctx, generation, k)
+	if errors.Is(err, errTakenBack) {
+		return nil, false, nil // the durable way reads it anew
+	}
+	if err != nil {
 		return nil, false, err
 	}
 	if !l.found {
 		return nil, false, ErrNotFound
 	}
-	if want != nil && *want != versionOf(&s.Record) {
+	if want != nil && *want != s.version() {
 		return nil, false, errOtherVersion
 	}
 	// What has expired, if only by its record, goes the durable way too, which
@@ -82,12 +92,12 @@ func (c *Catalog) holdUse(ctx context.Context, k productkey.Key, want *Version) 
 	if l.deadline != encoding.None && l.deadline-c.now.Now() <= c.useMargin() {
 		return nil, false, nil
 	}
-	uses.Touch(&s.Record, l.now)
+	uses.TouchHeader(&s.header, l.now)
 	// Before it is noted, for it may fail.
 	if product, err = s.product(); err != nil {
 		return nil, false, err
 	}
-	use := encoding.Use{Account: k.Account, ID: k.ID, Incarnation: s.Incarnation, At: l.now}
+	use := encoding.Use{Account: k.Account, ID: k.ID, Incarnation: s.header.Incarnation, At: l.now}
 	if !c.uses.Add(use, l.deadline) {
 		return nil, false, nil
 	}
@@ -135,10 +145,11 @@ func (c *Catalog) useMargin() int64 {
 	return max(minUseMargin, marginWindows*c.opts.UseWindow).Milliseconds()
 }
 
-// awaitDurable returns when what was read of a product before is durable.
-func (c *Catalog) awaitDurable(ctx context.Context, k productkey.Key) error {
+// awaitDurable returns when what was read of a product since a generation is
+// durable.
+func (c *Catalog) awaitDurable(ctx context.Context, generation uint64, k productkey.Key) error {
 	if c.opts.Durability == Buffered {
 		return nil
 	}
-	return c.backend.Durable(ctx, []backend.Scope{productScope(k.Account, k.ID)})
+	return c.durableSince(ctx, generation, []backend.Scope{productScope(k.Account, k.ID)})
 }

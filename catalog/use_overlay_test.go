@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -72,12 +73,19 @@ func TestUsesNearTheDeadlineAreDurable(t *testing.T) {
 	})
 }
 
-// blockFolds has folds hang until stop is called or their context ends.
+// blockFolds has the journal hang until stop is called or its context ends. While it
+// does nothing is folded either, but by a folder that gets its turn so late that
+// the clock has moved by windows: it folds first.
 func (w *glassWorld) blockFolds() (stop func()) {
+	return w.block(func(scopes []backend.Scope, _ backend.UpdateOptions) bool { return isJournal(scopes[0]) })
+}
+
+// block has the Updates that choose matches hang until stop is called or their
+// context ends.
+func (w *glassWorld) block(choose func(scopes []backend.Scope, o backend.UpdateOptions) bool) (stop func()) {
 	released := make(chan struct{})
-	// While the journal hangs, nothing is folded either.
-	fn := func(ctx context.Context, scopes []backend.Scope, _ backend.UpdateOptions) error {
-		if !isJournal(scopes[0]) {
+	fn := func(ctx context.Context, scopes []backend.Scope, o backend.UpdateOptions) error {
+		if !choose(scopes, o) {
 			return nil
 		}
 		select {
@@ -135,19 +143,31 @@ func TestStuckFolds(t *testing.T) {
 			for _, id := range []string{"a", "b", "c", "d"} {
 				w.createFor(id, 30)
 			}
-			heal := w.blockFolds()
+			fold := func(_ []backend.Scope, o backend.UpdateOptions) bool { return isFold(o) }
+			heal := w.block(fold)
 			if how == "failing" {
 				heal()
-				w.probe.failUpdates(errors.New("disk on fire"), isFold)
 				heal = func() { w.probe.failUpdates(nil, nil) }
+				w.probe.failUpdates(errors.New("disk on fire"), isFold)
 			}
+			// From its first write of the journal on the folder is late, and stays so
+			// whatever it tries next; a fold that fails before that is not counted.
+			var late atomic.Bool
+			hold := *w.probe.beforeUpdate.Load()
+			watched := func(ctx context.Context, scopes []backend.Scope, o backend.UpdateOptions) error {
+				if isFold(o) && (how == "hanging" || isJournal(scopes[0])) {
+					late.Store(true)
+				}
+				return hold(ctx, scopes, o)
+			}
+			w.probe.beforeUpdate.Store(&watched)
 			w.use("a")
-			// Let the folder begin a fold, and get late with it.
-			for durable := false; !durable; {
-				w.clock.Advance(time.Second)
-				w.use("b")
-				durable = w.record("b").LastUsedAt == w.now().UnixMilli()
+			for !late.Load() {
+				nudge(w.clock, time.Second)
 			}
+			w.clock.Advance(time.Second)
+			w.use("b")
+			require.Equal(t, w.now().UnixMilli(), w.record("b").LastUsedAt)
 			require.Equal(t, encoding.None, w.record("a").LastUsedAt)
 			used := w.use("c")
 			require.Equal(t, w.now().UnixMilli(), w.record("c").LastUsedAt)

@@ -33,7 +33,10 @@ func seededRand(t *testing.T) *rand.Rand {
 
 // probe watches what catalogs ask of their backend, and can stand in its way.
 type probe struct {
-	gets, entries, updates atomic.Int64
+	gets, entries, updates atomic.Int64 // gets are keys
+	// leases are the Updates of the lease for sweeping, which are not among updates.
+	leases   atomic.Int64
+	getManys atomic.Int64 // calls outside of Updates
 	// written is the largest number of keys that one Update wrote.
 	written atomic.Int64
 	// beforeUpdate, where set, runs before each Update of an account or of the use
@@ -60,8 +63,10 @@ func (w *world) watch() *probe {
 
 func (p *probe) reset() {
 	p.gets.Store(0)
+	p.getManys.Store(0)
 	p.entries.Store(0)
 	p.updates.Store(0)
+	p.leases.Store(0)
 	p.written.Store(0)
 }
 
@@ -87,6 +92,12 @@ func isJournal(s backend.Scope) bool {
 	return ok
 }
 
+// isLease reports whether a scope is that of the lease for sweeping.
+func isLease(s backend.Scope) bool {
+	group, item := encoding.MetaScope(encoding.SweepLeaseName)
+	return s == backend.Scope{Group: group, Item: item}
+}
+
 // isFold tells the Updates that write pending uses, to the journal or to their
 // records, from all others, as far as nothing but single upserts and uses is
 // going on.
@@ -108,6 +119,7 @@ func (b *probed) Get(ctx context.Context, key []byte, fn func([]byte) error) (bo
 
 func (b *probed) GetMany(ctx context.Context, keys [][]byte, fn func(int, []byte) error) error {
 	b.p.gets.Add(int64(len(keys)))
+	b.p.getManys.Add(1)
 	return b.Backend.GetMany(ctx, keys, fn)
 }
 
@@ -124,6 +136,10 @@ func (b *probed) Snapshot(ctx context.Context) (backend.Snapshot, error) {
 }
 
 func (b *probed) Update(ctx context.Context, scopes []backend.Scope, o backend.UpdateOptions, fn func(context.Context, backend.Txn) error) error {
+	if isLease(scopes[0]) {
+		b.p.leases.Add(1)
+		return b.Backend.Update(ctx, scopes, o, fn) // whenever it likes, and nobody's request
+	}
 	meta, _ := encoding.MetaScope("")
 	if before := b.p.beforeUpdate.Load(); before != nil && (scopes[0].Group != meta || isJournal(scopes[0])) {
 		if err := (*before)(ctx, scopes, o); err != nil {

@@ -55,7 +55,8 @@ type world struct {
 	catalogs []*catalog.Catalog
 	turn     int
 	shards   int // of the store, as its engine states them
-	// handles is how many catalogs are open at a time.
+	// handles is how many catalogs are open at a time. Several go by the store's
+	// clock, which is that of the world; their own are off by hours and days.
 	handles int
 }
 
@@ -119,9 +120,13 @@ func (w *world) c() *catalog.Catalog {
 }
 
 func (w *world) start() {
-	for range w.handles {
+	for i := range w.handles {
 		opts := w.opts
 		b := w.open()
+		if w.handles > 1 {
+			b = backendtest.Clocked(b, w.clock.Now)
+			opts.Clock = skewedClock{w.clock, skews[i]}
+		}
 		w.shards = b.Properties().Shards
 		checked := backendtest.Checked(b, scopeOf, func(err error) { w.t.Errorf("undeclared access: %v", err) })
 		c, err := catalog.Open(w.t.Context(), checked, &opts)

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"math"
 	"slices"
 
 	"github.com/shelflife-db/shelflife/catalog/internal/productkey"
@@ -34,9 +35,7 @@ func (t *tx) write(f *found, next *encoding.Record, incoming []*incomingBlob) er
 	if next != nil {
 		t.markWritten(f.account, f.id)
 	}
-	if err := t.writeExpiry(f, next); err != nil {
-		return err
-	}
+	was, is := t.index(f, next)
 	if err := t.writeListed(f, next); err != nil {
 		return err
 	}
@@ -47,7 +46,8 @@ func (t *tx) write(f *found, next *encoding.Record, incoming []*incomingBlob) er
 		return err
 	}
 	f.stored, f.size = next, len(t.value)
-	return nil
+	t.decided(f)
+	return t.writeExpiry(f, was, is)
 }
 
 // checkSize refuses a record that the backend can't keep: limits may be set so
@@ -92,16 +92,18 @@ func (t *tx) writeListed(f *found, next *encoding.Record) error {
 	}
 	t.key = encoding.AppendListedKey(t.key[:0], f.account, f.id)
 	if is {
-		return t.txn.Put(t.key, nil)
+		t.entry = encoding.AppendListedValue(t.entry[:0])
+		return t.txn.Put(t.key, t.entry)
 	}
 	return t.txn.Delete(t.key, 0)
 }
 
-// writeExpiry keeps the product's current expiry entry, whose deadline is the
-// record's IndexedAt, at or before the product's deadline. An entry that lies
-// in the future and early enough stays: the sweeper moves it when it is due.
-func (t *tx) writeExpiry(f *found, next *encoding.Record) error {
-	was, is := int64(encoding.None), int64(encoding.None)
+// index sets next.IndexedAt, the deadline of the product's current expiry entry,
+// at or before the product's deadline. An entry that lies in the future and early
+// enough stays: the sweeper moves it when it is due. It returns the deadlines of
+// the entries before and after.
+func (t *tx) index(f *found, next *encoding.Record) (was, is int64) {
+	was, is = encoding.None, encoding.None
 	if f.stored != nil {
 		was = f.stored.IndexedAt
 	}
@@ -112,6 +114,12 @@ func (t *tx) writeExpiry(f *found, next *encoding.Record) error {
 		}
 		next.IndexedAt = is
 	}
+	return was, is
+}
+
+// writeExpiry replaces the expiry entry of the product, whose record has been
+// written, by one with another deadline.
+func (t *tx) writeExpiry(f *found, was, is int64) error {
 	if was == is {
 		return nil
 	}
@@ -124,7 +132,7 @@ func (t *tx) writeExpiry(f *found, next *encoding.Record) error {
 	}
 	if is != encoding.None {
 		e.Deadline = is
-		return t.putExpiry(e)
+		return t.putExpiry(e, f.size)
 	}
 	return nil
 }
@@ -146,13 +154,17 @@ func (t *tx) writeBlobs(f *found, next *encoding.Record, claims []*incomingBlob,
 }
 
 // putExpiry and deleteExpiry write an entry of the expiry space and have the
-// index follow once that is visible.
-func (t *tx) putExpiry(e encoding.Expiry) error {
+// index follow once that is visible. recordSize is that of a product's record.
+//
+// Edits and uses leave an entry as it is, so it says of its product only that the
+// record must be read.
+func (t *tx) putExpiry(e encoding.Expiry, recordSize int) error {
 	e.Shard = encoding.Shard(e.Account, e.ID, t.c.shards)
 	t.key = encoding.AppendExpiryKey(t.key[:0], e)
 	entry := indexEntry(e.Deadline, t.key)
 	t.txn.OnVisible(func() { t.c.addToIndex(entry) })
-	return t.txn.Put(t.key, nil)
+	t.entry = appendExpiryValue(t.entry[:0], recordSize)
+	return t.txn.Put(t.key, t.entry)
 }
 
 func (t *tx) deleteExpiry(e encoding.Expiry) error {
@@ -161,6 +173,13 @@ func (t *tx) deleteExpiry(e encoding.Expiry) error {
 	entry := indexEntry(e.Deadline, t.key)
 	t.txn.OnVisible(func() { t.c.index.Remove(entry) })
 	return t.txn.Delete(t.key, 0)
+}
+
+// appendExpiryValue appends the value of an expiry entry.
+func appendExpiryValue(dst []byte, recordSize int) []byte {
+	return encoding.AppendExpiryValue(dst, encoding.ExpiryValue{
+		Flags: encoding.ExpiryUnkept, RecordSize: uint32(min(int64(recordSize), math.MaxUint32)),
+	})
 }
 
 // indexEntry is the index's form of an entry of the expiry space.

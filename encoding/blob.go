@@ -20,7 +20,7 @@ type BlobHeader struct {
 	Incarnation uint64 // of that product
 	Deadline    int64  // Unix milliseconds; None when owned
 	Size        int64  // bytes
-	ChunkSize   int    // bytes of every chunk but the last
+	ChunkSize   int    // bytes of every chunk but the last, without its trailer
 	Chunks      uint32 // how many there are
 	SHA256      [32]byte
 	Kind        string // content type

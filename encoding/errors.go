@@ -10,7 +10,7 @@ import (
 var ErrCorrupt = errors.New("encoding: corrupt")
 
 // ErrNewerSchema reports data of a schema that this version does not support.
-// It is always carried by a [*SchemaError].
+// It is carried by a [*SchemaError], or by a [*PartitionError].
 var ErrNewerSchema = errors.New("encoding: newer schema")
 
 // A SchemaError reports data that needs a newer version of this package.

@@ -3,17 +3,33 @@ package encoding
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
+	"math"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
 
+// FuzzDecodeRecord decodes what it is given, and that with a checksum and an
+// offset of the images that are right, behind which nothing else would be found.
 func FuzzDecodeRecord(f *testing.F) {
 	f.Add(AppendRecord(nil, minimalRecord()))
 	f.Add(AppendRecord(nil, fullRecord()))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var r, aliased Record
+		require.Equal(t, DecodeRecord(data, &r) == nil, DecodeRecordAliasing(data, &aliased) == nil)
+		if images, err := BeginRecord(data, &r); err == nil { // not verified
+			_ = images.Rest(&r)
+		}
+		if count, err := checkHeader(data); err == nil {
+			data = slices.Clone(data)
+			in := reader{data: data, off: headerLen}
+			in.elements(count-headerElements-1, "")
+			binary.BigEndian.PutUint32(data[offImages+1:], uint32(in.off))
+			sealed(data)
+		}
 		h, peekErr := PeekRecord(data)
 		err := DecodeRecord(data, &r)
 		require.Equal(t, err == nil, DecodeRecordAliasing(data, &aliased) == nil)
@@ -23,12 +39,43 @@ func FuzzDecodeRecord(f *testing.F) {
 		require.NoError(t, peekErr)
 		require.Equal(t, headerOf(&r), h)
 		require.Equal(t, r, aliased)
+		require.NoError(t, VerifyRecord(data))
 
 		encoded := AppendRecord(nil, &r)
 		require.LessOrEqual(t, len(encoded), recordBound(&r))
 		var again Record
 		require.NoError(t, DecodeRecord(encoded, &again))
 		require.Equal(t, r, again)
+	})
+}
+
+// FuzzRecordTellsChanges changes a byte of a record, leaves one out, adds one and
+// cuts the rest off.
+func FuzzRecordTellsChanges(f *testing.F) {
+	full := fullRecord()
+	f.Add(full.Title, full.Description, string(full.Metadata), full.Images[0].URL, uint64(1), int64(1), 30, byte(1))
+	f.Add("", "", "", "", uint64(math.MaxUint64), None, 0, byte(0xff))
+	f.Fuzz(func(t *testing.T, title, description, metadata, url string, random uint64, when int64, at int, flip byte) {
+		r := &Record{
+			Incarnation: random, Edit: ^random, CreatedAt: when, Anchor: when, FeedPosition: random >> 8,
+			Title: title, Description: description, Metadata: []byte(metadata), Images: []Image{{URL: url}},
+		}
+		good := AppendRecord(nil, r)
+		var into Record
+		require.NoError(t, DecodeRecord(good, &into))
+		at = place(at, len(good))
+		changed := map[string][]byte{
+			"left out": slices.Delete(slices.Clone(good), at, at+1), "more": slices.Insert(slices.Clone(good), at, flip), "cut": good[:at],
+		}
+		if flip != 0 {
+			changed["flipped"] = slices.Clone(good)
+			changed["flipped"][at] ^= flip
+		}
+		for what, data := range changed {
+			err := DecodeRecordAliasing(data, &into)
+			require.True(t, IsUnreadable(err), "%s at %d: %v", what, at, err)
+			require.Equal(t, err != nil, VerifyRecord(data) != nil, what)
+		}
 	})
 }
 

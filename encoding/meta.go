@@ -4,9 +4,9 @@ package encoding
 const StoreMetaName = "store"
 
 // StoreMeta describes a store. It is written once, when the store is created,
-// and again only when a newer version raises its schemas. It keeps what a newer
-// writer added to it, so change a copy of the decoded one instead of building
-// another.
+// and again only when a newer version raises its schemas or when the store is
+// restored. It keeps what a newer writer added to it, so change a copy of the
+// decoded one instead of building another.
 type StoreMeta struct {
 	StoreID   [16]byte // random
 	CreatedAt int64    // Unix milliseconds
@@ -15,30 +15,45 @@ type StoreMeta struct {
 	MinWriter int      // the least schema that may write to it
 	Shards    int      // the count for Shard; fixed when the store is created
 
+	// Epoch is random and not 0. Whatever brings back an earlier state of the
+	// store draws another, so that those who follow its changes see that time
+	// went back.
+	Epoch uint64
+	// Secret is what the store signs with: random, for as long as the store
+	// lives. It is copied with the store and shown to nobody.
+	Secret Secret
+	// Partition is the function by which the keyspace is placed in Parts parts,
+	// fixed when the store is created.
+	Partition Partition
+	Parts     int
+
 	extra []byte // the elements that this version does not know
 }
 
-// Compatible returns nil if this version may read and write the store, else a
-// [*SchemaError].
+// Compatible returns nil if this version may read and write the store, else an
+// error that matches [ErrNewerSchema]: a [*SchemaError] or a [*PartitionError].
 func (m StoreMeta) Compatible() error {
-	if need := max(m.MinReader, m.MinWriter); need > Schema {
-		return &SchemaError{Found: need, Supported: Schema}
-	}
-	return nil
+	return m.supports(max(m.MinReader, m.MinWriter))
 }
 
-// Readable returns nil if this version may read the store, though it might not
-// write to it, else a [*SchemaError].
-func (m StoreMeta) Readable() error {
-	if m.MinReader > Schema {
-		return &SchemaError{Found: m.MinReader, Supported: Schema}
+// Readable is Compatible for a version that reads the store, and might not write
+// to it.
+func (m StoreMeta) Readable() error { return m.supports(m.MinReader) }
+
+func (m StoreMeta) supports(schema int) error {
+	switch {
+	case schema > Schema:
+		return &SchemaError{Found: schema, Supported: Schema}
+	case m.Partition > partitionNewest:
+		return &PartitionError{Found: m.Partition}
 	}
 	return nil
 }
 
 // AppendStoreMeta appends the encoding of m to dst.
 func AppendStoreMeta(dst []byte, m *StoreMeta) []byte {
-	return appendArray(dst, m.extra, m.Schema, m.MinReader, m.MinWriter, m.CreatedAt, m.StoreID[:], m.Shards)
+	return appendArray(dst, m.extra, m.Schema, m.MinReader, m.MinWriter, m.CreatedAt, m.StoreID[:], m.Shards,
+		m.Epoch, m.Secret[:], int(m.Partition), m.Parts)
 }
 
 // DecodeStoreMeta sets *m to the description in data, whatever it held before.
@@ -48,11 +63,14 @@ func AppendStoreMeta(dst []byte, m *StoreMeta) []byte {
 func DecodeStoreMeta(data []byte, m *StoreMeta) error {
 	const kind = "store meta"
 	var (
-		d   StoreMeta
-		id  []byte
-		err error
+		d          StoreMeta
+		id, secret []byte
+		partition  int
+		err        error
 	)
-	d.extra, err = decodeArray(data, kind, &d.Schema, &d.MinReader, &d.MinWriter, &d.CreatedAt, &id, &d.Shards)
+	d.extra, err = decodeArray(data, kind, &d.Schema, &d.MinReader, &d.MinWriter, &d.CreatedAt, &id, &d.Shards,
+		&d.Epoch, &secret, &partition, &d.Parts)
+	d.Partition = Partition(partition)
 	switch {
 	case err != nil:
 		return err
@@ -62,8 +80,14 @@ func DecodeStoreMeta(data []byte, m *StoreMeta) error {
 		return corrupt(kind, "store ID")
 	case d.Shards < 1 || d.Shards > MaxShards:
 		return corrupt(kind, "shards")
+	case d.Epoch == 0:
+		return corrupt(kind, "epoch")
+	case len(secret) != len(d.Secret) || Secret(secret) == Secret{}:
+		return corrupt(kind, "secret")
+	case d.Partition < 0 || d.Parts < 0 || d.Parts > MaxParts || (d.Partition == PartitionNone) != (d.Parts == 0):
+		return corrupt(kind, "partition")
 	}
-	d.StoreID = [16]byte(id)
+	d.StoreID, d.Secret = [16]byte(id), Secret(secret)
 	*m = d
 	return nil
 }

@@ -11,7 +11,9 @@ import (
 func TestStoreMetaRoundTrip(t *testing.T) {
 	other := sampleMeta()
 	other.CreatedAt, other.Schema, other.MinReader, other.MinWriter, other.Shards = None, 1000, 3, 70000, MaxShards
-	for _, want := range []*StoreMeta{sampleMeta(), other} {
+	whole := sampleMeta()
+	whole.Partition, whole.Parts = PartitionNone, 0
+	for _, want := range []*StoreMeta{sampleMeta(), other, whole} {
 		got := *sampleMeta()
 		require.NoError(t, DecodeStoreMeta(AppendStoreMeta([]byte("x"), want)[1:], &got))
 		require.Equal(t, *want, got)
@@ -23,7 +25,7 @@ func TestStoreMetaKeepsUnknownElements(t *testing.T) {
 	newer := sampleMeta()
 	newer.extra = raw
 	data := AppendStoreMeta(nil, newer)
-	require.Len(t, genericArray(t, data), 6+count)
+	require.Len(t, genericArray(t, data), 10+count)
 	var got StoreMeta
 	require.NoError(t, DecodeStoreMeta(data, &got))
 	require.Equal(t, data, AppendStoreMeta(nil, &got))
@@ -51,6 +53,34 @@ func TestStoreMetaCompatible(t *testing.T) {
 	}
 }
 
+// A store that is placed by a function of a newer version is neither read nor
+// written, and not taken for damaged.
+func TestStoreMetaOfUnknownPartition(t *testing.T) {
+	m := sampleMeta()
+	m.Partition = partitionNewest + 1
+	require.NoError(t, DecodeStoreMeta(AppendStoreMeta(nil, m), m))
+	for _, err := range []error{m.Compatible(), m.Readable()} {
+		require.ErrorIs(t, err, ErrNewerSchema)
+		require.NotErrorIs(t, err, ErrCorrupt)
+		var partition *PartitionError
+		require.ErrorAs(t, err, &partition)
+		require.Equal(t, partitionNewest+1, partition.Found)
+		require.ErrorContains(t, err, "partition function 2")
+	}
+	m.Partition = partitionNewest
+	require.NoError(t, m.Compatible())
+}
+
+func TestPartitionNamed(t *testing.T) {
+	for name, want := range map[string]Partition{"": PartitionNone, AccountPartition{}.Name(): PartitionAccount} {
+		got, ok := PartitionNamed(name)
+		require.True(t, ok, name)
+		require.Equal(t, want, got, name)
+	}
+	_, ok := PartitionNamed("none")
+	require.False(t, ok)
+}
+
 func TestDecodeStoreMetaRefusesDamage(t *testing.T) {
 	good := AppendStoreMeta(nil, sampleMeta())
 	for n := range good {
@@ -58,16 +88,34 @@ func TestDecodeStoreMetaRefusesDamage(t *testing.T) {
 	}
 	require.ErrorIs(t, DecodeStoreMeta(append(slices.Clone(good), 0), new(StoreMeta)), ErrCorrupt)
 
-	id := make([]byte, 16)
+	id, secret := make([]byte, 16), sampleMeta().Secret
+	sound := []any{1, 1, 1, 5, id, 1, 7, secret[:], 1, 2}
+	data, err := msgpack.Marshal(sound)
+	require.NoError(t, err)
+	require.NoError(t, DecodeStoreMeta(data, new(StoreMeta)))
+	with := func(i int, v any) []any {
+		values := slices.Clone(sound)
+		values[i] = v
+		return values
+	}
 	for name, values := range map[string][]any{
-		"schema 0":       {0, 1, 1, 5, id, 1},
-		"reader 0":       {1, 0, 1, 5, id, 1},
-		"writer 0":       {1, 1, 0, 5, id, 1},
-		"short store ID": {1, 1, 1, 5, id[1:], 1},
-		"no shards":      {1, 1, 1, 5, id, 0},
-		"many shards":    {1, 1, 1, 5, id, MaxShards + 1},
-		"five elements":  {1, 1, 1, 5, id},
-		"a string":       {1, 1, 1, "x", id, 1},
+		"schema 0":              with(0, 0),
+		"reader 0":              with(1, 0),
+		"writer 0":              with(2, 0),
+		"a string":              with(3, "x"),
+		"short store ID":        with(4, id[1:]),
+		"no shards":             with(5, 0),
+		"many shards":           with(5, MaxShards+1),
+		"no epoch":              with(6, 0),
+		"short secret":          with(7, secret[1:]),
+		"no secret":             with(7, nil),
+		"secret of zeros":       with(7, make([]byte, 32)),
+		"negative partition":    with(8, -1),
+		"parts of no partition": with(8, 0),
+		"no parts":              with(9, 0),
+		"negative parts":        with(9, -2),
+		"many parts":            with(9, MaxParts+1),
+		"nine elements":         sound[:9],
 	} {
 		data, err := msgpack.Marshal(values)
 		require.NoError(t, err)

@@ -1,6 +1,48 @@
 package encoding
 
-import "bytes"
+import (
+	"bytes"
+	"fmt"
+	"slices"
+)
+
+// Partition is the number by which a store's description names the function that
+// places its keys in parts. Numbers are part of the format: none is given twice.
+type Partition int
+
+const (
+	PartitionNone    Partition = 0 // keys are not placed in parts
+	PartitionAccount Partition = 1 // [AccountPartition]
+
+	partitionNewest = PartitionAccount
+
+	// MaxParts is the largest number of parts.
+	MaxParts = 1 << 16
+)
+
+var partitionNames = [...]string{PartitionNone: "", PartitionAccount: "account"}
+
+// PartitionNamed returns the function of which name is the
+// backend.Partitioner.Name, "" being none. It is false for one that no store may
+// have.
+func PartitionNamed(name string) (p Partition, ok bool) {
+	i := slices.Index(partitionNames[:], name)
+	return Partition(max(i, 0)), i >= 0
+}
+
+// A PartitionError reports a store whose keys are placed by a function that this
+// version does not know. It matches [ErrNewerSchema].
+type PartitionError struct {
+	Found Partition
+}
+
+// Error names the function by its number.
+func (e *PartitionError) Error() string {
+	return fmt.Sprintf("encoding: newer schema: partition function %d is not known", int(e.Found))
+}
+
+// Is reports whether target is [ErrNewerSchema].
+func (e *PartitionError) Is(target error) bool { return target == ErrNewerSchema }
 
 // AccountPartition is the rule by which an engine that places keys in parts (a
 // backend.Partitioner) keeps all that an account owns in one: its products,
@@ -13,7 +55,7 @@ import "bytes"
 type AccountPartition struct{}
 
 // Name implements backend.Partitioner.
-func (AccountPartition) Name() string { return "account" }
+func (AccountPartition) Name() string { return partitionNames[PartitionAccount] }
 
 // Part implements backend.Partitioner.
 func (AccountPartition) Part(key []byte, parts int) int {

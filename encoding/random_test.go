@@ -3,6 +3,7 @@ package encoding
 import (
 	"flag"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -68,6 +69,7 @@ func randomRecord(r *rand.Rand) *Record {
 		Anchor:       randomInt(r),
 		IndexedAt:    randomInt(r),
 		ValidForDays: r.IntN(366),
+		FeedPosition: r.Uint64() >> r.IntN(65),
 		Account:      randomName(r),
 		ID:           randomText(r),
 		Title:        randomText(r),
@@ -90,3 +92,23 @@ func randomRecord(r *rand.Rand) *Record {
 	}
 	return rec
 }
+
+// eachChange calls fn with good changed in one way after the other: each byte
+// flipped in one bit and in several, left out, and followed by another.
+func eachChange(r *rand.Rand, good []byte, fn func(changed []byte, what string, at int)) {
+	changed := slices.Clone(good)
+	for at := range good {
+		for _, flip := range []byte{1 << r.IntN(8), byte(1 + r.IntN(255))} {
+			changed[at] ^= flip
+			fn(changed, "a flip", at)
+			changed[at] ^= flip
+		}
+		fn(slices.Delete(slices.Clone(good), at, at+1), "a byte left out", at)
+		fn(slices.Insert(slices.Clone(good), at, byte(r.Uint32())), "a byte more", at)
+		fn(good[:at], "cut", at)
+	}
+	fn(append(slices.Clone(good), byte(r.Uint32())), "a byte more", len(good))
+}
+
+// place returns an index below n, which is positive, made of any number.
+func place(at, n int) int { return int(uint(at) % uint(n)) }

@@ -1,7 +1,9 @@
 package encoding
 
 import (
+	"bytes"
 	"encoding/binary"
+	"hash/crc32"
 	"math"
 	"slices"
 	"unsafe"
@@ -40,12 +42,16 @@ type Record struct {
 	// 0 = kept for ever. Decoders refuse one below 0 or above 2^31-1.
 	ValidForDays int
 
+	// FeedPosition is where the product stands in the feed of changes; 0 = no
+	// feed has had it yet.
+	FeedPosition uint64
+
 	Account     string
 	ID          string
 	Title       string
 	Description string
-	Images      []Image // nil when there is none
 	Metadata    []byte  // compact JSON, nil = null
+	Images      []Image // nil when there is none
 
 	flags uint16 // the bits that this version does not know
 	extra []byte // the elements that this version does not know
@@ -72,9 +78,10 @@ type Header struct {
 	Incarnation, Edit, Revision                         uint64
 	CreatedAt, UpdatedAt, LastUsedAt, Anchor, IndexedAt int64
 	ValidForDays                                        int
+	FeedPosition                                        uint64
 }
 
-// The bits of a record's second element.
+// The bits of a record's flags.
 const (
 	flagListed    = 1 << 0
 	flagGenerated = 1 << 1
@@ -85,7 +92,8 @@ const (
 // takes the form of 16 bits whatever its length.
 const (
 	offSchema      = 3
-	offFlags       = offSchema + 1
+	offChecksum    = offSchema + 1
+	offFlags       = offChecksum + 5
 	offIncarnation = offFlags + 3
 	offEdit        = offIncarnation + 9
 	offRevision    = offEdit + 9
@@ -95,9 +103,12 @@ const (
 	offAnchor      = offLastUsedAt + 9
 	offIndexedAt   = offAnchor + 9
 	offValidFor    = offIndexedAt + 9
-	headerLen      = offValidFor + 9
+	offPosition    = offValidFor + 9
+	offImages      = offPosition + 9
+	headerLen      = offImages + 5
 
-	recordElements = 17
+	headerElements = 14
+	recordElements = headerElements + 6
 	imageElements  = 8
 
 	// minImageLen is the length of an image whose elements are all empty.
@@ -129,64 +140,119 @@ func expiresAt(anchor int64, days int) int64 {
 // empty metadata and empty classifications are written as absent.
 func AppendRecord(dst []byte, r *Record) []byte {
 	dst = slices.Grow(dst, recordBound(r))
+	begin := len(dst)
 	dst = appendHeader(dst, r)
 	dst = appendStr(dst, r.Account)
 	dst = appendStr(dst, r.ID)
 	dst = appendStr(dst, r.Title)
 	dst = appendStr(dst, r.Description)
+	dst = appendJSON(dst, r.Metadata)
+	dst = append(dst, r.extra...)
+	images := len(dst) - begin
 	dst = appendArrayLen(dst, len(r.Images))
 	for i := range r.Images {
 		dst = appendImage(dst, &r.Images[i])
 	}
-	dst = appendJSON(dst, r.Metadata)
-	return append(dst, r.extra...)
+	data := dst[begin:]
+	binary.BigEndian.PutUint32(data[offImages+1:], uint32(images))
+	binary.BigEndian.PutUint32(data[offChecksum+1:], recordSum(data))
+	return dst
 }
 
-// DecodeRecord sets *r to the record in data, whatever it held before. The
-// result shares no memory with data: it is copied once, and every string and
-// slice of r is a part of that copy. Treat the slices as immutable when r is
-// shared.
+// recordSum returns the checksum of the record in data, which holds a whole
+// header: CRC32C over what follows the checksum, begun with the four bytes before
+// it, so that it is that of all but itself.
+func recordSum(data []byte) uint32 {
+	return crc32.Update(binary.BigEndian.Uint32(data), castagnoli, data[offFlags:])
+}
+
+// VerifyRecord compares the checksum of the record in data with its bytes. Do so
+// once with what was read from the store: nothing else here but DecodeRecord and
+// DecodeRecordAliasing does. It fails with [ErrCorrupt] or [ErrNewerSchema].
+func VerifyRecord(data []byte) error {
+	if _, err := checkHeader(data); err != nil {
+		return err
+	}
+	if binary.BigEndian.Uint32(data[offChecksum+1:]) != recordSum(data) {
+		return corrupt("record", "checksum")
+	}
+	return nil
+}
+
+// DecodeRecord verifies the record in data and sets *r to it, whatever it held
+// before. The result shares no memory with data: it is copied once, and every
+// string and slice of r is a part of that copy. Treat the slices as immutable when
+// r is shared.
 //
 // It fails with [ErrCorrupt] or [ErrNewerSchema]; *r is then undefined.
 func DecodeRecord(data []byte, r *Record) error {
-	count, err := decodeHeader(data, r)
-	if err != nil {
+	if err := VerifyRecord(data); err != nil {
 		return err
 	}
 	r.Images = nil
-	return decodeBody(append([]byte(nil), data[headerLen:]...), count, r)
+	return decode(bytes.Clone(data), r)
 }
 
 // DecodeRecordAliasing is [DecodeRecord] without the copy: the strings and
 // slices of r are parts of data, valid only as long as data is neither changed
 // nor reused. It takes the memory of r.Images if that is large enough.
 func DecodeRecordAliasing(data []byte, r *Record) error {
-	count, err := decodeHeader(data, r)
+	if err := VerifyRecord(data); err != nil {
+		return err
+	}
+	return decode(data, r)
+}
+
+func decode(data []byte, r *Record) error {
+	images, err := BeginRecord(data, r)
 	if err != nil {
 		return err
 	}
-	return decodeBody(data[headerLen:], count, r)
+	return images.Rest(r)
 }
 
-// BeginRecord is [DecodeRecordAliasing] in steps, for callers that build something
-// other than a Record: it sets what stands before the images, which come next,
-// then [Images.End] sets the rest; or [Images.Rest] all at once. Before these have
-// returned nil the record may be damaged.
+// BeginRecord is [DecodeRecordAliasing] in steps, of data that [VerifyRecord] has
+// found to be right, for callers that build something other than a Record or need
+// no images: it sets all but the images, which come next, and then [Images.End];
+// or [Images.Rest] all at once.
 func BeginRecord(data []byte, r *Record) (Images, error) {
 	count, err := decodeHeader(data, r)
 	if err != nil {
 		return Images{}, err
 	}
-	return decodeNames(data[headerLen:], count, r), nil
+	in := reader{data: data, off: headerLen}
+	r.Account = alias(in.str("account"))
+	r.ID = alias(in.str("ID"))
+	r.Title = alias(in.str("title"))
+	r.Description = alias(in.str("description"))
+	r.Metadata = decodeJSON(&in, "metadata")
+	r.extra = in.elements(count-recordElements, "unknown elements")
+	if in.bad == "" && in.off != int(binary.BigEndian.Uint32(data[offImages+1:])) {
+		in.fail("where the images are")
+	}
+	s := Images{in: in}
+	s.left = s.in.arrayLen("images")
+	if s.left > s.in.left()/minImageLen {
+		s.in.fail("number of images")
+	}
+	if s.in.bad != "" {
+		return Images{}, corrupt("record", s.in.bad)
+	}
+	return s, nil
 }
 
 // PeekRecord decodes only the front of the record in data, in a time that does
-// not depend on its length. It fails as [DecodeRecord] does, but looks at
-// nothing behind the front.
+// not depend on its length, and so does not verify it. It fails as [DecodeRecord]
+// does, but looks at nothing behind the front.
 func PeekRecord(data []byte) (h Header, err error) {
 	if _, err := checkHeader(data); err != nil {
 		return Header{}, err
 	}
+	return frontOf(data), nil
+}
+
+// frontOf decodes the front of data, which holds a whole header.
+func frontOf(data []byte) Header {
 	flags := binary.BigEndian.Uint16(data[offFlags+1:])
 	return Header{
 		Listed:       flags&flagListed != 0,
@@ -200,7 +266,8 @@ func PeekRecord(data []byte) (h Header, err error) {
 		Anchor:       int64(uint64At(data, offAnchor)),
 		IndexedAt:    int64(uint64At(data, offIndexedAt)),
 		ValidForDays: int(uint64At(data, offValidFor)),
-	}, nil
+		FeedPosition: uint64At(data, offPosition),
+	}
 }
 
 // recordBound returns a length that the encoding of r does not exceed.
@@ -214,7 +281,8 @@ func recordBound(r *Record) int {
 	return n
 }
 
-// appendHeader appends the elements of fixed width; dst has room for them.
+// appendHeader appends the elements of fixed width, but for the checksum and the
+// offset of the images; dst has room for them.
 func appendHeader(dst []byte, r *Record) []byte {
 	count := recordElements + countElements(r.extra)
 	flags := r.flags &^ flagsKnown
@@ -229,6 +297,7 @@ func appendHeader(dst []byte, r *Record) []byte {
 	b := (*[headerLen]byte)(dst[n:])
 	b[0], b[1], b[2] = codeArray16, byte(count>>8), byte(count)
 	b[offSchema] = Schema
+	b[offChecksum], b[offImages] = codeUint32, codeUint32
 	b[offFlags], b[offFlags+1], b[offFlags+2] = codeUint16, byte(flags>>8), byte(flags)
 	putUint64(b, offIncarnation, codeUint64, r.Incarnation)
 	putUint64(b, offEdit, codeUint64, r.Edit)
@@ -239,6 +308,7 @@ func appendHeader(dst []byte, r *Record) []byte {
 	putUint64(b, offAnchor, codeInt64, uint64(r.Anchor))
 	putUint64(b, offIndexedAt, codeInt64, uint64(r.IndexedAt))
 	putUint64(b, offValidFor, codeInt64, uint64(int64(r.ValidForDays)))
+	putUint64(b, offPosition, codeUint64, r.FeedPosition)
 	return dst
 }
 
@@ -287,10 +357,11 @@ func checkHeader(data []byte) (count int, err error) {
 		return 0, corrupt("record", "header")
 	}
 	b := (*[headerLen]byte)(data)
-	if b[offFlags] != codeUint16 ||
+	if b[offChecksum] != codeUint32 || b[offFlags] != codeUint16 ||
 		b[offIncarnation] != codeUint64 || b[offEdit] != codeUint64 || b[offRevision] != codeUint64 ||
 		b[offCreatedAt] != codeInt64 || b[offUpdatedAt] != codeInt64 || b[offLastUsedAt] != codeInt64 ||
-		b[offAnchor] != codeInt64 || b[offIndexedAt] != codeInt64 || b[offValidFor] != codeInt64 {
+		b[offAnchor] != codeInt64 || b[offIndexedAt] != codeInt64 || b[offValidFor] != codeInt64 ||
+		b[offPosition] != codeUint64 || b[offImages] != codeUint32 {
 		return 0, corrupt("record", "header")
 	}
 	if uint64At(data, offValidFor) > math.MaxInt32 {
@@ -320,34 +391,14 @@ func decodeHeader(data []byte, r *Record) (count int, err error) {
 	r.Anchor = int64(uint64At(data, offAnchor))
 	r.IndexedAt = int64(uint64At(data, offIndexedAt))
 	r.ValidForDays = int(uint64At(data, offValidFor))
+	r.FeedPosition = uint64At(data, offPosition)
 	return count, nil
-}
-
-// decodeBody decodes what follows the header; r aliases body.
-func decodeBody(body []byte, count int, r *Record) error {
-	images := decodeNames(body, count, r)
-	return images.Rest(r)
-}
-
-// decodeNames decodes what stands between the header and the images.
-func decodeNames(body []byte, count int, r *Record) Images {
-	s := Images{in: reader{data: body}, elements: count}
-	r.Account = alias(s.in.str("account"))
-	r.ID = alias(s.in.str("ID"))
-	r.Title = alias(s.in.str("title"))
-	r.Description = alias(s.in.str("description"))
-	s.left = s.in.arrayLen("images")
-	if s.left > s.in.left()/minImageLen {
-		s.in.fail("number of images")
-	}
-	return s
 }
 
 // Images are the images of a record that is being decoded, see [BeginRecord].
 type Images struct {
-	in       reader
-	left     int
-	elements int // of the record
+	in   reader
+	left int
 }
 
 // Len returns how many images are left.
@@ -369,8 +420,8 @@ func (s *Images) Next(im *Image) bool {
 	return s.in.bad == ""
 }
 
-// Rest decodes all that is left. It takes the memory of r.Images if that is
-// large enough.
+// Rest sets r.Images to all that is left. It takes the memory of r.Images if that
+// is large enough.
 func (s *Images) Rest(r *Record) error {
 	n := s.Len()
 	if n == 0 {
@@ -383,13 +434,11 @@ func (s *Images) Rest(r *Record) error {
 	for i := range r.Images {
 		s.Next(&r.Images[i])
 	}
-	return s.End(r)
+	return s.End()
 }
 
-// End decodes what stands behind the images, all of which were taken.
-func (s *Images) End(r *Record) error {
-	r.Metadata = decodeJSON(&s.in, "metadata")
-	r.extra = s.in.elements(s.elements-recordElements, "unknown elements")
+// End returns nil if the record ends behind the images, all of which were taken.
+func (s *Images) End() error {
 	if s.in.bad == "" && s.in.left() != 0 {
 		s.in.fail("bytes after the end")
 	}

@@ -3,6 +3,8 @@ package encoding
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
+	"hash/crc32"
 	"math"
 	"runtime"
 	"slices"
@@ -50,6 +52,7 @@ func headerOf(r *Record) Header {
 		Incarnation: r.Incarnation, Edit: r.Edit, Revision: r.Revision,
 		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, LastUsedAt: r.LastUsedAt,
 		Anchor: r.Anchor, IndexedAt: r.IndexedAt, ValidForDays: r.ValidForDays,
+		FeedPosition: r.FeedPosition,
 	}
 }
 
@@ -85,6 +88,60 @@ func TestDecodeRecordAliasesItsInput(t *testing.T) {
 	require.Equal(t, "Bed tee", r.Title)
 }
 
+// TestBeginRecordReadsNoImage: all but the images is there before they are
+// decoded, so what is wrong with them is found only then.
+func TestBeginRecordReadsNoImage(t *testing.T) {
+	want := fullRecord()
+	want.extra, _ = newerElements(t)
+	data := AppendRecord(nil, want)
+	broken := slices.Clone(data)
+	at := int(binary.BigEndian.Uint32(data[offImages+1:]))
+	require.Equal(t, byte(codeFixArray|len(want.Images)), data[at])
+	for i := range broken[at+1:] {
+		broken[at+1+i] = codeNil
+	}
+	var r Record
+	images, err := BeginRecord(broken, &r)
+	require.NoError(t, err)
+	require.Equal(t, len(want.Images), images.Len())
+	withoutImages := *want
+	withoutImages.Images = nil
+	require.Equal(t, withoutImages, r)
+	require.ErrorIs(t, images.Rest(&r), ErrCorrupt)
+
+	images, err = BeginRecord(data, &r)
+	require.NoError(t, err)
+	require.NoError(t, images.Rest(&r))
+	require.Equal(t, *want, r)
+	images, err = BeginRecord(data, &r)
+	require.NoError(t, err)
+	require.ErrorIs(t, images.End(), ErrCorrupt, "before the images were taken")
+}
+
+// TestRecordTellsChanges: every change of a byte, every byte too few or too many
+// is told by whatever verifies.
+func TestRecordTellsChanges(t *testing.T) {
+	r := newRand(t)
+	newer := fullRecord()
+	newer.extra, _ = newerElements(t)
+	for _, record := range []*Record{minimalRecord(), fullRecord(), benchRecord(), newer, randomRecord(r)} {
+		good := AppendRecord(nil, record)
+		if len(good) > 20_000 {
+			continue
+		}
+		require.NoError(t, VerifyRecord(good))
+		var into Record
+		eachChange(r, good, func(changed []byte, what string, at int) {
+			for _, err := range []error{VerifyRecord(changed), DecodeRecord(changed, &into), DecodeRecordAliasing(changed, &into)} {
+				if at <= offChecksum && errors.Is(err, ErrNewerSchema) {
+					continue // a newer one may have another form
+				}
+				require.ErrorIs(t, err, ErrCorrupt, "%s at %d of %d", what, at, len(good))
+			}
+		})
+	}
+}
+
 func TestRecordAllocations(t *testing.T) {
 	r := benchRecord()
 	data := AppendRecord(nil, r)
@@ -98,6 +155,7 @@ func TestRecordAllocations(t *testing.T) {
 	}{
 		{"encode", 0, func() { buf = AppendRecord(buf[:0], r) }},
 		{"decode", 2, func() { _ = DecodeRecord(data, &owned) }},
+		{"verify", 0, func() { _ = VerifyRecord(data) }},
 		{"decode aliasing", 0, func() { _ = DecodeRecordAliasing(data, &aliased) }},
 		{"peek", 0, func() { _, _ = PeekRecord(data) }},
 	} {
@@ -140,11 +198,14 @@ func TestRecordExpiresAt(t *testing.T) {
 // nothing of it.
 func TestRecordIsPlainMessagePack(t *testing.T) {
 	r := fullRecord()
-	elements := genericArray(t, AppendRecord(nil, r))
+	data := AppendRecord(nil, r)
+	elements := genericArray(t, data)
+	sum := crc32.Update(0xdc001401, crc32.MakeTable(crc32.Castagnoli), data[9:]) // begun with the four bytes before it
 	require.Equal(t, []any{
-		int64(1), int64(3), r.Incarnation, r.Edit, r.Revision,
+		int64(1), int64(sum), int64(3), r.Incarnation, r.Edit, r.Revision,
 		r.CreatedAt, r.UpdatedAt, r.LastUsedAt, r.Anchor, r.IndexedAt, int64(r.ValidForDays),
-		r.Account, r.ID, r.Title, r.Description,
+		r.FeedPosition, int64(bytes.Index(data, []byte("\x92\x98\xbdhttps://"))),
+		r.Account, r.ID, r.Title, r.Description, string(r.Metadata),
 		[]any{
 			[]any{r.Images[0].URL, nil, "", int64(0), int64(0), int64(0), nil, string(r.Images[0].Classifications)},
 			[]any{
@@ -152,7 +213,6 @@ func TestRecordIsPlainMessagePack(t *testing.T) {
 				sampleHash[:], nil,
 			},
 		},
-		string(r.Metadata),
 	}, elements)
 }
 
@@ -217,8 +277,9 @@ func TestRecordKeepsUnknownElements(t *testing.T) {
 
 	elements := genericArray(t, data)
 	require.Len(t, elements, recordElements+count)
-	require.Len(t, elements[15].([]any)[0], imageElements+count)
-	require.Len(t, elements[15].([]any)[1], imageElements+1)
+	last := elements[len(elements)-1].([]any)
+	require.Len(t, last[0], imageElements+count)
+	require.Len(t, last[1], imageElements+1)
 
 	var got Record
 	require.NoError(t, DecodeRecord(data, &got))
@@ -256,8 +317,10 @@ func TestDecodeRecordRefusesDamage(t *testing.T) {
 	patch := func(off int, b ...byte) []byte {
 		data := slices.Clone(good)
 		copy(data[off:], b)
-		return data
+		return sealed(data)
 	}
+	images := int64(binary.BigEndian.Uint32(good[offImages+1:]))
+	at := func(n int64) []byte { return binary.BigEndian.AppendUint32(nil, uint32(n)) }
 	for name, data := range map[string][]byte{
 		"array of another form":   patch(0, 0x91),
 		"too few elements":        patch(1, 0, recordElements-1),
@@ -267,7 +330,15 @@ func TestDecodeRecordRefusesDamage(t *testing.T) {
 		"schema negative":         patch(offSchema, 0xFF),
 		"schema a string":         patch(offSchema, 0xa1),
 		"flags of another form":   patch(offFlags, codeUint8),
+		"checksum of other form":  patch(offChecksum, codeInt32),
 		"time of another form":    patch(offAnchor, codeUint64),
+		"position of other form":  patch(offPosition, codeInt64),
+		"offset of another form":  patch(offImages, codeInt32),
+		"images a byte earlier":   patch(offImages+1, at(images-1)...),
+		"images a byte later":     patch(offImages+1, at(images+1)...),
+		"images in the header":    patch(offImages+1, at(0)...),
+		"images behind the end":   patch(offImages+1, at(int64(len(good)))...),
+		"images far behind":       patch(offImages+1, at(math.MaxUint32)...),
 		"days negative":           patch(offValidFor+1, 0xFF),
 		"days beyond 32 bits":     patch(offValidFor+4, 1),
 		"account of nil":          patch(headerLen, codeNil),
@@ -279,23 +350,25 @@ func TestDecodeRecordRefusesDamage(t *testing.T) {
 
 func TestDecodeRecordRefusesWrongImages(t *testing.T) {
 	front := AppendRecord(nil, minimalRecord())
-	front = front[:len(front)-2] // without the images and the metadata
+	front = front[:len(front)-1] // without the images
 	image := []byte{0x98, 0xa0, codeNil, 0xa0, 0, 0, 0, codeNil, codeNil}
-	with := func(parts ...[]byte) []byte { return slices.Concat(append([][]byte{front}, parts...)...) }
+	with := func(parts ...[]byte) []byte { return sealed(slices.Concat(append([][]byte{front}, parts...)...)) }
 	var into Record
-	require.NoError(t, DecodeRecord(with([]byte{0x91}, image, []byte{codeNil}), &into))
+	require.NoError(t, DecodeRecord(with([]byte{0x91}, image), &into))
 	require.Equal(t, []Image{{}}, into.Images)
 
 	patch := func(off int, b ...byte) []byte {
 		data := slices.Concat(image[:off], b, image[off+1:])
-		return with([]byte{0x91}, data, []byte{codeNil})
+		return with([]byte{0x91}, data)
 	}
 	for name, data := range map[string][]byte{
-		"count beyond the input":    with([]byte{codeArray32, 0xFF, 0xFF, 0xFF, 0xFF}, image, []byte{codeNil}),
-		"count a little too large":  with([]byte{0x92}, image, []byte{codeNil}),
-		"images of nil":             with([]byte{codeNil, codeNil}),
+		"count beyond the input":    with([]byte{codeArray32, 0xFF, 0xFF, 0xFF, 0xFF}, image),
+		"count a little too large":  with([]byte{0x92}, image),
+		"count too small":           with([]byte{0x90}, image),
+		"no images":                 with(),
+		"images of nil":             with([]byte{codeNil}),
 		"image of nil":              patch(0, codeNil),
-		"seven elements":            with([]byte{0x91, 0x97}, image[1:8], []byte{codeNil, codeNil}),
+		"seven elements":            with([]byte{0x91, 0x97}, image[1:8]),
 		"URL of nil":                patch(1, codeNil),
 		"blob of 15 bytes":          patch(2, append([]byte{codeBin8, 15}, make([]byte, 15)...)...),
 		"blob as a string":          patch(2, append([]byte{codeFixStr | 16}, make([]byte, 16)...)...),
@@ -311,8 +384,8 @@ func TestDecodeRecordRefusesWrongImages(t *testing.T) {
 
 func TestDecodeRecordAllocatesByItsInput(t *testing.T) {
 	data := AppendRecord(nil, minimalRecord())
-	data = append(data[:len(data)-2], codeArray32, 0, 0x10, 0, 0)
-	data = append(data, make([]byte, 1<<20)...) // one byte for each image claimed
+	data = append(data[:len(data)-1], codeArray32, 0, 0x10, 0, 0)
+	data = sealed(append(data, make([]byte, 1<<20)...)) // one byte for each image claimed
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	require.ErrorIs(t, DecodeRecordAliasing(data, new(Record)), ErrCorrupt)
@@ -345,9 +418,11 @@ func TestUnknownElementsAreBounded(t *testing.T) {
 		return append(bytes.Repeat([]byte{0x91}, depth), codeNil)
 	}
 	with := func(extra []byte) []byte {
-		data := append(AppendRecord(nil, minimalRecord()), extra...)
+		data := AppendRecord(nil, minimalRecord())
+		data = slices.Insert(data, len(data)-1, extra...) // before the images, of which there are none
 		binary.BigEndian.PutUint16(data[1:], recordElements+1)
-		return data
+		binary.BigEndian.PutUint32(data[offImages+1:], uint32(len(data)-1))
+		return sealed(data)
 	}
 	var into Record
 	require.NoError(t, DecodeRecord(with(nested(maxDepth-1)), &into))

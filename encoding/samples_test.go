@@ -1,6 +1,9 @@
 package encoding
 
-import "math"
+import (
+	"encoding/binary"
+	"math"
+)
 
 var (
 	sampleBlob = BlobID{0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0xff}
@@ -17,7 +20,8 @@ func fullRecord() *Record {
 		Incarnation: 0x0123456789abcdef, Edit: math.MaxUint64, Revision: 7,
 		CreatedAt: 1_747_130_400_000, UpdatedAt: 1_747_130_400_001, LastUsedAt: 1_747_130_400_002,
 		Anchor: 1_747_130_400_003, IndexedAt: 1_749_722_400_003, ValidForDays: 30,
-		Account: "acme/eu", ID: "shirt-42", Title: "Red tee", Description: "Soft cotton, größer",
+		FeedPosition: 0x0102030405060708,
+		Account:      "acme/eu", ID: "shirt-42", Title: "Red tee", Description: "Soft cotton, größer",
 		Images: []Image{
 			{URL: "https://cdn.example/front.jpg", Classifications: []byte(`{"view":"front"}`)},
 			{
@@ -27,6 +31,12 @@ func fullRecord() *Record {
 		},
 		Metadata: []byte(`{"price":19.90}`),
 	}
+}
+
+// sealed gives the record in data, which was changed, the checksum of its bytes.
+func sealed(data []byte) []byte {
+	binary.BigEndian.PutUint32(data[offChecksum+1:], recordSum(data))
+	return data
 }
 
 func ownedHeader() *BlobHeader {
@@ -45,8 +55,20 @@ func sampleMeta() *StoreMeta {
 	return &StoreMeta{
 		StoreID: [16]byte(sampleBlob), CreatedAt: 1_747_130_400_000,
 		Schema: 1, MinReader: 1, MinWriter: 1, Shards: 1,
+		Epoch: 0xfedcba9876543210, Secret: sampleSecret(), Partition: PartitionAccount, Parts: 16,
 	}
 }
+
+func sampleSecret() (s Secret) {
+	for i := range s {
+		s[i] = byte(0xa0 + 3*i)
+	}
+	return s
+}
+
+var sampleLease = SweepLease{Holder: 1 << 63, Until: 1_747_130_400_000}
+
+var sampleProgress = SweepProgress{SweptTo: 1_747_130_400_000, Seen: 1_747_130_400_001, DoubtSince: 0, DoubtSeen: -1}
 
 // benchRecord is a product of about 1.1 KB with four images.
 func benchRecord() *Record {

@@ -52,15 +52,19 @@ func UseJournalRange() (start, end []byte) {
 // AppendUseJournalStart appends the encoding of the number below which every part
 // of the use journal has been removed, and none is written any more.
 func AppendUseJournalStart(dst []byte, n uint64) []byte {
-	return binary.BigEndian.AppendUint64(dst, n)
+	return appendArray(dst, nil, Schema, n)
 }
 
-// DecodeUseJournalStart returns the number in data. It fails with [ErrCorrupt].
-func DecodeUseJournalStart(data []byte) (uint64, error) {
-	if len(data) != 8 {
-		return 0, corrupt("start of the use journal", "length")
+// DecodeUseJournalStart returns the number in data. It fails with [ErrCorrupt] or
+// [ErrNewerSchema].
+func DecodeUseJournalStart(data []byte) (n uint64, err error) {
+	const kind = "start of the use journal"
+	if err := checkSchema(data, kind); err != nil {
+		return 0, err
 	}
-	return binary.BigEndian.Uint64(data), nil
+	var schema int
+	_, err = decodeArray(data, kind, &schema, &n)
+	return n, err
 }
 
 // AppendUses appends the encoding of a part of the use journal to dst.

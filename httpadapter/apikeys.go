@@ -2,17 +2,20 @@ package httpadapter
 
 import (
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
+	"sync/atomic"
 	"unicode/utf8"
 )
 
 // APIKeyHeader is the request header that [APIKeys] reads.
 const APIKeyHeader = "X-API-Key"
 
-// APIKeys is an authenticator that knows a fixed set of API keys. It keeps
-// their SHA-256 sums alone, so keys should be long and random: whoever reads
+// APIKeys is an authenticator that knows a set of API keys. It keeps
+// their SHA-256 sums alone, so keys should be long and random: an attacker that reads
 // the process's memory can try out guessable ones. It is safe for concurrent
 // use.
 //
@@ -21,25 +24,67 @@ const APIKeyHeader = "X-API-Key"
 // looked for, which its sender knows, but nothing about a key: a sender that does not know
 // one can't choose sums that come close to its own.
 type APIKeys struct {
-	accounts map[[sha256.Size]byte]string // by the sum of a key
+	keys atomic.Pointer[sumsOfKeys]
 }
 
+// sumsOfKeys are accounts by the SHA-256 sum of a key.
+type sumsOfKeys map[[sha256.Size]byte]string
+
+// hashedKey is what a key begins with that is given by its sum.
+const hashedKey = "sha256:"
+
 // NewAPIKeys returns an authenticator for keys, which maps each API key to the
-// account it is for; an account may have several. It fails for an empty key
-// and for an account that is not 1 to 255 bytes of valid UTF-8. The error names
-// neither: they may have been mistaken for each other.
+// account it is for; an account may have several. A key of the form sha256: and 64
+// hexadecimal digits stands for the key that has this sum, so that the
+// configuration of a service need not hold its keys.
+//
+// It fails for an empty key, for one that begins with sha256: and goes on
+// otherwise, and for an account that is not 1 to 255 bytes of valid UTF-8. The error
+// names neither: they may have been mistaken for each other.
 func NewAPIKeys(keys map[string]string) (*APIKeys, error) {
-	a := &APIKeys{accounts: make(map[[sha256.Size]byte]string, len(keys))}
-	for key, account := range keys {
-		if key == "" {
-			return nil, errors.New("httpadapter: an API key is empty")
-		}
-		if !isAccount(account) {
-			return nil, errors.New("httpadapter: the account of an API key is not 1 to 255 bytes of valid UTF-8")
-		}
-		a.accounts[sha256.Sum256([]byte(key))] = account
+	a := new(APIKeys)
+	if err := a.Replace(keys); err != nil {
+		return nil, err
 	}
 	return a, nil
+}
+
+// Replace has the authenticator know these keys, as NewAPIKeys takes them, in place
+// of those that it knew. Each request is judged by the old ones or by the new ones.
+// After an error it knows what it knew.
+func (a *APIKeys) Replace(keys map[string]string) error {
+	sums := make(sumsOfKeys, len(keys))
+	for key, account := range keys {
+		if key == "" {
+			return errors.New("httpadapter: an API key is empty")
+		}
+		if !isAccount(account) {
+			return errors.New("httpadapter: the account of an API key is not 1 to 255 bytes of valid UTF-8")
+		}
+		sum, err := sumOfKey(key)
+		if err != nil {
+			return err
+		}
+		if other, ok := sums[sum]; ok && other != account {
+			return errors.New("httpadapter: an API key is given for two accounts, by itself and by its sum")
+		}
+		sums[sum] = account
+	}
+	a.keys.Store(&sums)
+	return nil
+}
+
+// sumOfKey returns the sum of a key, or the one that it is given by.
+func sumOfKey(key string) (sum [sha256.Size]byte, err error) {
+	digits, hashed := strings.CutPrefix(key, hashedKey)
+	if !hashed {
+		return sha256.Sum256([]byte(key)), nil
+	}
+	decoded, err := hex.DecodeString(digits)
+	if err != nil || len(decoded) != len(sum) {
+		return sum, errors.New("httpadapter: behind sha256: an API key has no 64 hexadecimal digits")
+	}
+	return [sha256.Size]byte(decoded), nil
 }
 
 // Authenticate is an Options.Authenticate. It returns the account of the key
@@ -53,7 +98,7 @@ func (a *APIKeys) Authenticate(r *http.Request) (account string, err error) {
 	if len(given) > 1 {
 		return "", ErrInvalidKey
 	}
-	account, ok := a.accounts[sha256.Sum256([]byte(given[0]))]
+	account, ok := (*a.keys.Load())[sha256.Sum256([]byte(given[0]))]
 	if !ok {
 		return "", ErrInvalidKey
 	}

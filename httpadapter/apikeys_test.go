@@ -50,6 +50,46 @@ func TestAPIKeys(t *testing.T) {
 	}
 }
 
+// TestHashedKeys: a key may be given by its sum, which is no key itself.
+func TestHashedKeys(t *testing.T) {
+	const sum = "sha256:2bd806c97f0e00af1a1fc3328fa763a9269723c8db8fac4f93af71db186d6e90" // of alice
+	keys, err := httpadapter.NewAPIKeys(map[string]string{sum: "a", "SHA256:x": "b"})
+	require.NoError(t, err)
+	ask := func(key string) (string, error) {
+		return keys.Authenticate(&http.Request{Header: http.Header{"X-Api-Key": {key}}})
+	}
+	account, err := ask("alice")
+	require.NoError(t, err)
+	require.Equal(t, "a", account)
+	account, err = ask("SHA256:x")
+	require.NoError(t, err)
+	require.Equal(t, "b", account)
+	for _, wrong := range []string{sum, strings.ToUpper(sum), strings.TrimPrefix(sum, "sha256:")} {
+		_, err = ask(wrong)
+		require.ErrorIs(t, err, httpadapter.ErrInvalidKey)
+	}
+	for _, bad := range []map[string]string{
+		{"sha256:": "a"}, {sum[:70]: "a"}, {sum + "00": "a"}, {sum[:70] + "g": "a"}, {sum: "a", "alice": "b"},
+	} {
+		_, err := httpadapter.NewAPIKeys(bad)
+		require.Error(t, err)
+		require.NotContains(t, err.Error(), "2bd806")
+	}
+}
+
+func TestReplacedKeys(t *testing.T) {
+	keys, err := httpadapter.NewAPIKeys(map[string]string{"old": "a", "both": "a"})
+	require.NoError(t, err)
+	knows := func(key string) bool {
+		_, err := keys.Authenticate(&http.Request{Header: http.Header{"X-Api-Key": {key}}})
+		return err == nil
+	}
+	require.Error(t, keys.Replace(map[string]string{"new": "a", "": "a"}))
+	require.True(t, knows("old") && !knows("new"), "as it was")
+	require.NoError(t, keys.Replace(map[string]string{"new": "a", "both": "a"}))
+	require.True(t, knows("new") && knows("both") && !knows("old"))
+}
+
 func TestAuthenticator(t *testing.T) {
 	// contract 6: an authenticator's error is matched with errors.Is: 401 with
 	// WWW-Authenticate, 403, 503, any other 500.

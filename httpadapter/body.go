@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"mime"
-	"mime/multipart"
 	"net/http"
 	"strings"
 
@@ -123,17 +122,12 @@ type boundary struct{ text, fault string }
 // boundary counts, and the charset of JSON, which must be UTF-8 or a part of it.
 // That of a multipart body means nothing: clients give their default.
 func contentType(header http.Header) (kind bodyKind, b boundary, err error) {
-	values := header.Values("Content-Type")
-	if len(values) != 1 {
+	value, ok := plainContentType(header)
+	if !ok {
 		return 0, boundary{}, errMediaType
 	}
-	for _, coding := range header.Values("Content-Encoding") {
-		if coding != "" && !strings.EqualFold(coding, "identity") {
-			return 0, boundary{}, errMediaType
-		}
-	}
 	// With a malformed parameter the type is returned all the same.
-	media, params, err := mime.ParseMediaType(values[0])
+	media, params, err := mime.ParseMediaType(value)
 	switch {
 	case media == "application/json" && err == nil:
 		switch strings.ToLower(params["charset"]) {
@@ -148,6 +142,21 @@ func contentType(header http.Header) (kind bodyKind, b boundary, err error) {
 		return kindMultipart, boundary{text: params["boundary"]}, nil
 	}
 	return 0, boundary{}, errMediaType
+}
+
+// plainContentType returns the Content-Type, if there is one and the body has no
+// content encoding.
+func plainContentType(header http.Header) (value string, ok bool) {
+	values := header.Values("Content-Type")
+	if len(values) != 1 {
+		return "", false
+	}
+	for _, coding := range header.Values("Content-Encoding") {
+		if coding != "" && !strings.EqualFold(coding, "identity") {
+			return "", false
+		}
+	}
+	return values[0], true
 }
 
 // readJSON reads a body of the announced length; -1 if it is not known.
@@ -178,8 +187,6 @@ func bodyError(err error, tooLargeMessage string) error {
 		return tooLarge(tooLargeMessage)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
-	case errors.Is(err, multipart.ErrMessageTooLarge):
-		return errPartHeader
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return invalidField("", "the body is cut off")
 	}

@@ -7,9 +7,12 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/shelflife-db/shelflife/httpadapter/internal/budget"
+	"github.com/shelflife-db/shelflife/httpadapter/internal/rates"
+	"github.com/shelflife-db/shelflife/ttl"
 )
 
 // BudgetOptions size a [Budget]. The zero value, and nil, mean the defaults. A
@@ -31,9 +34,11 @@ type BudgetOptions struct {
 	AccountSpool int64
 	// SpoolReserve is the free space in bytes of the file system of
 	// Options.SpoolDir below which uploads are refused, as they come: it is for
-	// what else is on that file system, the store above all. It has no effect on
-	// a system that does not tell its free space. Default: 128 MiB, or a sixteenth
-	// of the file system if that is less.
+	// what else is on that file system, the store above all, whose own reserve
+	// should be clearly less. It has no effect on a system that does not tell its
+	// free space. Default: three twentieths of the file system, at least 24 MiB or
+	// three eighths of it, at most 384 MiB, which is half as much again as the
+	// reserve of a store on Pebble.
 	SpoolReserve int64
 	// AccountRequests is how many requests of one account are worked on at once, of
 	// any kind, so that an account with many clients that stand still does not take
@@ -44,10 +49,25 @@ type BudgetOptions struct {
 	// once, from the start of their body to the end of their answer, whatever their
 	// size. Default: 32.
 	AccountUploads int
+	// AccountRate is how many requests a second one account may make in the long run,
+	// of any kind: further ones are refused with 429 RATE_LIMITED when their account
+	// and path are known, before their body is read, and Retry-After says when there
+	// is one again. Default: 0, as many as it likes. It does not bound what happens
+	// before an account is known.
+	AccountRate float64
+	// AccountBurst is how many requests an account that has made none for a while may
+	// make at once. Default: AccountRate, rounded up. It is of no effect without
+	// AccountRate.
+	AccountBurst int
+	// Clock tells how fast. Default: that of the system.
+	Clock ttl.Clock
 	// Wait is how long a request that holds nothing yet waits for memory, or for
 	// its turn among the uploads, before it is refused. Default: 2 s.
 	Wait time.Duration
 }
+
+// maxAccountRate is more than a server answers.
+const maxAccountRate = 1e6
 
 // The least that a budget may have: some pages at once.
 const (
@@ -65,6 +85,8 @@ type Budget struct {
 	// Both are without a bound for all accounts: a request has a connection, and an
 	// upload takes memory.
 	requests, uploads *budget.Pool
+	rates             *rates.Limiter // nil where there is no limit
+	clock             ttl.Clock
 	reserve           int64 // 0 is the default
 	wait              time.Duration
 }
@@ -86,6 +108,7 @@ func NewBudget(o *BudgetOptions) (*Budget, error) {
 		{"SpoolReserve", v.SpoolReserve},
 		{"AccountRequests", int64(v.AccountRequests)},
 		{"AccountUploads", int64(v.AccountUploads)},
+		{"AccountBurst", int64(v.AccountBurst)},
 		{"Wait", int64(v.Wait)},
 	} {
 		if option.value < 0 {
@@ -101,7 +124,12 @@ func NewBudget(o *BudgetOptions) (*Budget, error) {
 	if v.Wait == 0 {
 		v.Wait = 2 * time.Second
 	}
+	if v.Clock == nil {
+		v.Clock = ttl.SystemClock()
+	}
 	switch {
+	case math.IsNaN(v.AccountRate) || v.AccountRate < 0 || v.AccountRate > maxAccountRate:
+		return nil, fmt.Errorf("httpadapter: BudgetOptions.AccountRate %v is not within 0 and %d", v.AccountRate, int(maxAccountRate))
 	case v.Memory < minMemory:
 		return nil, fmt.Errorf("httpadapter: BudgetOptions.Memory %d is less than %d", v.Memory, minMemory)
 	case v.AccountMemory < minAccountMemory:
@@ -111,14 +139,20 @@ func NewBudget(o *BudgetOptions) (*Budget, error) {
 	case v.AccountSpool > v.Spool:
 		return nil, errors.New("httpadapter: BudgetOptions.AccountSpool is more than Spool")
 	}
-	return &Budget{
+	b := &Budget{
 		memory:   budget.NewPool(v.Memory, v.AccountMemory),
 		spool:    budget.NewPool(v.Spool, v.AccountSpool),
 		requests: budget.NewPool(math.MaxInt64, int64(v.AccountRequests)),
 		uploads:  budget.NewPool(math.MaxInt64, int64(v.AccountUploads)),
+		clock:    v.Clock,
 		reserve:  v.SpoolReserve,
 		wait:     v.Wait,
-	}, nil
+	}
+	if v.AccountRate > 0 {
+		set(&v.AccountBurst, int(math.Ceil(v.AccountRate)))
+		b.rates = rates.New(v.AccountRate, v.AccountBurst, v.Clock)
+	}
+	return b, nil
 }
 
 // BudgetStats are the figures of a Budget.
@@ -145,7 +179,7 @@ const (
 	// multipartMemory is for the small files of a multipart body and for taking it
 	// apart.
 	multipartMemory = spoolMemory + 128<<10
-	// pageMemory is for a page: its products and its body.
+	// pageMemory is for the body of a page, twice while it grows.
 	pageMemory = 2 * maxPage
 	// imageMemory is for the chunks of an image that are being read.
 	imageMemory = 512 << 10
@@ -154,6 +188,7 @@ const (
 var (
 	errOverloaded = &answer{status: http.StatusServiceUnavailable, code: "OVERLOADED", message: "the server has too much to do; nothing happened, try again soon"}
 	errRequests   = &answer{status: http.StatusTooManyRequests, code: "RATE_LIMITED", message: "as many requests of this account are worked on as may be at once; nothing happened, try again when others have ended"}
+	errRate       = &answer{status: http.StatusTooManyRequests, code: "RATE_LIMITED", message: "this account makes more requests than it may; nothing happened, try again after the time in Retry-After"}
 	errUploads    = &answer{status: http.StatusTooManyRequests, code: "RATE_LIMITED", message: "as many uploads of this account are worked on as may be at once; nothing happened, try again when others have ended"}
 	errShare      = &answer{status: http.StatusTooManyRequests, code: "RATE_LIMITED", message: "the requests of this account take as much as they may; nothing happened, try again when others have ended"}
 )
@@ -178,6 +213,48 @@ func (b *Budget) open(account string) (*usage, error) {
 		return nil, errRequests
 	}
 	return u, nil
+}
+
+// spend takes one of the requests that the account may make in a time.
+func (b *Budget) spend(account string) error {
+	if b.rates == nil {
+		return nil
+	}
+	wait, ok := b.rates.Take(account)
+	if ok {
+		return nil
+	}
+	return &rateError{errRate, wait}
+}
+
+// sleep waits for d, or until ctx ends: its error.
+func (b *Budget) sleep(ctx context.Context, d time.Duration) error {
+	timer := b.clock.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C():
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// rateError is errRate with how long it holds.
+type rateError struct {
+	*answer
+	wait time.Duration
+}
+
+// Unwrap returns how the client is told.
+func (e *rateError) Unwrap() error { return e.answer }
+
+// retryAfter returns the whole seconds after which a client that was refused may try
+// again.
+func retryAfter(err error) string {
+	if rate := (*rateError)(nil); errors.As(err, &rate) {
+		return strconv.Itoa(max(int(math.Ceil(rate.wait.Seconds())), 1))
+	}
+	return "1"
 }
 
 // close gives everything back. Calling it again does nothing.

@@ -16,6 +16,7 @@ import (
 	"github.com/shelflife-db/shelflife/backend/memory"
 	"github.com/shelflife-db/shelflife/catalog"
 	"github.com/shelflife-db/shelflife/httpadapter"
+	"github.com/shelflife-db/shelflife/ttl"
 )
 
 func TestBudgetOptions(t *testing.T) {
@@ -29,6 +30,8 @@ func TestBudgetOptions(t *testing.T) {
 
 		"AccountRequests": {AccountRequests: -1},
 		"AccountUploads":  {AccountUploads: -1},
+		"AccountRate":     {AccountRate: -1},
+		"AccountBurst":    {AccountBurst: -1},
 	} {
 		_, err := httpadapter.NewBudget(&o)
 		require.ErrorContains(t, err, name)
@@ -307,4 +310,59 @@ func TestBudgetOfAnswers(t *testing.T) {
 	require.LessOrEqual(t, len(text), 2<<20)
 	require.Contains(t, text, `"hasMore":true`)
 	require.Eventually(t, func() bool { return b.budget.Stats() == httpadapter.BudgetStats{} }, 20*time.Second, time.Millisecond)
+}
+
+// contract 6: RATE_LIMITED with Retry-After after authentication and path, before
+// the body.
+func TestAccountRate(t *testing.T) {
+	clock := ttl.NewManualClock(start)
+	budget, err := httpadapter.NewBudget(&httpadapter.BudgetOptions{AccountRate: 0.25, AccountBurst: 3, Clock: clock})
+	require.NoError(t, err)
+	c, err := catalog.Open(t.Context(), memory.New(nil), nil)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, c.Close()) }()
+	h, err := httpadapter.New(c, &httpadapter.Options{
+		Authenticate: func(r *http.Request) (string, error) {
+			if r.Header.Get("X-Account") == "" {
+				return "", httpadapter.ErrMissingKey
+			}
+			return r.Header.Get("X-Account"), nil
+		},
+		Budget: budget,
+	})
+	require.NoError(t, err)
+	ask := func(account, method, path string, body io.Reader) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(method, path, body)
+		r.Header.Set("X-Account", account)
+		r.Header.Set("Content-Type", "application/json")
+		rec := httptest.NewRecorder()
+		h.ServeHTTP(rec, r)
+		return rec
+	}
+	for range 9 { // none of these is a request that counts
+		require.Equal(t, 401, ask("", "GET", "/products", nil).Code)
+		require.Equal(t, 404, ask("a", "GET", "/nowhere", nil).Code)
+		require.Equal(t, 405, ask("a", "PUT", "/products", nil).Code)
+	}
+	for range 3 {
+		require.Equal(t, 200, ask("a", "GET", "/products", nil).Code)
+	}
+	unread := strings.NewReader("{")
+	for _, body := range []io.Reader{unread, nil} {
+		rec := ask("a", "POST", "/products", body)
+		require.Equal(t, 429, rec.Code)
+		require.Contains(t, rec.Body.String(), `"code":"RATE_LIMITED"`)
+		require.Equal(t, "4", rec.Header().Get("Retry-After"))
+	}
+	require.Equal(t, 404, ask("a", "GET", "/nowhere", nil).Code)
+	require.Equal(t, 200, ask("b", "GET", "/products", nil).Code, "another account")
+	_, err = budget.Claim("a")
+	require.ErrorIs(t, err, httpadapter.ErrRateLimited)
+	clock.Advance(3500 * time.Millisecond)
+	require.Equal(t, "1", ask("a", "GET", "/products", nil).Header().Get("Retry-After"))
+	clock.Advance(500 * time.Millisecond)
+	claim, err := budget.Claim("a")
+	require.NoError(t, err)
+	claim.Close()
+	require.Equal(t, 429, ask("a", "GET", "/products", nil).Code, "the claim was a request too")
 }

@@ -28,8 +28,11 @@ func (a *answer) Is(target error) bool {
 type Claim struct{ usage *usage }
 
 // Claim counts a request of the account in; beyond BudgetOptions.AccountRequests
-// it fails with [ErrRateLimited]. The claim must be closed.
+// and AccountRate it fails with [ErrRateLimited]. The claim must be closed.
 func (b *Budget) Claim(account string) (*Claim, error) {
+	if err := b.spend(account); err != nil {
+		return nil, err
+	}
 	u, err := b.open(account)
 	if err != nil {
 		return nil, err

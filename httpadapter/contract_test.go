@@ -174,6 +174,22 @@ func TestStrict(t *testing.T) {
 		e.do(tc.method, tc.target+"&strict=maybe", nil).fails(400, "VALIDATION_FAILED", "strict")
 		e.do(tc.method, tc.target+"&strict=true&strict=true", nil).fails(400, "VALIDATION_FAILED", "strict")
 	}
+	// Names without end are counted, not told.
+	many := func(format, between string) string {
+		names := make([]string, 5000)
+		for i := range names {
+			names[i] = fmt.Sprintf(format, i)
+		}
+		return strings.Join(names, between)
+	}
+	for _, a := range []*reply{
+		e.post("/products?strict=true", productBody("p", many(`"x%d":1`, ","))),
+		e.get("/products?strict=true&" + many("%x", "&")),
+	} {
+		require.Equal(t, 400, a.status)
+		require.Contains(t, string(a.body), "4900 more")
+		require.Less(t, len(a.body), 20<<10)
+	}
 	e.get("/products?limt=5").ok(200)
 	e.post("/products?x=1", productBody("p", `"titel":"x"`)).ok(200)
 	e.create("q")

@@ -12,6 +12,8 @@
 //	POST   /products/{externalId}/use         record a use; the body is ignored
 //	GET    /products/{externalId}/images/{n}  uploaded bytes
 //	POST   /uses                              use, inline upsert and use, or one-shot
+//	POST   /bulk                              upsert many, a line each
+//	GET    /bulk                              all listed products, a line each
 //
 // Every GET answers HEAD. An external ID is one escaped path segment. A host's
 // own endpoint reads a product with [Handler.ReadProduct].
@@ -141,6 +143,39 @@
 // all, so that a client may take for deleted what a list lacks: a page behind the
 // damage is had with from, or a cursor. See catalog.ListOptions.PastDamage for a
 // host that wants to go on.
+//
+// # Repeating a request
+//
+// Every request but one may be repeated: what it asks for holds once more. POST
+// /uses without externalId makes another product each time. With the header
+// Idempotency-Key, 1 to 255 bytes that the client chooses, it makes one for the
+// key: a repetition is answered with the product as it stands and 200, neither
+// edited nor used, until it has expired or was deleted.
+//
+// # Many products at once
+//
+// The body of POST /bulk is application/x-ndjson: any number of upserts, one JSON
+// object a line, each as POST /products takes it, 1 MiB at most, without files.
+// Blank lines are skipped. What can be judged before the first line is answered as
+// everywhere; from then on the status is 200, whatever becomes of the lines, and
+// the answer has a line for each, in their order, as soon as it is durable:
+//
+//	{"line":1,"externalId":"shirt-42","outcome":"created"}
+//	{"line":2,"externalId":null,"error":{"code":"EXTERNAL_ID_REQUIRED","message":"…","status":400,"details":[…]}}
+//	{"summary":{"lines":2,"created":1,"edited":0,"unchanged":0,"refused":1}}
+//
+// The outcome is created, edited or unchanged. Each line is atomic, all of them
+// together are not. refused counts the lines with an error. Where the server can't
+// go on, the summary has the member error, and the lines behind the last that is
+// answered were not dealt with; so it is where there is no summary, but for some
+// hundred lines that may have been. Sending a line again does no harm. A client may
+// send everything before it reads, or wait for each answer. A line waits for the
+// account's rate; it is not refused for it. The key is judged anew while lines come.
+//
+// GET /bulk answers with the listed products of one instant, one JSON object a line,
+// in the form that POST /bulk of the same store takes: uploaded images are kept by
+// their sourceUrl. prefix and unlisted=true choose as they do for a list. An answer
+// that could not be completed, within 15 minutes, is cut off.
 //
 // # What net/http answers
 //

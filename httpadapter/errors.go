@@ -147,14 +147,14 @@ func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) 
 	case http.StatusUnauthorized:
 		header.Set("WWW-Authenticate", h.options.Challenge)
 	case http.StatusTooManyRequests:
-		header.Set("Retry-After", "1")
+		header.Set("Retry-After", retryAfter(err))
 	case http.StatusServiceUnavailable:
 		if a != errUnknown {
 			header.Set("Retry-After", "1")
 		}
 	}
 	header.Set("Cache-Control", "no-store")
-	writeJSON(w, r, a.status, a.appendJSON(nil))
+	_ = writeJSON(w, r, a.status, a.appendJSON(nil))
 }
 
 // isLeaving reports whether err comes from nothing but the end of the request. A
@@ -215,13 +215,14 @@ func appendString(b []byte, s string) []byte {
 
 const jsonType = "application/json; charset=utf-8"
 
-// writeJSON sends body, or just its length in answer to HEAD.
-func writeJSON(w http.ResponseWriter, r *http.Request, status int, body []byte) {
+// writeJSON sends body, or just its length in answer to HEAD. An error means that the
+// client left, and nobody is to be told.
+func writeJSON(w http.ResponseWriter, r *http.Request, status int, body []byte) (err error) {
 	w.Header().Set("Content-Type", jsonType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		// An error here means that the client left, and nobody is to be told.
-		_, _ = w.Write(body)
+		_, err = w.Write(body)
 	}
+	return err
 }

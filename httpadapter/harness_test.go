@@ -34,6 +34,7 @@ type env struct {
 	catalog  *catalog.Catalog
 	clock    *ttl.ManualClock
 	handler  *httpadapter.Handler
+	budget   *httpadapter.Budget
 	server   *httptest.Server
 	base     string // of every path, escaped
 	log      *logBuffer
@@ -85,7 +86,11 @@ func newEnv(t testing.TB, s setup) *env {
 	if s.options.SpoolDir == "" {
 		s.options.SpoolDir = t.TempDir()
 	}
-	e.spoolDir = s.options.SpoolDir
+	if s.options.Budget == nil {
+		s.options.Budget, err = httpadapter.NewBudget(nil)
+		require.NoError(t, err)
+	}
+	e.spoolDir, e.budget = s.options.SpoolDir, s.options.Budget
 	s.options.Logger = slog.New(slog.NewTextHandler(e.log, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	e.handler, err = httpadapter.New(e.catalog, &s.options)
 	require.NoError(t, err)

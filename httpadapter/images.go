@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"log/slog"
 	"math"
 	"net/http"
 	"strconv"
@@ -44,6 +45,18 @@ func (h *Handler) getImage(w http.ResponseWriter, r *request) error {
 	header.Set("Cache-Control", cacheControl)
 	// What was uploaded must not act as a page of this origin.
 	header.Set("Content-Security-Policy", "default-src 'none'; sandbox")
+	if isWhole(r.Request) {
+		header.Set("Accept-Ranges", "bytes")
+		if header.Get("Content-Encoding") == "" {
+			header.Set("Content-Length", strconv.FormatInt(info.Size, 10))
+		}
+		w.WriteHeader(http.StatusOK)
+		answer := &watchedWriter{w: w}
+		if _, err := image.WriteTo(answer); err != nil && answer.err == nil {
+			h.cutOff(w, r, err)
+		}
+		return nil
+	}
 	source := &watchedReader{ReadSeeker: image}
 	answer := &imageWriter{ResponseWriter: w}
 	http.ServeContent(answer, withJoinedTags(withOneRange(r.Request)), "", time.Time{}, source)
@@ -54,16 +67,46 @@ func (h *Handler) getImage(w http.ResponseWriter, r *request) error {
 		}
 		return answer.refused
 	case source.err != nil:
-		if errors.Is(source.err, catalog.ErrImageGone) || r.Context().Err() != nil {
-			h.options.Logger.DebugContext(r.Context(), "image cut off", "request_id", RequestID(w, r.Request), "error", source.err)
-		} else {
-			h.options.Logger.ErrorContext(r.Context(), "image cut off", "request_id", RequestID(w, r.Request), "error", source.err)
-		}
-		// The one way to end the answer so that the client notices: net/http
-		// takes this value as the wish to drop the connection.
-		panic(http.ErrAbortHandler)
+		h.cutOff(w, r, source.err)
 	}
 	return nil
+}
+
+// isWhole reports whether r asks for all of an image whatever its entity tag is, in
+// which case there is nothing for ServeContent to decide.
+func isWhole(r *http.Request) bool {
+	for _, name := range []string{"Range", "If-Match", "If-None-Match"} {
+		if _, given := r.Header[name]; given {
+			return false
+		}
+	}
+	return r.Method == http.MethodGet
+}
+
+// cutOff ends an answer that has begun and can't be completed, so that the client
+// notices.
+func (h *Handler) cutOff(w http.ResponseWriter, r *request, err error) {
+	level := slog.LevelError
+	if errors.Is(err, catalog.ErrImageGone) || r.Context().Err() != nil {
+		level = slog.LevelDebug
+	}
+	h.options.Logger.Log(r.Context(), level, "image cut off", "request_id", RequestID(w, r.Request), "error", err)
+	// The one way: net/http takes this value as the wish to drop the connection.
+	panic(http.ErrAbortHandler)
+}
+
+// watchedWriter remembers whether it was the writing that failed.
+type watchedWriter struct {
+	w   io.Writer
+	err error
+}
+
+func (w *watchedWriter) Write(b []byte) (int, error) {
+	n, err := w.w.Write(b)
+	if w.err = err; err == nil && n < len(b) {
+		w.err = io.ErrShortWrite
+	}
+	return n, err
 }
 
 // withOneRange returns r without what RFC 9110, 14.2, has a server ignore, a

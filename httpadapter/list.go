@@ -20,62 +20,72 @@ func (h *Handler) listProducts(w http.ResponseWriter, r *request) error {
 	if err := r.usage.await(r.Context(), pageMemory); err != nil {
 		return err
 	}
-	for {
-		page, err := h.catalog.List(r.Context(), r.account, q.options)
-		if err := mergeQueryFaults(q.faults, err); err != nil {
-			return err
-		}
-		var body []byte
-		fitting := len(page.Products)
-		if r.Method != http.MethodHead {
-			body, fitting = h.appendPage(nil, r, page)
-		}
-		if fitting < len(page.Products) {
-			// Paths of images made it too long. The catalog knows best where the
-			// shorter page ends.
-			q.options.Limit = fitting
-			continue
-		}
-		if page.HasMore {
-			w.Header().Set("Link", "<"+h.mountPath(r.Request)+"/products?"+q.next(page.NextCursor)+`>; rel="next"`)
-		}
-		w.Header().Set("Cache-Control", cacheControl)
-		if r.Method == http.MethodHead {
-			// A length would cost what the body costs. Link goes on behind the
-			// products of this page, of which that of a GET may be a part.
-			w.Header().Set("Content-Type", jsonType)
-			return nil
-		}
-		r.usage.keep(int64(cap(body)))
-		writeJSON(w, r.Request, http.StatusOK, body)
-		return nil
+	if r.Method == http.MethodHead {
+		return h.headList(w, r, q)
 	}
+	body := pageBodies.take()
+	var written error
+	defer func() { pageBodies.put(body, written) }()
+	page := append(*body, `{"items":[`...)
+	count := 0
+	info, err := h.catalog.ListViews(r.Context(), r.account, q.options, func(v catalog.ProductView) error {
+		end := len(page)
+		if count > 0 {
+			page = append(page, ',')
+		}
+		page = h.appendView(page, r.Request, v)
+		if count > 0 && len(page) > maxPage-pageEnd {
+			page = page[:end]
+			return catalog.ErrEndPage
+		}
+		count++
+		return nil
+	})
+	*body = page
+	if err := mergeQueryFaults(q.faults, err); err != nil {
+		return err
+	}
+	*body = appendPageEnd(page, info, count)
+	h.headPage(w, r, q, info)
+	r.usage.keep(int64(cap(*body)))
+	written = writeJSON(w, r.Request, http.StatusOK, *body)
+	return nil
 }
 
-// appendPage appends the body of a page. fitting is how many of its products,
-// one at least, are not too long together.
-func (h *Handler) appendPage(body []byte, r *request, page catalog.Page) (_ []byte, fitting int) {
-	body = append(body, `{"items":[`...)
-	for i, p := range page.Products {
-		if i > 0 {
-			body = append(body, ',')
-		}
-		body = h.AppendProduct(body, r.Request, p)
-		if i > 0 && len(body) > maxPage-pageEnd {
-			return nil, i
-		}
+// headList answers HEAD. A length would cost what the body costs. Link goes on
+// behind the products of this page, of which that of a GET may be a part.
+func (h *Handler) headList(w http.ResponseWriter, r *request, q listQuery) error {
+	q.options.MaxBytes = maxPage - pageEnd
+	info, err := h.catalog.ListViews(r.Context(), r.account, q.options, func(catalog.ProductView) error { return nil })
+	if err := mergeQueryFaults(q.faults, err); err != nil {
+		return err
 	}
+	h.headPage(w, r, q, info)
+	w.Header().Set("Content-Type", jsonType)
+	return nil
+}
+
+// headPage sets the headers that GET and HEAD have.
+func (h *Handler) headPage(w http.ResponseWriter, r *request, q listQuery, info catalog.PageInfo) {
+	if info.HasMore {
+		w.Header().Set("Link", "<"+h.mountPath(r.Request)+"/products?"+q.next(info.NextCursor)+`>; rel="next"`)
+	}
+	w.Header().Set("Cache-Control", cacheControl)
+}
+
+// appendPageEnd appends what follows the products of a page.
+func appendPageEnd(body []byte, info catalog.PageInfo, count int) []byte {
 	body = append(body, `],"nextCursor":`...)
-	if page.HasMore {
-		body = appendString(body, page.NextCursor)
+	if info.HasMore {
+		body = appendString(body, info.NextCursor)
 	} else {
 		body = append(body, `null`...)
 	}
 	body = append(body, `,"hasMore":`...)
-	body = strconv.AppendBool(body, page.HasMore)
+	body = strconv.AppendBool(body, info.HasMore)
 	body = append(body, `,"count":`...)
-	body = strconv.AppendInt(body, int64(len(page.Products)), 10)
-	return append(body, '}'), len(page.Products)
+	body = strconv.AppendInt(body, int64(count), 10)
+	return append(body, '}')
 }
 
 // pageEnd is more than what follows the products of a page: a cursor holds an ID.
@@ -94,7 +104,7 @@ var listParameters = []string{"limit", "cursor", "from", "prefix", "unlisted"}
 func (h *Handler) readListQuery(raw string) listQuery {
 	q := listQuery{query: h.readQuery(raw, true, listParameters...)}
 	q.options = catalog.ListOptions{
-		Cursor: q.given["cursor"], From: q.given["from"], Prefix: q.given["prefix"], MaxBytes: maxPage - pageEnd,
+		Cursor: q.given["cursor"], From: q.given["from"], Prefix: q.given["prefix"],
 	}
 	if text, ok := q.given["limit"]; ok {
 		n, err := strconv.ParseUint(text, 10, 16)

@@ -1,7 +1,6 @@
 package httpadapter
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"maps"
@@ -14,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/shelflife-db/shelflife/catalog"
+	"github.com/shelflife-db/shelflife/httpadapter/internal/formparts"
 )
 
 // dataPart is the name of the part that holds the JSON.
@@ -51,9 +51,8 @@ func (readNopCloser) Close() error { return nil }
 // readMultipart reads a multipart body: the JSON into memory, the files into a
 // spool.
 func (h *Handler) readMultipart(source io.Reader, boundary string, u *usage) (*body, error) {
-	guard := &headerGuard{source: &unfinished{source: source}}
 	m := h.newMultipartReader(u)
-	err := m.read(guard, multipart.NewReader(guard, boundary))
+	err := m.read(formparts.NewReader(source, boundary))
 	if err == nil {
 		// What follows the last boundary means nothing but counts.
 		_, err = io.Copy(io.Discard, source)
@@ -140,22 +139,21 @@ func (m *multipartReader) finish(err error) (*body, error) {
 	return m.body, nil
 }
 
-var errTooManyParts = tooLarge("the multipart body has too many parts")
+var (
+	errTooManyParts = tooLarge("the multipart body has too many parts")
+	errPartHeader   = tooLarge("the headers of a part are too large")
+)
 
 // read takes in all parts.
-func (m *multipartReader) read(guard *headerGuard, parts *multipart.Reader) error {
+func (m *multipartReader) read(parts *formparts.Reader) error {
 	for count := 1; ; count++ {
-		// The content of the part before was read to its end, so that all that
-		// is read here are the headers of the next.
-		guard.begin()
-		part, err := parts.NextRawPart()
-		if guard.end() {
-			return errPartHeader // for the parser a line may just have ended there
-		}
-		if err == io.EOF {
-			return nil // the last boundary, see unfinished
-		}
-		if err != nil {
+		part, err := parts.Next()
+		switch {
+		case err == io.EOF:
+			return nil
+		case errors.Is(err, formparts.ErrHeaders):
+			return errPartHeader
+		case err != nil:
 			return err
 		}
 		if count > m.maxParts {
@@ -246,90 +244,3 @@ func (m *multipartReader) err() error {
 // unreadablePart is said where a part is missing that may be there under a name
 // that could not be read.
 const unreadablePart = "but the Content-Disposition of a part can't be parsed: is it properly quoted?"
-
-// maxPartHeader limits what may be read for the headers of one part, in bytes.
-// The multipart package itself would take in 10 MiB of them.
-const maxPartHeader = 16 << 10
-
-var errPartHeader = tooLarge("the headers of a part are too large")
-
-// headerGuard limits what is read from source between begin and end.
-type headerGuard struct {
-	source io.Reader
-	active bool
-	left   int
-
-	exceeded bool
-}
-
-func (g *headerGuard) begin() { g.active, g.left = true, maxPartHeader }
-
-// end reports whether more was asked for than is allowed.
-func (g *headerGuard) end() (exceeded bool) {
-	g.active = false
-	return g.exceeded
-}
-
-// Read implements io.Reader.
-func (g *headerGuard) Read(b []byte) (int, error) {
-	if !g.active {
-		return g.source.Read(b)
-	}
-	if g.left == 0 {
-		g.exceeded = true
-		return 0, errPartHeader
-	}
-	n, err := g.source.Read(b[:min(len(b), g.left)])
-	g.left -= n
-	return n, err
-}
-
-// unfinished ends in a line break and io.ErrUnexpectedEOF where source ends. The
-// multipart package stops at the last boundary, which that break completes if it
-// stands last; but it would take an end within the headers of a part for one.
-type unfinished struct {
-	source io.Reader
-	ended  bool
-	rest   string // of the line break
-
-	last byte // of what was read
-	bare bool // the last line break was no CRLF; nor must be the one added
-}
-
-// Read implements io.Reader.
-func (u *unfinished) Read(b []byte) (int, error) {
-	if !u.ended {
-		n, err := u.source.Read(b)
-		u.see(b[:n])
-		if err != io.EOF {
-			return n, err
-		}
-		u.ended, u.rest = true, "\r\n"
-		if u.bare {
-			u.rest = "\n"
-		}
-		if n > 0 {
-			return n, nil
-		}
-	}
-	if u.rest == "" {
-		return 0, io.ErrUnexpectedEOF
-	}
-	n := copy(b, u.rest)
-	u.rest = u.rest[n:]
-	return n, nil
-}
-
-func (u *unfinished) see(b []byte) {
-	if len(b) == 0 {
-		return
-	}
-	if i := bytes.LastIndexByte(b, '\n'); i >= 0 {
-		before := u.last
-		if i > 0 {
-			before = b[i-1]
-		}
-		u.bare = before != '\r'
-	}
-	u.last = b[len(b)-1]
-}

@@ -51,7 +51,7 @@ func (h *Handler) writeResult(w http.ResponseWriter, r *request, result catalog.
 	}
 	w.Header().Set("ETag", h.etag(r.Request, p))
 	w.Header().Set("Cache-Control", cacheControl)
-	writeJSON(w, r.Request, status, body)
+	_ = writeJSON(w, r.Request, status, body)
 	return nil
 }
 
@@ -65,19 +65,26 @@ func (h *Handler) getProduct(w http.ResponseWriter, r *request) error {
 	if err := r.usage.await(r.Context(), answerMemory); err != nil {
 		return err
 	}
-	p, err := h.catalog.Get(r.Context(), r.account, r.id)
+	body := productBodies.take()
+	var written error
+	defer func() { productBodies.put(body, written) }()
+	etag, unchanged := "", false
+	err := h.catalog.View(r.Context(), r.account, r.id, func(v catalog.ProductView) error {
+		if c.match.given && !c.match.any && !matchesVersion(c.match, v.Version()) {
+			return c.explain(catalog.ErrPreconditionFailed)
+		}
+		etag = h.viewETag(r.Request, v)
+		unchanged = c.noneMatch.matchesWeakly(etag) || c.noneMatch.matchesEncoded(etag)
+		if !unchanged {
+			*body = h.appendView(*body, r.Request, v)
+		}
+		return nil
+	})
 	if err != nil {
 		return err
 	}
-	if c.match.given && !c.match.any && !matchesVersion(c.match, p.Version()) {
-		return c.explain(catalog.ErrPreconditionFailed)
-	}
-	etag := h.etag(r.Request, p)
-	unchanged := c.noneMatch.matchesWeakly(etag) || c.noneMatch.matchesEncoded(etag)
-	var body []byte
 	if !unchanged {
-		body = h.AppendProduct(nil, r.Request, p)
-		if err := r.usage.charge(int64(cap(body))); err != nil {
+		if err := r.usage.charge(int64(cap(*body))); err != nil {
 			return err
 		}
 	}
@@ -87,7 +94,7 @@ func (h *Handler) getProduct(w http.ResponseWriter, r *request) error {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	writeJSON(w, r.Request, http.StatusOK, body)
+	written = writeJSON(w, r.Request, http.StatusOK, *body)
 	return nil
 }
 

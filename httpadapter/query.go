@@ -1,6 +1,7 @@
 package httpadapter
 
 import (
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -10,6 +11,9 @@ import (
 
 // strictParameter is known on every request.
 const strictParameter = "strict"
+
+// maxUnknowns is how many parameters that are not known are named.
+const maxUnknowns = 100
 
 // query is what the parameters of a request say.
 type query struct {
@@ -60,8 +64,13 @@ func (h *Handler) readQuery(raw string, judge bool, known ...string) *query {
 	q.flag(strictParameter, &q.strict)
 	if judge && q.strict {
 		slices.Sort(unknown)
-		for _, name := range slices.Compact(unknown) {
+		unknown = slices.Compact(unknown)
+		named := unknown[:min(len(unknown), maxUnknowns)]
+		for _, name := range named {
 			q.fault(name, "is not a known parameter")
+		}
+		if more := len(unknown) - len(named); more > 0 {
+			q.fault("", fmt.Sprintf("%d more parameters are not known", more))
 		}
 	}
 	return q

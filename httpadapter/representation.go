@@ -68,6 +68,14 @@ func (h *Handler) AppendProduct(dst []byte, r *http.Request, p *catalog.Product)
 	return p.AppendJSONWithHref(dst, h.productPath(r, p.ExternalID)+"/images")
 }
 
+// appendView is AppendProduct of a view.
+func (h *Handler) appendView(dst []byte, r *http.Request, v catalog.ProductView) []byte {
+	if !v.HasUploads() {
+		return v.AppendJSON(dst)
+	}
+	return v.AppendJSONWithHref(dst, h.productPath(r, string(v.ExternalID()))+"/images")
+}
+
 // mountSeparator stands in an entity tag in front of what it owes to the mount
 // path. Neither is in a tag of the catalog's.
 const mountSeparator = "~"
@@ -76,10 +84,22 @@ const mountSeparator = "~"
 // mount path where the JSON does: the same store may be served under another path
 // tomorrow.
 func (h *Handler) etag(r *http.Request, p *catalog.Product) string {
-	tag := p.ETag()
 	if !p.HasUploads() {
-		return tag
+		return p.ETag()
 	}
+	return h.mountedETag(r, p.ETag())
+}
+
+// viewETag is etag of a view.
+func (h *Handler) viewETag(r *http.Request, v catalog.ProductView) string {
+	if !v.HasUploads() {
+		return v.ETag()
+	}
+	return h.mountedETag(r, v.ETag())
+}
+
+// mountedETag returns the entity tag of a representation with paths in it.
+func (h *Handler) mountedETag(r *http.Request, tag string) string {
 	mount := h.mountPath(r)
 	if mount == "" {
 		return tag

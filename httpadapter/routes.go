@@ -28,6 +28,7 @@ var (
 	productEndpoint  = &endpoint{allow: "DELETE, GET, HEAD", get: (*Handler).getProduct, del: (*Handler).deleteProduct}
 	useEndpoint      = &endpoint{allow: "POST", post: (*Handler).useProduct}
 	imageEndpoint    = &endpoint{allow: "GET, HEAD", get: (*Handler).getImage}
+	bulkEndpoint     = &endpoint{allow: "GET, HEAD, POST", get: (*Handler).sendLines, post: (*Handler).upsertLines}
 	usesEndpoint     = &endpoint{allow: "POST", post: (*Handler).resolveUse}
 )
 
@@ -51,6 +52,9 @@ func (h *Handler) route(w http.ResponseWriter, r *http.Request, account string, 
 		w.Header().Set("Allow", e.allow)
 		return errMethod
 	}
+	if err := h.options.Budget.spend(account); err != nil {
+		return err
+	}
 	return serve(h, w, req)
 }
 
@@ -70,6 +74,8 @@ func (r *request) find(path string) *endpoint {
 	switch {
 	case n == 1 && parts[0] == "uses":
 		return usesEndpoint
+	case n == 1 && parts[0] == "bulk":
+		return bulkEndpoint
 	case n == 0 || parts[0] != "products":
 		return nil
 	case n == 1:

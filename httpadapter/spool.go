@@ -100,8 +100,9 @@ func (s *spool) Write(b []byte) (int, error) {
 	return n, nil
 }
 
-// lookEvery is how many bytes are written between two looks at the free space.
-const lookEvery = 1 << 20
+// lookEvery is how many bytes of an upload are written between two looks at the free
+// space: many that come at once take no more than the margin above a store's reserve.
+const lookEvery = 256 << 10
 
 // makeRoom returns nil if n more bytes may go to the disk.
 func (s *spool) makeRoom(n int64) error {
@@ -114,16 +115,22 @@ func (s *spool) makeRoom(n int64) error {
 	free, total, ok := diskSpace(s.dir)
 	reserve := s.usage.budget.reserve
 	if reserve == 0 {
-		reserve = min(defaultSpoolReserve, total/16)
+		reserve = defaultSpoolReserve(total)
 	}
 	// What others write meanwhile goes to the reserve.
 	if ok && free < reserve+n {
+		s.usage.spool.ShrinkTo(s.usage.spool.Has() - n)
 		return &spoolError{fmt.Errorf("%w: %d bytes are free, and %d are kept free", errSpoolReserve, free, reserve)}
 	}
 	return nil
 }
 
-const defaultSpoolReserve = 128 << 20
+// defaultSpoolReserve returns what uploads leave alone of a file system of that size:
+// half as much again as a store on Pebble does by default (pebble.DefaultDiskReserve),
+// so that uploads are refused before writes are.
+func defaultSpoolReserve(total int64) int64 {
+	return min(max(total*3/20, 24<<20), total*3/8, 384<<20)
+}
 
 // errSpoolReserve says that uploads would take the last of the disk. It is
 // answered like a disk that is full.

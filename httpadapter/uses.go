@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/shelflife-db/shelflife/catalog"
 	"github.com/shelflife-db/shelflife/catalog/productjson"
@@ -26,6 +27,9 @@ type ProductRequest struct {
 	Patch catalog.Patch
 	// JSON is the whole JSON of the request: the body, or the data part.
 	JSON json.RawMessage
+	// IdempotencyKey is the header Idempotency-Key, "" where ExternalID is not or there
+	// is none: Apply makes a one-shot product for it once.
+	IdempotencyKey string
 	// Files are the file parts that the spec does not name, those without a
 	// name included, in the order of the body. They can be read until the
 	// request ends.
@@ -80,6 +84,8 @@ func (q *ProductRequest) Apply(ctx context.Context) (catalog.Result, error) {
 		result.Product, err = c.Use(ctx, q.Account, q.ExternalID)
 	case q.upsert.NamesProduct:
 		result, err = c.UpsertInline(ctx, q.Account, q.ExternalID, q.Patch, q.conds...)
+	case q.IdempotencyKey != "":
+		result, err = c.CreateOneShotOnce(ctx, q.Account, q.IdempotencyKey, q.Patch, q.conds...)
 	default:
 		result, err = c.CreateOneShot(ctx, q.Account, q.Patch, q.conds...)
 	}
@@ -106,7 +112,8 @@ func (h *Handler) ReadProduct(w http.ResponseWriter, r *http.Request) (*ProductR
 // the catalog: look at the rest of the request, and then call
 // [ProductRequest.Apply], which resolves the spec as POST /uses does. An
 // externalId alone is a use; with fields it is an inline upsert and a use; without
-// externalId it creates a one-shot product.
+// externalId it creates a one-shot product, and with the header Idempotency-Key the
+// same one for the same key.
 //
 // If-Match and If-None-Match apply as they do to POST /uses. The query is the
 // host's, but for the parameter strict, which judges the names in the spec. On w
@@ -120,6 +127,9 @@ func (h *Handler) ReadProductAt(w http.ResponseWriter, r *http.Request, member s
 	h.begin(w, r)
 	account, err := h.authenticate(r)
 	if err != nil {
+		return nil, err
+	}
+	if err := h.options.Budget.spend(account); err != nil {
 		return nil, err
 	}
 	u, err := h.options.Budget.open(account)
@@ -182,7 +192,14 @@ func (h *Handler) parseSpec(w http.ResponseWriter, r *http.Request, account stri
 	} else {
 		q.conds = c.forUpsert()
 	}
-	if faults := append(params.faults, c.faults...); u.Faulty() || len(faults) > 0 {
+	faults := append(params.faults, c.faults...)
+	if !u.NamesProduct {
+		var fault string
+		if q.IdempotencyKey, fault = readIdempotencyKey(r.Header); fault != "" {
+			faults = append(faults, catalog.FieldError{Path: idempotencyHeader, Code: catalog.CodeValidationFailed, Message: fault})
+		}
+	}
+	if u.Faulty() || len(faults) > 0 {
 		return nil, u.Validate(h.catalog, account, faults...)
 	}
 	if err := u.Validate(h.catalog, account); err != nil {
@@ -203,4 +220,22 @@ func (h *Handler) parseSpec(w http.ResponseWriter, r *http.Request, account stri
 		}
 	}
 	return q, nil
+}
+
+const idempotencyHeader = "Idempotency-Key"
+
+// readIdempotencyKey returns the key that a request gives for its one-shot product,
+// or what is wrong with it. It is taken as it is: clients send it in quotes or
+// without.
+func readIdempotencyKey(header http.Header) (key, fault string) {
+	values := header.Values(idempotencyHeader)
+	switch {
+	case len(values) == 0:
+		return "", ""
+	case len(values) > 1:
+		return "", "must not be repeated"
+	case values[0] == "" || len(values[0]) > 255 || !utf8.ValidString(values[0]):
+		return "", "must be 1 to 255 bytes of valid UTF-8"
+	}
+	return values[0], ""
 }

@@ -84,6 +84,27 @@ func TestUsesOneShot(t *testing.T) {
 	require.NotEqual(t, id, other.product()["externalId"])
 }
 
+func TestIdempotencyKey(t *testing.T) {
+	e := newEnv(t, setup{})
+	const body = `{"images":[{"source":{"url":"https://a.example/x"}}]}`
+	first := e.post("/uses", body, "Idempotency-Key", "order-7").ok(201)
+	e.clock.Advance(time.Hour)
+	again := e.post("/uses", body, "Idempotency-Key", "order-7").ok(200)
+	require.Equal(t, string(first.body), string(again.body), "the product that stands, not used again")
+	require.Equal(t, first.etag(), again.etag())
+	for _, key := range []string{`"order-7"`, "order-8"} {
+		require.NotEqual(t, first.product()["externalId"], e.post("/uses", body, "Idempotency-Key", key).ok(201).product()["externalId"])
+	}
+	require.NotEqual(t, first.product()["externalId"], e.post("/uses", body, "Idempotency-Key", "order-7", "X-API-Key", "key-b").ok(201).product()["externalId"])
+
+	e.create("p")
+	used := e.post("/uses", `{"externalId":"p"}`, "Idempotency-Key", strings.Repeat("x", 999)).ok(200)
+	require.NotNil(t, used.product()["lastUsedAt"], "it is ignored where an ID is named")
+	for _, key := range []string{strings.Repeat("x", 256), "\xff"} {
+		e.post("/uses", body, "Idempotency-Key", key).fails(400, "VALIDATION_FAILED", "Idempotency-Key")
+	}
+}
+
 func TestUsesMultipart(t *testing.T) {
 	e := newEnv(t, setup{})
 	body := newForm().file("f", picture(t, 0)).data(`{"images":[{"source":{"fileKey":"f"}}]}`)

@@ -100,7 +100,7 @@ func NewIndex(o IndexOptions) *Index {
 }
 
 // Add notes e and reports whether it is now the earliest entry, in which case
-// whoever waits for the earliest wants to be woken. An entry beyond the end
+// a goroutine that waits for the earliest wants to be woken. An entry beyond the end
 // (during a refill: beyond the end to be) is ignored, a refill will bring it.
 // When the index is full its greatest entry is dropped and the end lowered to
 // it.
@@ -270,6 +270,23 @@ func (x *Index) due(now int64, limit int) []Entry {
 		return true
 	})
 	return due
+}
+
+// backlog returns how many entries are due, and the deadline of the first.
+func (x *Index) backlog(now int64) (n int, first int64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.tree.Ascend(func(e Entry) bool {
+		if e.Deadline > now {
+			return false
+		}
+		if n == 0 {
+			first = e.Deadline
+		}
+		n++
+		return true
+	})
+	return n, first
 }
 
 // take is Due, except that it removes what it returns.

@@ -44,6 +44,11 @@ func (s *Sweeper) step(ctx context.Context, forced bool) (stepResult, error) {
 		return stepResult{wait: r.retryAt - elapsed}, nil
 	}
 
+	if l, ok := s.store.(Leaser); ok && !forced {
+		if wait := l.Lease(ctx); wait > 0 {
+			return stepResult{wait: wait}, nil
+		}
+	}
 	expired, err := s.work(ctx, now, elapsed)
 	if err != nil {
 		s.fail(ctx, err)
@@ -93,6 +98,9 @@ func (s *Sweeper) saveDoubt(ctx context.Context, now int64) {
 // work does what is to be done now, at most one batch of it.
 func (s *Sweeper) work(ctx context.Context, now int64, elapsed time.Duration) (expired int, err error) {
 	r := &s.round
+	if s.restart.Swap(false) {
+		r.startOver, r.sweptTo, r.unsaved = true, 0, true
+	}
 	// What the index has can be handled even while the Source can't be read.
 	readErr := s.read(ctx, now, elapsed)
 	if len(r.aside) > 0 && elapsed >= r.asideEnd {
@@ -137,10 +145,11 @@ func (s *Sweeper) save(ctx context.Context, now int64, elapsed time.Duration) {
 // read brings the window up to date with the Source.
 func (s *Sweeper) read(ctx context.Context, now int64, elapsed time.Duration) error {
 	r := &s.round
-	if s.o.FullPassEvery > 0 && elapsed >= r.fullPassAt {
+	if r.startOver || s.o.FullPassEvery > 0 && elapsed >= r.fullPassAt {
 		if err := s.index.Rescan(ctx, s.store, 0, now); err != nil {
 			return err
 		}
+		r.startOver = false
 		r.fullPassAt = elapsed + s.o.FullPassEvery
 		r.rescanAt = elapsed + s.o.Rescan
 		s.count(func(st *SweeperStats) { st.FullPasses++ })
@@ -177,6 +186,7 @@ func (s *Sweeper) expire(ctx context.Context) (done int, err error) {
 	if len(due) == 0 {
 		return 0, nil
 	}
+	s.handle(due)
 	done, err = s.store.Expire(ctx, due)
 	done = min(max(done, 0), len(due))
 	if done == 0 && err == nil {
@@ -190,6 +200,7 @@ func (s *Sweeper) expire(ctx context.Context) (done int, err error) {
 		r.failures = 0
 	}
 	s.index.putBack(rest)
+	s.handle(nil)
 	s.count(func(st *SweeperStats) {
 		st.Batches++
 		st.Expired += uint64(done)

@@ -46,6 +46,17 @@ type Store interface {
 	SaveProgress(ctx context.Context, p Progress) error
 }
 
+// A Leaser is a [Store] whose entries several processes could handle, of which one
+// is enough.
+type Leaser interface {
+	Store
+	// Lease returns 0 if this process is the one to handle them now, and otherwise
+	// how long another one will be. [Sweeper.Run] asks before each step, and keeps
+	// still for so long; it costs nothing for as long as the answer is known.
+	// [Sweeper.Sweep] does not ask.
+	Lease(ctx context.Context) (wait time.Duration)
+}
+
 // Progress is what a [Sweeper] leaves to the one that opens the store after it.
 type Progress struct {
 	// SweptTo is a deadline, in Unix milliseconds, below which no current entry
@@ -83,7 +94,7 @@ type SweeperOptions struct {
 	LeapTolerance time.Duration
 	// GapTolerance is how far the wall clock may be ahead of the time at which
 	// the store was last in use, when it is opened, before that counts as a
-	// leap. Nobody can tell whether the clock is wrong or the store was closed
+	// leap. It can't be known whether the clock is wrong or the store was closed
 	// for so long; both pause removals. The pause goes on over further openings
 	// that are no further apart. Default 24 h.
 	GapTolerance time.Duration
@@ -181,10 +192,16 @@ type Sweeper struct {
 	horizon atomic.Int64
 	turn    chan struct{} // holds one token: the step that took it owns round
 
+	// restart says that the Source is to be read from its beginning.
+	restart atomic.Bool
+
 	round round // owned by the holder of turn
 
-	statsMu sync.Mutex // guards stats; taken last
+	statsMu sync.Mutex // guards the rest; taken last
 	stats   SweeperStats
+	// handling counts the entries that the Store has, the earliest of which is first.
+	handling int
+	first    int64
 }
 
 // round is what the Sweeper remembers from one step to the next. Instants are
@@ -195,6 +212,7 @@ type round struct {
 	retryAt    time.Duration // Run keeps still before
 	backoff    time.Duration // the wait after the next error
 	fullPassAt time.Duration
+	startOver  bool // a full pass is due, whenever fullPassAt is
 	rescanAt   time.Duration
 
 	singly   int   // so many entries are handed over one by one
@@ -296,6 +314,13 @@ func (s *Sweeper) Wake() {
 	}
 }
 
+// Restart has the Source read from its beginning, where it has taken back changes:
+// entries that were handled may be there again. It never blocks.
+func (s *Sweeper) Restart() {
+	s.restart.Store(true)
+	s.Wake()
+}
+
 // Sweep handles everything that is due now, without pauses, and returns when
 // nothing is or at the first error. It does not wait for a leap pause to end:
 // the result says that one is on. It may be called beside Run or without it.
@@ -349,6 +374,33 @@ func (s *Sweeper) Stats() SweeperStats {
 	s.statsMu.Lock()
 	defer s.statsMu.Unlock()
 	return s.stats
+}
+
+// Backlog returns how many entries are due, of those in the index and those that the
+// Store is at work on, and how long, in milliseconds, the earliest has been. Those set
+// aside do not count. It never waits for the Store.
+func (s *Sweeper) Backlog() (due int, lag int64) {
+	now := min(s.clock.Now().UnixMilli(), s.now.Now()) - s.o.Grace.Milliseconds()
+	s.statsMu.Lock()
+	due, first := s.handling, s.first
+	s.statsMu.Unlock()
+	waiting, next := s.index.backlog(now)
+	if due == 0 || waiting > 0 && next < first {
+		first = next
+	}
+	if due += waiting; due == 0 {
+		return 0, 0
+	}
+	return due, max(now-first, 0)
+}
+
+// handle notes what the Store is given, and with none that it is done.
+func (s *Sweeper) handle(entries []Entry) {
+	s.statsMu.Lock()
+	defer s.statsMu.Unlock()
+	if s.handling = len(entries); s.handling > 0 {
+		s.first = entries[0].Deadline
+	}
 }
 
 func (s *Sweeper) count(update func(*SweeperStats)) {

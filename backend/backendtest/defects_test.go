@@ -208,7 +208,7 @@ func TestDefects(t *testing.T) {
 				Open: func(*testing.T) backend.Backend {
 					return &defective{Store: memory.New(nil), update: engine.update, txn: engine.txn, scan: engine.scan}
 				},
-				Exceptions: []backendtest.Exception{backendtest.NotPersistent, backendtest.NoCrash, backendtest.SingleHandle, backendtest.NoStall},
+				Exceptions: []backendtest.Exception{backendtest.NotPersistent, backendtest.NoCrash, backendtest.SingleHandle, backendtest.NoStall, backendtest.NoHeal},
 			})
 		}
 		return

@@ -48,6 +48,11 @@ type Harness struct {
 	// minute. The suite calls resume. Nil needs NoStall.
 	Stall func(t *testing.T, b backend.Backend) (resume func())
 
+	// Heal has b fail in a write as a full disk would, then has room for it, and
+	// returns when b has healed: see backend.Healer. Other calls may run on b. Nil
+	// needs NoHeal.
+	Heal func(t *testing.T, b backend.Backend)
+
 	// SlowRestarts has tests that reopen or crash the store over and over do so
 	// an eighth as often: for stores whose restart takes a second. It changes no
 	// other test. Default: false.
@@ -82,6 +87,8 @@ const (
 	LaggingSize Exception = "lagging size"
 	// NoStall says that the store can't be made to stop answering.
 	NoStall Exception = "no stall"
+	// NoHeal says that the engine does not heal by itself.
+	NoHeal Exception = "no heal"
 )
 
 // Run tests the backend that h opens, in subtests named by subject.
@@ -112,6 +119,7 @@ func Run(t *testing.T, h Harness) {
 		{"Limits", limitTests},
 		{"Properties", propertyTests},
 		{"Stall", stallTests},
+		{"Heal", healTests},
 		{"Loops", loopTests},
 		{"Close", closeTests},
 	} {
@@ -149,6 +157,7 @@ func (h Harness) validate(t *testing.T) {
 		{NoCrash, h.Crash != nil},
 		{SingleHandle, h.Second != nil},
 		{NoStall, h.Stall != nil},
+		{NoHeal, h.Heal != nil},
 	} {
 		if declared := slices.Contains(h.Exceptions, c.exception); declared == c.given {
 			t.Fatalf("backendtest: the exception %q is declared: %t, but its function is given: %t", c.exception, declared, c.given)

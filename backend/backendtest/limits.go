@@ -136,6 +136,9 @@ func testProperties(s *store) {
 	if p.Name == "" {
 		s.Error("no name")
 	}
+	if (p.Partition == "") != (p.Parts == 0) || p.Parts < 0 {
+		s.Errorf("%d parts by %q", p.Parts, p.Partition)
+	}
 	if p.Shards < 0 || p.Shards > 256 {
 		s.Errorf("%d shards", p.Shards)
 	}

@@ -116,7 +116,7 @@ func lossyHarness(l *lossy) backendtest.Harness {
 	return backendtest.Harness{
 		Open:       func(*testing.T) backend.Backend { return newLossy(l) },
 		Crash:      func(t *testing.T, b backend.Backend) backend.Backend { return b.(*lossy).crash(t) },
-		Exceptions: []backendtest.Exception{backendtest.NotPersistent, backendtest.SingleHandle, backendtest.NoStall},
+		Exceptions: []backendtest.Exception{backendtest.NotPersistent, backendtest.SingleHandle, backendtest.NoStall, backendtest.NoHeal},
 	}
 }
 

@@ -63,7 +63,7 @@ func remoteHarness(like *remote) backendtest.Harness {
 				close(stalled)
 			}
 		},
-		Exceptions: []backendtest.Exception{backendtest.NotPersistent, backendtest.NoCrash},
+		Exceptions: []backendtest.Exception{backendtest.NotPersistent, backendtest.NoCrash, backendtest.NoHeal},
 	}
 }
 

@@ -30,7 +30,9 @@ func (s *Store) GetMany(ctx context.Context, keys [][]byte, fn func(i int, value
 // Scan implements [backend.Reader].
 func (s *Store) Scan(ctx context.Context, r backend.Range, o backend.ScanOptions) iter.Seq2[backend.Entry, error] {
 	return func(yield func(backend.Entry, error) bool) {
-		s.data.committed.Load().scan(ctx, r, o, s.Ready, yield)
+		s.heal.await()
+		v := s.view()
+		v.scan(ctx, r, o, func() error { return s.readable(v) }, yield)
 	}
 }
 
@@ -40,15 +42,15 @@ func (s *Store) Snapshot(ctx context.Context) (backend.Snapshot, error) {
 		return nil, err
 	}
 	defer s.life.Exit()
-	return &snapshot{store: s, version: s.data.committed.Load()}, nil
+	return &snapshot{store: s, view: s.view()}, nil
 }
 
 // snapshot is a version that somebody holds. It holds no reference to the
 // store: there is nothing in it that Close would have to release.
 type snapshot struct {
-	store   *Store
-	version *version
-	closed  atomic.Bool
+	store  *Store
+	view   view
+	closed atomic.Bool
 }
 
 var _ backend.Snapshot = (*snapshot)(nil)
@@ -58,7 +60,7 @@ func (s *snapshot) Get(ctx context.Context, key []byte, fn func(value []byte) er
 		return false, err
 	}
 	defer s.store.life.Exit()
-	return s.version.get(key, fn)
+	return s.view.get(key, fn)
 }
 
 func (s *snapshot) GetMany(ctx context.Context, keys [][]byte, fn func(i int, value []byte) error) error {
@@ -66,12 +68,12 @@ func (s *snapshot) GetMany(ctx context.Context, keys [][]byte, fn func(i int, va
 		return err
 	}
 	defer s.store.life.Exit()
-	return s.version.getMany(ctx, keys, fn)
+	return s.view.getMany(ctx, keys, fn)
 }
 
 func (s *snapshot) Scan(ctx context.Context, r backend.Range, o backend.ScanOptions) iter.Seq2[backend.Entry, error] {
 	return func(yield func(backend.Entry, error) bool) {
-		s.version.scan(ctx, r, o, s.ready, yield)
+		s.view.scan(ctx, r, o, s.ready, yield)
 	}
 }
 
@@ -85,7 +87,7 @@ func (s *snapshot) ready() error {
 	if s.closed.Load() {
 		return backend.ErrClosed
 	}
-	return s.store.Ready()
+	return s.store.readable(s.view)
 }
 
 // enter counts a call in, which must be counted out when err is nil.
@@ -93,7 +95,14 @@ func (s *snapshot) enter(ctx context.Context) error {
 	if s.closed.Load() {
 		return backend.ErrClosed
 	}
-	return s.store.enter(ctx)
+	if err := s.store.enter(ctx); err != nil {
+		return err
+	}
+	if err := s.store.readable(s.view); err != nil {
+		s.store.life.Exit()
+		return err
+	}
+	return nil
 }
 
 func (v *version) get(key []byte, fn func(value []byte) error) (bool, error) {

@@ -11,6 +11,7 @@ import (
 	"bytes"
 	"context"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 
 	"github.com/google/btree"
@@ -34,6 +35,11 @@ type Options struct {
 	// Shards is what Properties().Shards states. The store itself has no parts.
 	// Default: 0, which callers take as 1.
 	Shards int
+	// Heals has the store lose, each time that [Store.Heal] is called, what is not
+	// durable: only what an Update that is not Buffered, or Durable, has waited for
+	// is. It is for tests of code that must stand that, see backend.Healer, and for
+	// one handle. Default: false, then every commit is durable at once.
+	Heals bool
 	// MaxKeySize and MaxValueSize are the largest key and value in bytes;
 	// larger ones are refused with backend.ErrTooLarge when they are written.
 	// Reads accept keys of any size. Default: 0, no limit.
@@ -45,9 +51,13 @@ type Options struct {
 type Store struct {
 	data *data
 	life backend.Lifecycle
+	heal heal
 }
 
-var _ backend.Backend = (*Store)(nil)
+var (
+	_ backend.Backend = (*Store)(nil)
+	_ backend.Healer  = (*Store)(nil)
+)
 
 // data is what the handles of one store have in common.
 type data struct {
@@ -61,6 +71,9 @@ type data struct {
 	// committed is the newest committed version. A published version is never
 	// changed, so that it is read without a lock.
 	committed atomic.Pointer[version]
+	// settling guards durable, what Heal goes back to. Nothing is locked below it.
+	settling sync.Mutex
+	durable  *version
 }
 
 // version is one state of the store.
@@ -91,9 +104,10 @@ func New(o *Options) *Store {
 		d.options = *o
 	}
 	d.rerun = rand.New(rand.NewPCG(d.options.Seed, 0))
-	d.committed.Store(&version{
+	d.durable = &version{
 		tree: btree.NewG(degree, func(a, b item) bool { return bytes.Compare(a.key, b.key) < 0 }),
-	})
+	}
+	d.committed.Store(d.durable)
 	return &Store{data: d}
 }
 
@@ -104,7 +118,7 @@ func New(o *Options) *Store {
 func (s *Store) Handle() *Store { return &Store{data: s.data} }
 
 // Update implements [backend.Backend].
-func (s *Store) Update(ctx context.Context, scopes []backend.Scope, _ backend.UpdateOptions, fn func(context.Context, backend.Txn) error) error {
+func (s *Store) Update(ctx context.Context, scopes []backend.Scope, o backend.UpdateOptions, fn func(context.Context, backend.Txn) error) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
@@ -119,7 +133,7 @@ func (s *Store) Update(ctx context.Context, scopes []backend.Scope, _ backend.Up
 	}
 	var reruns int
 	for run := 0; ; run++ {
-		visible, again, err := s.attempt(ctx, ranges, fn, func() bool {
+		visible, again, err := s.attempt(ctx, ranges, o.Buffered, fn, func() bool {
 			if run == 0 {
 				reruns = s.data.drawReruns()
 			}
@@ -136,7 +150,7 @@ func (s *Store) Update(ctx context.Context, scopes []backend.Scope, _ backend.Up
 // attempt runs fn once and commits, unless discard, which is asked while the
 // writer is held, says that the run must not count: then again is true. It
 // returns the functions that are left to call now that the commit is visible.
-func (s *Store) attempt(ctx context.Context, ranges bool, fn func(context.Context, backend.Txn) error, discard func() bool) (visible []func(), again bool, err error) {
+func (s *Store) attempt(ctx context.Context, ranges, buffered bool, fn func(context.Context, backend.Txn) error, discard func() bool) (visible []func(), again bool, err error) {
 	select {
 	case s.data.writer <- struct{}{}:
 	case <-ctx.Done():
@@ -156,6 +170,10 @@ func (s *Store) attempt(ctx context.Context, ranges bool, fn func(context.Contex
 	err = fn(backend.MarkUpdate(ctx, s.data), t)
 	if again {
 		return nil, true, nil
+	}
+	if !buffered {
+		// What it has read or written, before the next has its turn.
+		defer s.data.settle()
 	}
 	if err != nil {
 		return nil, false, err
@@ -192,7 +210,8 @@ func (s *Store) Durable(ctx context.Context, _ []backend.Scope) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
-	s.life.Exit()
+	defer s.life.Exit()
+	s.data.settle()
 	return nil
 }
 
@@ -240,7 +259,9 @@ func (s *Store) Properties() backend.Properties {
 }
 
 // Ready implements [backend.Backend].
-func (s *Store) Ready() error {
+func (s *Store) Ready() error { return s.closedErr() }
+
+func (s *Store) closedErr() error {
 	if s.life.Closed() {
 		return backend.ErrClosed
 	}
@@ -255,6 +276,7 @@ func (s *Store) Close() error {
 
 // enter counts a call in, which must be counted out when err is nil.
 func (s *Store) enter(ctx context.Context) error {
+	s.heal.await()
 	if err := s.life.Enter(); err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func harness(o *memory.Options) backendtest.Harness {
 		Second: func(_ *testing.T, b backend.Backend) backend.Backend { return b.(*memory.Store).Handle() },
 		Seed:   *seed,
 		// A lock in this process's memory always answers.
-		Exceptions: []backendtest.Exception{backendtest.NoStall},
+		Exceptions: []backendtest.Exception{backendtest.NoStall, backendtest.NoHeal},
 	}
 }
 
@@ -39,6 +39,16 @@ func TestConformance(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { backendtest.Run(t, harness(o)) })
 	}
+}
+
+// TestConformanceOfHealing: what is not durable is lost, as promised, and nothing
+// else. Another handle has it all.
+func TestConformanceOfHealing(t *testing.T) {
+	h := harness(&memory.Options{Heals: true})
+	h.Second = nil
+	h.Heal = func(_ *testing.T, b backend.Backend) { b.(*memory.Store).Heal() }
+	h.Exceptions = []backendtest.Exception{backendtest.NoStall, backendtest.SingleHandle}
+	backendtest.Run(t, h)
 }
 
 func BenchmarkStore(b *testing.B) {

@@ -38,7 +38,7 @@ func benchStore(b *testing.B) *Store {
 			return nil
 		}))
 	}
-	require.NoError(b, s.db.Flush())
+	require.NoError(b, s.turn.Load().db.Flush())
 	b.ResetTimer()
 	return s
 }
@@ -68,7 +68,7 @@ func BenchmarkGet(b *testing.B) {
 			var key []byte
 			for n := order.start(); p.Next(); n += 7919 {
 				key = benchKey(key, n%benchKeys)
-				_, closer, err := s.db.Get(key)
+				_, closer, err := s.turn.Load().db.Get(key)
 				if err != nil {
 					b.Error(err)
 					return
@@ -113,7 +113,7 @@ func BenchmarkUpdate(b *testing.B) {
 				var key []byte
 				for n := order.start(); p.Next(); n += 7919 {
 					key = benchKey(key, n%benchKeys)
-					if err := s.db.Set(key, value, o); err != nil {
+					if err := s.turn.Load().db.Set(key, value, o); err != nil {
 						b.Error(err)
 					}
 				}

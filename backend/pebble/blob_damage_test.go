@@ -102,11 +102,11 @@ func TestDamagedBlobFileInRewrite(t *testing.T) {
 				_, err := s.Get(t.Context(), separatedKey(0, 1), func([]byte) error { return nil })
 				require.Error(t, err)
 				deleteSeparated(t, s, kept, rounds)
-				require.NoError(t, s.db.Flush())
-				_ = s.db.Compact(t.Context(), []byte("0"), []byte("9"), false)
+				require.NoError(t, s.turn.Load().db.Flush())
+				_ = s.turn.Load().db.Compact(t.Context(), []byte("0"), []byte("9"), false)
 				time.Sleep(time.Hour) // of the bubble: only an old file is written anew
-				require.NoError(t, s.db.Set([]byte("z"), nil, nil))
-				require.NoError(t, s.db.Flush())
+				require.NoError(t, s.turn.Load().db.Set([]byte("z"), nil, nil))
+				require.NoError(t, s.turn.Load().db.Flush())
 				synctest.Wait()
 				require.NoError(t, s.Ready())
 				require.NoError(t, s.Close())
@@ -158,10 +158,10 @@ func TestDamagedValuesInRewrite(t *testing.T) {
 
 	s, err := Open(t.Context(), "d", &Options{FS: fs, MemTableSize: 4 << 20, tick: make(chan time.Time)})
 	require.NoError(t, err)
-	s.blobs.aim(garbageShare, false)
+	s.turn.Load().blobs.aim(garbageShare, false)
 	deleteSeparated(t, s, kept, rounds)
 	compactSeparated(t, s)
-	<-s.guard.Parking()
+	<-s.turn.Load().guard.Parking()
 
 	require.NoError(t, s.Ready())
 	_, err = s.Get(t.Context(), separatedKey(0, 1), func([]byte) error { return nil })
@@ -170,9 +170,9 @@ func TestDamagedValuesInRewrite(t *testing.T) {
 		require.NoError(t, s.Update(t.Context(), nil, backend.UpdateOptions{}, func(_ context.Context, x backend.Txn) error {
 			return x.Put([]byte("z"), []byte{byte(n)})
 		}))
-		require.NoError(t, s.db.Flush())
+		require.NoError(t, s.turn.Load().db.Flush())
 	}
-	require.NoError(t, s.db.Compact(t.Context(), []byte("y"), []byte("zz"), false), "others are compacted")
+	require.NoError(t, s.turn.Load().db.Compact(t.Context(), []byte("y"), []byte("zz"), false), "others are compacted")
 	err = s.Close()
 	require.ErrorIs(t, err, backend.ErrUnavailable)
 	require.ErrorContains(t, err, "can't be written anew")

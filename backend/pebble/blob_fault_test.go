@@ -93,7 +93,7 @@ func forBlobFaults(t *testing.T, category vfs.DiskWriteCategory, write func(*tes
 					f := &blobFaults{FS: mem, category: category, op: op, after: after}
 					s := openSeparated(t, f)
 					rounds := write(t, s, f)
-					<-s.fail.Happened()
+					<-s.turn.Load().fail.Happened()
 					requireStopped(t, s, mem, rounds)
 				})
 			})
@@ -146,8 +146,8 @@ func deleteSeparated(t *testing.T, s *Store, from, end int) {
 // compactSeparated flushes and compacts all separated values.
 func compactSeparated(t *testing.T, s *Store) {
 	t.Helper()
-	require.NoError(t, s.db.Flush())
-	require.NoError(t, s.db.Compact(t.Context(), []byte("0"), []byte("9"), false))
+	require.NoError(t, s.turn.Load().db.Flush())
+	require.NoError(t, s.turn.Load().db.Compact(t.Context(), []byte("0"), []byte("9"), false))
 }
 
 // separatedValue returns what can't be compressed, so that a file of such values
@@ -210,7 +210,7 @@ func TestBlobFaultInFlush(t *testing.T) {
 			}
 			require.Less(t, rounds, 50, "the fault was never met")
 			require.NoError(t, putSeparated(t.Context(), s, rounds))
-			_ = s.flush()
+			_ = s.turn.Load().flush()
 		}
 	})
 }
@@ -223,7 +223,7 @@ func TestBlobFaultInCompaction(t *testing.T) {
 		defer cancel()
 		go func() {
 			select {
-			case <-s.fail.Happened():
+			case <-s.turn.Load().fail.Happened():
 				cancel() // compactions of a failed store wait for its end
 			case <-ctx.Done():
 			}
@@ -232,12 +232,12 @@ func TestBlobFaultInCompaction(t *testing.T) {
 			require.Less(t, rounds, 100, "the fault was never met")
 			// A compaction in the background may have met it already.
 			if err := putSeparated(t.Context(), s, rounds); err != nil {
-				require.True(t, s.fail.Failed(), "%v", err)
+				require.True(t, s.turn.Load().fail.Failed(), "%v", err)
 				return rounds
 			}
-			require.NoError(t, s.db.Flush())
-			if err := s.db.Compact(ctx, []byte("0"), []byte("9"), false); err != nil {
-				require.True(t, s.fail.Failed(), "%v", err)
+			require.NoError(t, s.turn.Load().db.Flush())
+			if err := s.turn.Load().db.Compact(ctx, []byte("0"), []byte("9"), false); err != nil {
+				require.True(t, s.turn.Load().fail.Failed(), "%v", err)
 				return rounds + 1
 			}
 		}
@@ -253,9 +253,9 @@ func TestBlobFaultInRewrite(t *testing.T) {
 		deleteSeparated(t, s, kept, rounds)
 		compactSeparated(t, s)
 		time.Sleep(time.Hour) // of the bubble: only an old file is written anew
-		require.NoError(t, s.db.Set([]byte("z"), nil, nil))
-		require.NoError(t, s.db.Flush())
-		<-s.fail.Happened()
+		require.NoError(t, s.turn.Load().db.Set([]byte("z"), nil, nil))
+		require.NoError(t, s.turn.Load().db.Flush())
+		<-s.turn.Load().fail.Happened()
 		synctest.Wait() // the file is in use
 		require.True(t, f.hit())
 		return kept

@@ -55,12 +55,12 @@ func TestCloseFinishesCompactions(t *testing.T) {
 			}
 			return nil
 		}))
-		require.NoError(t, s.db.Flush())
+		require.NoError(t, s.turn.Load().db.Flush())
 	}
 	<-fs.started
 	closed := make(chan error, 1)
 	go func() { closed <- s.Close() }()
-	<-s.guard.Stopping()
+	<-s.turn.Load().guard.Stopping()
 	close(fs.release)
 	require.NoError(t, <-closed)
 
@@ -68,7 +68,7 @@ func TestCloseFinishesCompactions(t *testing.T) {
 	require.NoError(t, err)
 	e := engineOptions(o)
 	e.FS, e.ReadOnly = fs, true // nothing is compacted
-	e.Logger = engineLogger{o.Logger, s.fail}
+	e.Logger = engineLogger{o.Logger, s.turn.Load().fail}
 	db, err := crdb.Open("d", e)
 	require.NoError(t, err)
 	levels, err := db.SSTables()

@@ -2,9 +2,13 @@ package pebble_test
 
 import (
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/stretchr/testify/require"
 
 	"github.com/shelflife-db/shelflife/backend"
@@ -13,16 +17,30 @@ import (
 )
 
 func TestBackend(t *testing.T) {
+	type disk struct {
+		*vfs.MemFS
+		full  atomic.Bool
+		ticks chan time.Time
+	}
 	var mu sync.Mutex
-	disks := map[backend.Backend]*vfs.MemFS{}
+	disks := map[backend.Backend]*disk{}
 	on := func(t *testing.T, fs *vfs.MemFS) backend.Backend {
-		s := open(t, fs)
+		d := &disk{MemFS: fs, ticks: make(chan time.Time)}
+		o := options(pebble.ReusingFS{FS: errorfs.Wrap(fs, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if d.full.Load() && op.Kind == errorfs.OpFileWrite {
+				return syscall.ENOSPC
+			}
+			return nil
+		}))})
+		o.SetTick(d.ticks)
+		s, err := pebble.Open(t.Context(), dir, o)
+		require.NoError(t, err)
 		mu.Lock()
 		defer mu.Unlock()
-		disks[s] = fs
+		disks[s] = d
 		return s
 	}
-	disk := func(b backend.Backend) *vfs.MemFS {
+	diskOf := func(b backend.Backend) *disk {
 		mu.Lock()
 		defer mu.Unlock()
 		return disks[b]
@@ -31,12 +49,25 @@ func TestBackend(t *testing.T) {
 		Open: func(t *testing.T) backend.Backend { return on(t, vfs.NewCrashableMem()) },
 		Reopen: func(t *testing.T, b backend.Backend) backend.Backend {
 			require.NoError(t, b.Close())
-			return on(t, disk(b))
+			return on(t, diskOf(b).MemFS)
 		},
 		Crash: func(t *testing.T, b backend.Backend) backend.Backend {
-			after := disk(b).CrashClone(vfs.CrashCloneCfg{})
+			after := diskOf(b).CrashClone(vfs.CrashCloneCfg{})
 			require.NoError(t, b.Close())
 			return on(t, after)
+		},
+		Heal: func(t *testing.T, b backend.Backend) {
+			d, before := diskOf(b), backend.Generation(b)
+			d.full.Store(true)
+			for n := 0; b.Ready() == nil; n++ {
+				if err := put(t.Context(), b, 0, n, backend.UpdateOptions{}); err == nil {
+					t.Error("it writes to a full disk")
+				}
+			}
+			d.full.Store(false)
+			for backend.Generation(b) == before || b.Ready() != nil {
+				d.ticks <- time.Time{}
+			}
 		},
 		Exceptions: []backendtest.Exception{backendtest.SingleHandle, backendtest.NoStall},
 		Seed:       *seedFlag,

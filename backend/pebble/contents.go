@@ -29,7 +29,9 @@ func examine(fsys vfs.FS, dir string) (folderState, error) {
 		return folderEmpty, nil
 	case err != nil:
 		return folderEmpty, err
-	case slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, "marker.manifest.") }):
+	case slices.Contains(names, restoringName):
+		return folderEmpty, ErrIncomplete
+	case slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, manifestMarker) }):
 		return folderStore, nil
 	}
 	if err := refuseHeadless(names); err != nil {
@@ -46,7 +48,7 @@ func examine(fsys vfs.FS, dir string) (folderState, error) {
 // ownName matches what may stand in a directory in which a store is to be made:
 // what every fresh volume has, what the commands put beside a store, and what
 // Pebble makes before a store has its first marker.
-var ownName = regexp.MustCompile(`^(lost\+found|spool|checkpoint|LOCK|erasure\.state|marker\..*|MANIFEST-\d+|OPTIONS-\d+|.*\.dbtmp)$`)
+var ownName = regexp.MustCompile(`^(lost\+found|spool|checkpoint|LOCK|ballast|erasure\.state|marker\..*|MANIFEST-\d+|OPTIONS-\d+|.*\.dbtmp)$`)
 
 func isSocket(fsys vfs.FS, path string) bool {
 	info, err := fsys.Stat(path)

@@ -74,7 +74,7 @@ func TestOutOfFiles(t *testing.T) {
 		}
 		put(i)
 	}
-	require.NoError(t, s.db.Flush())
+	require.NoError(t, s.turn.Load().db.Flush())
 	require.Positive(t, fs.refused.Load())
 	require.NoError(t, s.Ready())
 
@@ -86,6 +86,6 @@ func TestOutOfFiles(t *testing.T) {
 		}
 	}
 	require.LessOrEqual(t, failed, 1)
-	require.False(t, s.guard.Unreadable())
+	require.False(t, s.turn.Load().guard.Unreadable())
 	require.NoError(t, s.Close())
 }

@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 
 	crdb "github.com/cockroachdb/pebble/v2"
 
 	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/backend/pebble/internal/diskguard"
 )
 
 // damageError marks err, with which Pebble failed to read the keys of r, as
@@ -18,6 +20,10 @@ func damageError(r backend.Range, err error) error {
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
 		errors.Is(err, backend.ErrClosed) || errors.Is(err, backend.ErrUnavailable) || errors.Is(err, crdb.ErrClosed) {
 		return engineError(err)
+	}
+	if diskguard.Passes(err) {
+		// Too many files are open, which says nothing of this one.
+		return fmt.Errorf("%w: %w", backend.ErrUnavailable, engineError(err))
 	}
 	return &backend.DamageError{Range: r, Cause: engineError(err)}
 }
@@ -39,6 +45,10 @@ func successor(key []byte) []byte { return append(bytes.Clone(key), 0) }
 // sizes that Pebble estimates of ranges, from the indexes of its tables, grow at
 // the end of the block, and from a position behind it the iterator is walked back
 // to the first key that it reaches.
+//
+// A table that can't be opened at all is met as soon as its level has nothing left
+// before it, when other levels may still have. So what lies before its first key is
+// read on its own first.
 type pastDamage struct {
 	it       *crdb.Iterator
 	cloned   bool // it is the scan's own
@@ -52,28 +62,49 @@ type pastDamage struct {
 	yield func(backend.Entry, error) bool
 }
 
-func (p *pastDamage) run() {
+// run yields everything, and reports whether the loop has not ended.
+func (p *pastDamage) run() (more bool) {
 	defer p.close()
 	for ok := p.it.First(); ; ok = p.seek(p.next) {
-		more := p.entries(ok)
-		if !more {
-			return
+		if !p.entries(ok) {
+			return false
 		}
 		err := p.it.Error()
 		if err == nil {
-			return
+			return true
 		}
 		if cause := p.ended(); cause != nil {
 			p.yield(backend.Entry{}, cause)
-			return
+			return false
+		}
+		if before := damagedFrom(err); bytes.Compare(before, p.next) > 0 && (p.end == nil || bytes.Compare(before, p.end) < 0) {
+			if !p.runUntil(before) {
+				return false
+			}
+			p.next = before
 		}
 		start, behind := bytes.Clone(p.next), p.behind(err)
-		more = p.yield(backend.Entry{}, damageError(backend.Range{Start: start, End: bytes.Clone(behind)}, err))
-		if !more || behind == nil || p.end != nil && bytes.Compare(behind, p.end) >= 0 {
-			return
+		if !p.yield(backend.Entry{}, damageError(backend.Range{Start: start, End: bytes.Clone(behind)}, err)) {
+			return false
+		}
+		if behind == nil || p.end != nil && bytes.Compare(behind, p.end) >= 0 {
+			return true
 		}
 		p.next = behind
 	}
+}
+
+// runUntil is run for the keys before end, with an iterator that does not look
+// further.
+func (p *pastDamage) runUntil(end []byte) (more bool) {
+	part := *p
+	part.next, part.end = bytes.Clone(p.next), end
+	it, err := p.it.Clone(crdb.CloneOptions{IterOptions: &crdb.IterOptions{LowerBound: part.next, UpperBound: end}})
+	if err != nil {
+		return p.yield(backend.Entry{}, damageError(backend.Range{Start: part.next, End: end}, err))
+	}
+	part.it, part.cloned = it, true
+	return part.run()
 }
 
 // seek goes to the first entry at or behind key, with an iterator that met no
@@ -129,7 +160,7 @@ func (p *pastDamage) entries(ok bool) (more bool) {
 // of an iterator that can't, and nil if none can.
 func (p *pastDamage) behind(err error) []byte {
 	from := p.next
-	for {
+	for tries := 0; ; tries++ {
 		until := p.damagedUntil(err)
 		if until == nil {
 			return p.end
@@ -138,7 +169,7 @@ func (p *pastDamage) behind(err error) []byte {
 			// What is damaged lies before: it is not known how far it reaches.
 			until = append(bytes.Clone(from), 0xff)
 		}
-		from = p.blockEnd(from, until)
+		from = p.blockEnd(from, until, blocksAtOnce(tries))
 		if p.end != nil && bytes.Compare(from, p.end) >= 0 {
 			return p.end
 		}
@@ -166,6 +197,16 @@ func (p *pastDamage) walkBack(from []byte) []byte {
 	return first
 }
 
+// damagedFrom returns the first key in the file that an error is about, nil where
+// that is not known. The caller may keep it.
+func damagedFrom(err error) []byte {
+	info := crdb.ExtractDataCorruptionInfo(err)
+	if info == nil {
+		return nil
+	}
+	return bytes.Clone(info.Bounds.Start)
+}
+
 // damagedUntil returns a key behind everything in the file that an error is
 // about, the end of the scan where that is not known, nil for the end of the
 // keyspace.
@@ -177,13 +218,21 @@ func (p *pastDamage) damagedUntil(err error) []byte {
 	return successor(info.Bounds.End.Key)
 }
 
+// blocksAtOnce returns how many blocks are passed at once when so many before could
+// not be read: one at first, and then ever more, for the table may be damaged as a
+// whole. From where it can be read the way back is found by walkBack.
+func blocksAtOnce(tries int) uint64 {
+	const single, most = 4, 40
+	return 1 << min(max(tries-single, 0), most)
+}
+
 // bisections bounds the search for the end of a block: each tells one bit of it
 // apart.
 const bisections = 256
 
 // blockEnd returns a key behind from, and at most until, near the first at which
-// a block of some table ends. Where the tables do not tell, it is until.
-func (p *pastDamage) blockEnd(from, until []byte) []byte {
+// about so many blocks of tables end. Where the tables do not tell, it is until.
+func (p *pastDamage) blockEnd(from, until []byte, blocks uint64) []byte {
 	size := func(key []byte) uint64 {
 		n, err := p.db.EstimateDiskUsage(from, key)
 		if err != nil {
@@ -191,7 +240,7 @@ func (p *pastDamage) blockEnd(from, until []byte) []byte {
 		}
 		return n
 	}
-	least := size(from)
+	least := size(from) + (blocks-1)*blockSize
 	if size(until) <= least {
 		return until
 	}

@@ -72,8 +72,8 @@ func damagedStore(t *testing.T, fs vfs.FS) (want map[string]string) {
 	}
 	put(0, 4000, 1, "old", 20)
 	put(100, 110, 1, "apart", 9000)
-	require.NoError(t, s.db.Flush())
-	require.NoError(t, s.db.Compact(t.Context(), []byte("a"), []byte("z"), false))
+	require.NoError(t, s.turn.Load().db.Flush())
+	require.NoError(t, s.turn.Load().db.Compact(t.Context(), []byte("a"), []byte("z"), false))
 	put(1, 4000, 7, "new", 30)
 	require.NoError(t, s.Update(t.Context(), nil, backend.UpdateOptions{}, func(_ context.Context, x backend.Txn) error {
 		for i := 2; i < 4000; i += 11 {
@@ -85,7 +85,7 @@ func damagedStore(t *testing.T, fs vfs.FS) (want map[string]string) {
 		}
 		return nil
 	}))
-	require.NoError(t, s.db.Flush())
+	require.NoError(t, s.turn.Load().db.Flush())
 	require.NoError(t, s.Close())
 	return want
 }

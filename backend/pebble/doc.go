@@ -15,19 +15,40 @@
 //
 // Every commit is a position in Pebble's write-ahead log, and a stripe
 // remembers the position of its last commit. What an Update could have read is
-// durable when the log is synced up to there, whoever synced it.
+// durable when the log is synced up to there, whichever call synced it.
 //
 // # Failing disks
 //
 // The first failed write or sync of the log, the manifest, a directory or a
 // flush stops the store: no later write reaches the disk, Updates fail with
 // backend.ErrUnavailable, those whose commit was on its way with
-// backend.ErrUnknownOutcome. Reads go on, and show such commits. Opening the
-// directory again heals it: everything acknowledged is there. Pebble itself is
+// backend.ErrUnknownOutcome. Reads go on, and show such commits. Pebble itself is
 // never told of the failure, since it would end the process: from then on it
 // writes to memory. A failed compaction loses nothing and is tried again.
 //
-// A disk that fills up is noticed before it is full, see Options.DiskReserve.
+// Where it failed for want of disk space or of file descriptors (ENOSPC, EDQUOT,
+// EMFILE, ENFILE) the store heals by itself, once there is room: it opens its
+// directory anew, the same one, while calls wait as long as for a disk that hangs.
+// Everything acknowledged is there; commits that were visible and not durable may
+// be gone, of which backend.Healer tells the caller. Loops and snapshots that began
+// before end with backend.ErrUnavailable. It is tried at once, and then at ever
+// longer intervals, up to half a minute, which begin anew when the store has been
+// well for a minute. After any other error, and where Pebble panicked or left a
+// damaged file alone, the store stays as it is until it is opened again.
+//
+// # Full disks
+//
+// A disk that fills up is noticed before it is full: below [Options.DiskReserve] all
+// but deletions are refused. What else is on the volume may take the rest too, and
+// then deletions would have no room for what gives room back: their log, a memtable
+// that is written out, a compaction. So on Linux the store holds some for them, in
+// the file ballast: half of the store's size, at least 4 MiB and at most a quarter of
+// the reserve. It is made while the reserve and as much again are free, about a second
+// after Open, and removed when a deletion finds less than half of its size free, or
+// an opening no room; then deletions are admitted until half of it is used. There is
+// none where files can't be given room ahead, which needs fallocate; there deletions
+// are refused below half of the reserve. The file has no content, and can be removed,
+// or left out of a copy.
 //
 // # Room and erasure
 //
@@ -74,6 +95,6 @@
 // Pebble imports expvar, which by itself registers /debug/vars on
 // http.DefaultServeMux: the process's command line and its memory statistics. A
 // host that serves that mux, as http.ListenAndServe(addr, nil) does, shows them
-// to whoever asks. Give http.Server a Handler of its own, or keep secrets out of
+// to anybody who asks. Give http.Server a Handler of its own, or keep secrets out of
 // the command line.
 package pebble

@@ -14,9 +14,9 @@ import (
 func TestPositions(t *testing.T) {
 	s, err := Open(t.Context(), "d", &Options{FS: vfs.NewMem(), MemTableSize: minMemTableSize})
 	require.NoError(t, err)
-	d := s.durable
+	d := s.turn.Load().durable
 	commit := func(size, n int, durable bool) pendingSync {
-		b := s.db.NewBatch()
+		b := s.turn.Load().db.NewBatch()
 		for i := range n {
 			require.NoError(t, b.Set(fmt.Append(nil, i), make([]byte, size), nil))
 		}
@@ -30,13 +30,13 @@ func TestPositions(t *testing.T) {
 			p := commit(size, n, false)
 			require.Greater(t, p.pos, last)
 			require.Less(t, d.upTo.Load(), p.pos, "nobody has synced it")
-			require.NoError(t, d.wait(s.hang.Wait(t.Context(), s.fail, false), p.pos))
+			require.NoError(t, d.wait(s.turn.Load().hang.Wait(t.Context(), s.turn.Load().fail, false), p.pos))
 			require.GreaterOrEqual(t, d.upTo.Load(), p.pos)
 
 			q := commit(size, n, true)
 			require.Greater(t, q.pos, d.upTo.Load())
 			require.Equal(t, q.pos, d.syncing.Load())
-			require.NoError(t, d.settle(s.hang.Wait(t.Context(), s.fail, false), q))
+			require.NoError(t, d.settle(s.turn.Load().hang.Wait(t.Context(), s.turn.Load().fail, false), q))
 			require.Equal(t, q.pos, d.upTo.Load())
 
 			require.NoError(t, d.sync())
@@ -54,9 +54,9 @@ func TestCloseWaitsForSyncs(t *testing.T) {
 		require.NoError(t, err)
 		release := make(chan struct{})
 		synced := make(chan error, 1)
-		s.syncs.Go(func() {
+		s.turn.Load().syncs.Go(func() {
 			<-release
-			synced <- s.durable.sync()
+			synced <- s.turn.Load().durable.sync()
 		})
 		closed := make(chan error, 1)
 		go func() { closed <- s.Close() }()

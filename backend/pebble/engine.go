@@ -19,15 +19,17 @@ import (
 // engine is Pebble, opened on a guarded disk, with what every call on it needs.
 type engine struct {
 	folder *folder
+	lock   *crdb.Lock // none, see unlocked
 	log    *slog.Logger
 	guard  *diskguard.FS
 	fail   *diskguard.Failure
 	hang   *diskguard.Hang
 	db     *crdb.DB
 
-	// life counts the calls; closing is closed when Close begins.
+	// life counts the calls; closing is closed when it refuses further ones, for why.
 	life    backend.Lifecycle
 	closing <-chan struct{}
+	why     atomic.Pointer[error]
 	// syncs counts the goroutines that wait in Pebble for the disk. Pebble must
 	// not be closed below them.
 	syncs sync.WaitGroup
@@ -50,24 +52,35 @@ type engine struct {
 	levelsChanged atomic.Bool
 }
 
-// openEngine opens Pebble in a folder that is locked.
-func openEngine(f *folder, o Options) (*engine, error) {
+// openEngine opens Pebble in a folder that is locked. keeper keeps what an earlier
+// opening reads. If exists is set a store must be there.
+func openEngine(f *folder, o Options, keeper *diskguard.Keeper, exists bool) (*engine, error) {
 	before, err := crdb.Peek(f.dir, f.fs)
+	if err == nil && exists && !before.Exists {
+		err = ErrNoStore
+	}
 	if err != nil {
 		return nil, err
 	}
-	e := newEngine(f, o)
+	e := newEngine(f, o, keeper)
 	e.readOnly = f.readOnly
 	if e.readOnly == nil {
 		if err := e.takeOver(before.Exists); err != nil {
 			return nil, err
 		}
 	}
-	if err := e.open(e.options(o)); err != nil {
-		return nil, err
+	p := e.options(o)
+	p.ErrorIfNotExists = exists
+	p.DisableConsistencyCheck = o.damaged
+	err = e.open(p)
+	if err == nil {
+		if err = e.check(before.FormatMajorVersion, o.damaged); err != nil {
+			_ = e.close()
+		}
 	}
-	if err := e.check(before.FormatMajorVersion); err != nil {
-		_ = e.close()
+	if err != nil {
+		// Another may be opened in its place: what is left of it must not write.
+		e.guard.Freeze()
 		return nil, err
 	}
 	e.guard.Opened()
@@ -83,7 +96,7 @@ func (e *engine) takeOver(exists bool) error {
 	return err
 }
 
-func newEngine(f *folder, o Options) *engine {
+func newEngine(f *folder, o Options, keeper *diskguard.Keeper) *engine {
 	e := &engine{
 		folder:  f,
 		log:     o.Logger,
@@ -92,7 +105,12 @@ func newEngine(f *folder, o Options) *engine {
 		blobs:   new(blobRewrites),
 		changed: make(signal, 1),
 	}
-	e.guard = diskguard.New(f.fs, e.fail)
+	e.lock, _ = crdb.LockDirectory(f.dir, unlocked{f.fs}) // which can't fail
+	e.guard = diskguard.New(f.fs, e.fail, keeper)
+	e.guard.Aside(f.checkpointDir())
+	if o.openTries > 0 {
+		e.guard.TryToOpen(o.openTries)
+	}
 	if o.DiskReserve > 0 {
 		e.guard.LookEvery(o.DiskReserve / 16)
 	}
@@ -105,7 +123,7 @@ func newEngine(f *folder, o Options) *engine {
 func (e *engine) options(o Options) *crdb.Options {
 	p := engineOptions(o)
 	p.FS = e.guard
-	p.Lock = e.folder.pebble
+	p.Lock = e.lock
 	p.ReadOnly = e.readOnly != nil
 	p.Logger = engineLogger{e.log, e.fail}
 	p.EventListener = e.listener()
@@ -143,13 +161,15 @@ func (e *engine) open(p *crdb.Options) (err error) {
 }
 
 // check looks at what Pebble has opened, and at what it wrote meanwhile.
-func (e *engine) check(before crdb.FormatMajorVersion) error {
+func (e *engine) check(before crdb.FormatMajorVersion, damaged bool) error {
 	// Pebble reports success where writes failed, see diskguard.FS.
 	if err := e.fail.Cause(); err != nil {
 		return err
 	}
-	if err := e.folder.refuseIncomplete(e.db); err != nil {
-		return err
+	if !damaged {
+		if err := e.folder.refuseIncomplete(e.db); err != nil {
+			return err
+		}
 	}
 	if before < formatMajorVersion && e.readOnly == nil {
 		// Pebble begins the log before it raises the format. In this one damage
@@ -168,7 +188,18 @@ func (e *engine) enter(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return e.life.Enter()
+	if e.life.Enter() != nil {
+		return e.ended()
+	}
+	return nil
+}
+
+// ended returns why no more calls are taken, given that none are.
+func (e *engine) ended() error {
+	if why := e.why.Load(); why != nil {
+		return *why
+	}
+	return backend.ErrClosed
 }
 
 // flush writes the memtables out. It also puts the log on the disk: it is closed
@@ -190,7 +221,7 @@ func (e *engine) close() error {
 		err = e.flush()
 	}
 	e.guard.Stop()
-	err = errors.Join(err, e.shutUnlessParked())
+	err = errors.Join(err, e.shutUnlessParked(), e.lock.Close())
 	if failed := e.fail.Unavailable(); failed != nil {
 		return failed
 	}
@@ -204,7 +235,7 @@ func (e *engine) close() error {
 // them is parked. Then nothing that it still does may reach the disk.
 func (e *engine) shutUnlessParked() error {
 	if e.fail.Engine() != nil {
-		return e.folder.giveBackShare()
+		return nil
 	}
 	shut := make(chan error, 1)
 	if e.guard.Parked() == nil {
@@ -215,7 +246,7 @@ func (e *engine) shutUnlessParked() error {
 		return err
 	case <-e.guard.Parking():
 		e.fail.Fail(e.guard.Parked())
-		return e.folder.giveBackShare()
+		return nil
 	}
 }
 

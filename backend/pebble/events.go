@@ -36,8 +36,24 @@ func (l engineLogger) Errorf(format string, args ...any) {
 // Pebble v2.1.7: unnecessary when Pebble returns what it could not write
 // (TestPebbleExitsOnFailedWrites).
 func (l engineLogger) Fatalf(format string, args ...any) {
-	l.fail.Fail(fmt.Errorf("engine: "+format, args...))
+	fatal := fatalError{text: "engine: " + fmt.Sprintf(format, args...)}
+	for _, a := range args {
+		if err, ok := a.(error); ok {
+			fatal.cause = err
+		}
+	}
+	l.fail.Fail(fatal)
 }
+
+// fatalError is what Pebble would have ended the process for. Whether it passes
+// goes by its cause.
+type fatalError struct {
+	text  string
+	cause error
+}
+
+func (e fatalError) Error() string { return e.text }
+func (e fatalError) Unwrap() error { return e.cause }
 
 // signal is poked when something happened that somebody may wait for.
 type signal chan struct{}

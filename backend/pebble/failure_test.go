@@ -18,7 +18,7 @@ import (
 func TestFatalf(t *testing.T) {
 	s, err := Open(t.Context(), "d", &Options{FS: vfs.NewMem()})
 	require.NoError(t, err)
-	engineLogger{s.log, s.fail}.Fatalf("level %d is upside down", 3)
+	engineLogger{s.log, s.turn.Load().fail}.Fatalf("level %d is upside down", 3)
 	require.ErrorIs(t, s.Ready(), backend.ErrUnavailable)
 	require.ErrorContains(t, s.Ready(), "level 3 is upside down")
 	require.ErrorIs(t, s.Close(), backend.ErrUnavailable)
@@ -30,11 +30,11 @@ func TestEnginePanic(t *testing.T) {
 	fs := vfs.NewMem()
 	s, err := Open(t.Context(), "d", &Options{FS: fs})
 	require.NoError(t, err)
-	b := s.db.NewBatch()
+	b := s.turn.Load().db.NewBatch()
 	require.NoError(t, b.Set([]byte("k"), nil, nil))
-	first, err := s.durable.commit(b, true)
+	first, err := s.turn.Load().durable.commit(b, true)
 	require.NoError(t, err)
-	_, err = s.durable.commit(b, true) // Pebble panics at a batch that is applied twice.
+	_, err = s.turn.Load().durable.commit(b, true) // Pebble panics at a batch that is applied twice.
 	require.ErrorIs(t, err, backend.ErrUnknownOutcome)
 	require.NoError(t, first.batch.SyncWait())
 
@@ -63,11 +63,11 @@ func TestDiskIsLeftAloneAfterFailure(t *testing.T) {
 			return x.Put(fmt.Appendf(nil, "acked %d", n), []byte("v"))
 		}))
 	}
-	s.fail.Fail(syscall.EIO)
+	s.turn.Load().fail.Fail(syscall.EIO)
 	before := listing(t, fs)
 	for n := range 10 {
-		require.NoError(t, s.db.Set(fmt.Appendf(nil, "later %d", n), []byte("v"), nil))
-		require.NoError(t, s.db.Flush())
+		require.NoError(t, s.turn.Load().db.Set(fmt.Appendf(nil, "later %d", n), []byte("v"), nil))
+		require.NoError(t, s.turn.Load().db.Flush())
 	}
 	found, err := s.Get(t.Context(), []byte("later 3"), func([]byte) error { return nil })
 	require.NoError(t, err)
@@ -105,13 +105,15 @@ func TestWaitersLearnOfFailure(t *testing.T) {
 	s, err := Open(t.Context(), "d", &Options{FS: vfs.NewMem(), tick: make(chan time.Time)})
 	require.NoError(t, err)
 	// Somebody is about to sync up to a position, and will fail.
-	s.durable.syncing.Raise(1 << 40)
+	s.turn.Load().durable.syncing.Raise(1 << 40)
 	waiting := make(chan error, 1)
-	go func() { waiting <- s.durable.wait(s.hang.Wait(t.Context(), s.fail, false), 1<<40) }()
+	go func() {
+		waiting <- s.turn.Load().durable.wait(s.turn.Load().hang.Wait(t.Context(), s.turn.Load().fail, false), 1<<40)
+	}()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	require.ErrorIs(t, s.durable.wait(s.hang.Wait(ctx, s.fail, false), 1<<40), context.Canceled)
-	s.fail.Fail(syscall.EIO)
+	require.ErrorIs(t, s.turn.Load().durable.wait(s.turn.Load().hang.Wait(ctx, s.turn.Load().fail, false), 1<<40), context.Canceled)
+	s.turn.Load().fail.Fail(syscall.EIO)
 	require.ErrorIs(t, <-waiting, backend.ErrUnavailable)
 	require.ErrorIs(t, s.Close(), backend.ErrUnavailable)
 }

@@ -17,10 +17,11 @@ import (
 type folder struct {
 	dir      string
 	fs       vfs.FS
-	pebble   *crdb.Lock // Pebble's own lock, of which Pebble has a share
+	pebble   *crdb.Lock // Pebble's own lock
 	system   io.Closer  // nil on a file system that is not the operating system's
 	identity identity
 	readOnly error // why nothing in it may be changed, nil if it may
+	ballast  *ballast
 }
 
 // takeFolder creates dir where it is missing, and locks it.
@@ -62,9 +63,15 @@ func lockSystem(fsys vfs.FS, dir string, exclusive bool) (io.Closer, error) {
 	return lock, err
 }
 
-// giveBackShare gives back Pebble's share of the lock, where Pebble can't be
-// closed.
-func (f *folder) giveBackShare() error { return f.pebble.Close() }
+// unlocked is a file system on which locks are none: the folder is locked from the
+// first opening of the engine to the last, whichever of them is open.
+type unlocked struct{ vfs.FS }
+
+// Unwrap implements vfs.FS.
+func (f unlocked) Unwrap() vfs.FS { return f.FS }
+
+// Lock implements vfs.FS.
+func (unlocked) Lock(string) (io.Closer, error) { return io.NopCloser(nil), nil }
 
 // leave gives the locks back. It is called once.
 func (f *folder) leave() (err error) {

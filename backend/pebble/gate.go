@@ -5,9 +5,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	crdb "github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
-	"github.com/shelflife-db/shelflife/backend"
 	"github.com/shelflife-db/shelflife/backend/pebble/internal/diskguard"
 )
 
@@ -23,16 +23,26 @@ type gate struct {
 	space   atomic.Int32 // a spaceLevel
 	// full says why it is not enough. It is set first, and stays.
 	full atomic.Pointer[ReserveError]
+	// usage is what the volume had when it was looked at last, nil if that is not
+	// known, and metrics are Pebble's of the last tick.
+	usage   atomic.Pointer[vfs.DiskUsage]
+	metrics atomic.Pointer[crdb.Metrics]
+	// need is the size of the ballast that the store should have.
+	need atomic.Int64
 	// ticked is told of each tick. It must not wait.
 	ticked func(time.Time)
 	// stall is closed when Updates need not wait for compactions any more, nil
 	// while they need not.
 	stall atomic.Pointer[chan struct{}]
+	// stalls counts them.
+	stalls atomic.Int64
 }
 
 func newGate(e *engine, reserve int64) *gate {
 	g := &gate{engine: e, reserve: reserve}
+	g.lookAtMetrics()
 	if e.readOnly == nil {
+		g.lookAtSize()
 		g.lookAtSpace()
 	}
 	return g
@@ -52,7 +62,10 @@ func (g *gate) watch(tick <-chan time.Time, stop <-chan struct{}) {
 		case now := <-tick:
 			g.guard.Resume()
 			g.lookAtFolder()
+			g.lookAtMetrics()
+			g.lookAtSize()
 			g.lookAtSpace() // before what follows the tick asks for it
+			g.folder.ballast.take(g.need.Load(), g.reserve, g.free)
 			g.ticked(now)
 		case <-g.guard.Nudged():
 		}
@@ -72,8 +85,9 @@ func (g *gate) lookAtSpace() {
 		}
 		return
 	}
+	g.usage.Store(&u)
 	g.tight.Store(u.AvailBytes < tightReserves*uint64(g.reserve))
-	level, why := reserveLevel(u, uint64(g.reserve))
+	level, why := reserveLevel(u, uint64(g.reserve), g.floor())
 	if why != nil {
 		g.full.Store(why) // before the level, which it explains
 	}
@@ -84,6 +98,46 @@ func (g *gate) lookAtSpace() {
 			g.log.Warn("backend/pebble: short of disk space, writes are refused", "available", u.AvailBytes, "reserve", g.reserve, "volume", u.TotalBytes)
 		}
 	}
+}
+
+// lookAtMetrics asks Pebble for its figures, which may wait for the disk.
+func (g *gate) lookAtMetrics() {
+	if g.fail.Engine() == nil {
+		g.metrics.Store(g.db.Metrics())
+	}
+}
+
+// lookAtSize looks at what the ballast should be, after the size of the store.
+func (g *gate) lookAtSize() {
+	m := g.metrics.Load()
+	if g.reserve < 0 || m == nil || g.fail.Engine() != nil {
+		return
+	}
+	// Not DiskSpaceUsage, which does not count the blob files that were there when
+	// the store was opened.
+	g.need.Store(ballastFor(m.WAL.PhysicalSize+m.Table.Local.LiveSize+m.BlobFiles.LiveSize, g.reserve))
+}
+
+// floor is how much free space deletions need, not counting the ballast.
+func (g *gate) floor() uint64 {
+	if g.folder.ballast.useless() {
+		return uint64(g.reserve) / 2
+	}
+	return uint64(g.need.Load()) / 2
+}
+
+// makeRoom gives a deletion the ballast where it would be refused. Not before one
+// asks: whatever fills the volume may still be at it, and would take that too.
+func (g *gate) makeRoom() {
+	if g.level() == spaceNone && g.folder.ballast.drop() {
+		g.lookAtSpace()
+	}
+}
+
+// free returns the free space.
+func (g *gate) free() (uint64, error) {
+	u, err := g.guard.GetDiskUsage(g.folder.dir)
+	return u.AvailBytes, err
 }
 
 // lookAtFolder stops the store where its folder is not there any more, or is
@@ -103,6 +157,7 @@ func (g *gate) lookAtLevels() {
 	case deep && stall == nil:
 		c := make(chan struct{})
 		g.stall.Store(&c)
+		g.stalls.Add(1)
 		g.log.Warn("backend/pebble: writes wait for compactions")
 	case !deep && stall != nil:
 		g.stall.Store(nil)
@@ -121,6 +176,9 @@ func (g *gate) admit(w diskguard.Wait, reclaim bool) error {
 		// like it, may write what is left of a small volume.
 		g.lookAtSpace()
 	}
+	if reclaim {
+		g.makeRoom()
+	}
 	if err := g.ready(reclaim); err != nil {
 		return err
 	}
@@ -132,7 +190,7 @@ func (g *gate) admit(w diskguard.Wait, reclaim bool) error {
 			return err
 		}
 		if g.life.Closed() {
-			return backend.ErrClosed
+			return g.ended()
 		}
 	}
 	return nil

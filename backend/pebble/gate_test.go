@@ -125,7 +125,7 @@ func TestStall(t *testing.T) {
 		tick <- time.Time{}
 		tick <- time.Time{} // the watcher has looked at what opening did
 		c := make(chan struct{})
-		s.gate.stall.Store(&c)
+		s.turn.Load().gate.stall.Store(&c)
 		return s, c
 	}
 	update := func(ctx context.Context, s *Store) chan error {
@@ -142,8 +142,8 @@ func TestStall(t *testing.T) {
 	cancel()
 	require.ErrorIs(t, <-cancelled, context.Canceled)
 	require.Empty(t, waiting)
-	s.levelsChanged.Store(true)
-	s.guard.Nudge()
+	s.turn.Load().levelsChanged.Store(true)
+	s.turn.Load().guard.Nudge()
 	require.NoError(t, <-waiting)
 	<-c
 	require.NoError(t, s.Close())
@@ -155,7 +155,7 @@ func TestStall(t *testing.T) {
 
 	s, _ = stalled()
 	waiting = update(t.Context(), s)
-	s.fail.Fail(context.DeadlineExceeded)
+	s.turn.Load().fail.Fail(context.DeadlineExceeded)
 	require.ErrorIs(t, <-waiting, backend.ErrUnavailable)
 	require.ErrorIs(t, s.Close(), backend.ErrUnavailable)
 }

@@ -2,7 +2,6 @@ package pebble
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -33,18 +32,6 @@ func (f *noCompactions) Create(name string, c vfs.DiskWriteCategory) (vfs.File, 
 	return f.FS.Create(name, c)
 }
 
-func overlapping(n int) []byte { return fmt.Appendf(nil, "%06d", n) }
-
-func countOverlapping(t *testing.T, s *Store) (n int) {
-	t.Helper()
-	for e, err := range s.Scan(t.Context(), backend.Range{}, backend.ScanOptions{KeysOnly: true}) {
-		require.NoError(t, err)
-		require.Equal(t, string(overlapping(n)), string(e.Key))
-		n++
-	}
-	return n
-}
-
 // TestOpenWithoutRoomForCompactions: Open ends on a full disk, though Pebble begins
 // compactions while it recovers, and waits for them.
 func TestOpenWithoutRoomForCompactions(t *testing.T) {
@@ -58,7 +45,7 @@ func TestOpenWithoutRoomForCompactions(t *testing.T) {
 	overwrite := func() {
 		require.NoError(t, s.Update(t.Context(), []backend.Scope{{Group: "g"}}, backend.UpdateOptions{}, func(_ context.Context, x backend.Txn) error {
 			for n := range 10 {
-				if err := x.Put(overlapping(n), make([]byte, 100)); err != nil {
+				if err := x.Put(healKey(0, n), make([]byte, 100)); err != nil {
 					return err
 				}
 			}
@@ -67,7 +54,7 @@ func TestOpenWithoutRoomForCompactions(t *testing.T) {
 	}
 	for range 10 { // overlapping tables
 		overwrite()
-		require.NoError(t, s.flush())
+		require.NoError(t, s.turn.Load().flush())
 	}
 	overwrite() // for recovery to write out
 	crashed := mem.CrashClone(vfs.CrashCloneCfg{})
@@ -81,7 +68,7 @@ func TestOpenWithoutRoomForCompactions(t *testing.T) {
 	require.NoError(t, err)
 	require.ErrorIs(t, s.Ready(), syscall.ENOSPC)
 	require.True(t, s.Properties().ReadOnly)
-	require.Equal(t, 10, countOverlapping(t, s))
+	require.Equal(t, 10, countOf(t, s, 0))
 	require.NoError(t, s.Close())
 
 	disk.options.Store(false)
@@ -90,6 +77,6 @@ func TestOpenWithoutRoomForCompactions(t *testing.T) {
 	require.NoError(t, s.Ready())
 	disk.on.Store(false)
 	ticks <- time.Unix(1e9, 0)
-	require.Equal(t, 10, countOverlapping(t, s))
+	require.Equal(t, 10, countOf(t, s, 0))
 	require.NoError(t, s.Close())
 }

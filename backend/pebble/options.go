@@ -37,12 +37,14 @@ type Options struct {
 	Resources *Resources
 	// DiskReserve is the free space in bytes below which Updates are refused
 	// with backend.ErrUnavailable, before they change anything. Those with
-	// UpdateOptions.Reclaim are admitted down to half of it. Both resume by
-	// themselves when space comes back. Negative: the disk is not watched, and
-	// filling it up stops the store until it is opened again. Default: a tenth
-	// of the volume, at least 16 MiB or a quarter of the volume, at most 256 MiB. It does not affect reads, and has no effect
-	// on a file system that does not tell its free space. What was deleted is given
-	// back at once while less is free.
+	// UpdateOptions.Reclaim are admitted as long as the room lasts that is held for
+	// them, see "Full disks", or down to half of it where none is. Both resume by
+	// themselves when space comes back. Negative: the disk is not watched, no room is
+	// held, and filling it up fails a write, from which the store heals once there is
+	// room, see "Failing disks". Default: a tenth of the volume, at least 16 MiB or a
+	// quarter of the volume, at most 256 MiB. It does not affect reads, and has no
+	// effect on a file system that does not tell its free space. What was deleted is
+	// given back at once while less is free.
 	DiskReserve int64
 	// HangTimeout is how long the disk may leave all commits that wait for it
 	// without an answer. Then, within two seconds, Updates are refused with
@@ -79,9 +81,15 @@ type Options struct {
 	Logger *slog.Logger
 
 	fitMemTable bool // MemTableSize is a default
+	// damaged opens a store whose files need not all be there, see OpenDamaged.
+	damaged bool
 
-	// tick replaces the ticker that drives the watcher, in tests.
+	// tick replaces the ticker that drives the watcher, in tests. Nothing heals
+	// between two ticks then.
 	tick <-chan time.Time
+	// openTries is how often a file is tried to be opened where too many are, in
+	// tests. Default: 0, as often as diskguard does by itself.
+	openTries int
 }
 
 const (

@@ -15,7 +15,8 @@ import (
 
 const (
 	// maxPart is about how much one compaction of a pass covers: it needs as much
-	// free room for a while. partShare is its share of the reserve at most.
+	// free room for a while. partShare is its share of the reserve at most, or of the
+	// ballast where the disk is short of room.
 	maxPart   = 64 << 20
 	minPart   = 1 << 20
 	partShare = 4
@@ -178,6 +179,9 @@ func (r *reclaimer) parts(owed reclaim.Range) (parts []part) {
 	partBytes := int64(maxPart)
 	if reserve := r.gate.reserve; reserve > 0 {
 		partBytes = max(minPart, min(maxPart, reserve/partShare))
+	}
+	if r.gate.level() != spaceEnough {
+		partBytes = max(minPart, min(partBytes, r.gate.need.Load()/partShare))
 	}
 	next := part{Range: owed}
 	for _, t := range tables {

@@ -75,9 +75,29 @@ func find(g getter, key []byte) ([]byte, io.Closer, error) {
 	return nil, nil, damageError(only(key), err)
 }
 
-// scan yields the entries of r. It ends with ErrClosed when one of the
-// channels, which may be nil, is closed.
-func scan(ctx context.Context, db *crdb.DB, from ranger, r backend.Range, o backend.ScanOptions, closing, closed <-chan struct{},
+// ending says when a scan must end before its range does. The zero value never
+// does.
+type ending struct {
+	// closing is closed when the opening takes no more calls, for why.
+	closing <-chan struct{}
+	why     func() error
+	// closed is closed with the snapshot that is read.
+	closed <-chan struct{}
+}
+
+// err returns why a scan must end, nil if it need not.
+func (e ending) err() error {
+	switch {
+	case isDone(e.closing):
+		return e.why()
+	case isDone(e.closed):
+		return backend.ErrClosed
+	}
+	return nil
+}
+
+// scan yields the entries of r until it must end.
+func scan(ctx context.Context, db *crdb.DB, from ranger, r backend.Range, o backend.ScanOptions, end ending,
 	yield func(backend.Entry, error) bool,
 ) {
 	if emptyRange(r) {
@@ -103,13 +123,10 @@ func scan(ctx context.Context, db *crdb.DB, from ranger, r backend.Range, o back
 		r = boundsOf(r)
 		p := pastDamage{it: it, db: db, next: r.Start, end: r.End, keysOnly: o.KeysOnly, yield: yield}
 		p.ended = func() error {
-			switch {
-			case isDone(done):
+			if isDone(done) {
 				return ctx.Err()
-			case isDone(closing), isDone(closed):
-				return backend.ErrClosed
 			}
-			return nil
+			return end.err()
 		}
 		p.run()
 		return
@@ -125,8 +142,8 @@ func scan(ctx context.Context, db *crdb.DB, from ranger, r backend.Range, o back
 			yield(backend.Entry{}, ctx.Err())
 			return
 		}
-		if isDone(closing) || isDone(closed) {
-			yield(backend.Entry{}, backend.ErrClosed)
+		if err := end.err(); err != nil {
+			yield(backend.Entry{}, err)
 			return
 		}
 		e := backend.Entry{Key: it.Key()}

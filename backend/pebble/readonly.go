@@ -20,13 +20,11 @@ var errAsked = errors.New("as was asked for")
 
 // unwritable reports whether err says that the directory can be read at best.
 func unwritable(err error) bool {
-	for _, cause := range []error{syscall.EROFS, syscall.ENOSPC, syscall.EDQUOT, fs.ErrPermission} {
-		if errors.Is(err, cause) {
-			return true
-		}
-	}
-	return false
+	return isFull(err) || errors.Is(err, syscall.EROFS) || errors.Is(err, fs.ErrPermission)
 }
+
+// isFull reports whether err says that there is no room.
+func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
 // shareFolder locks dir for reading: others may do that at the same time, none
 // may write. Where the file system is not the operating system's, or that offers

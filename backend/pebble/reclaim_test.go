@@ -155,12 +155,12 @@ var ways = []struct {
 	delete func(k *kept, from, to int)
 }{
 	{"in tables", func(k *kept, from, to int) {
-		require.NoError(k.t, k.db.Flush())
+		require.NoError(k.t, k.turn.Load().db.Flush())
 		k.delete(from, to)
 	}},
 	{"in the memtable", func(k *kept, from, to int) { k.delete(from, to) }},
 	{"range", func(k *kept, from, to int) {
-		require.NoError(k.t, k.db.Flush())
+		require.NoError(k.t, k.turn.Load().db.Flush())
 		for _, size := range valueSizes {
 			k.update(func(x backend.Txn) error {
 				return x.DeleteRange(backend.Range{Start: markedKey(size, from), End: markedKey(size, to)})
@@ -168,14 +168,14 @@ var ways = []struct {
 		}
 	}},
 	{"created again", func(k *kept, from, to int) {
-		require.NoError(k.t, k.db.Flush())
-		require.NoError(k.t, k.db.Compact(k.t.Context(), []byte{0}, []byte{0xff}, false))
+		require.NoError(k.t, k.turn.Load().db.Flush())
+		require.NoError(k.t, k.turn.Load().db.Compact(k.t.Context(), []byte{0}, []byte{0xff}, false))
 		k.delete(from, to)
 		k.put("again", from, to)
 	}},
 	{"created again at once", func(k *kept, from, to int) {
-		require.NoError(k.t, k.db.Flush())
-		require.NoError(k.t, k.db.Compact(k.t.Context(), []byte{0}, []byte{0xff}, false))
+		require.NoError(k.t, k.turn.Load().db.Flush())
+		require.NoError(k.t, k.turn.Load().db.Compact(k.t.Context(), []byte{0}, []byte{0xff}, false))
 		for i := from; i < to; i++ {
 			k.update(func(x backend.Txn) error {
 				for _, size := range valueSizes {
@@ -194,26 +194,26 @@ var ways = []struct {
 		snap, err := k.Snapshot(k.t.Context())
 		require.NoError(k.t, err)
 		k.delete(from, to)
-		require.NoError(k.t, k.db.Flush())
-		require.NoError(k.t, k.db.Compact(k.t.Context(), []byte{0}, []byte{0xff}, false))
+		require.NoError(k.t, k.turn.Load().db.Flush())
+		require.NoError(k.t, k.turn.Load().db.Compact(k.t.Context(), []byte{0}, []byte{0xff}, false))
 		require.NoError(k.t, snap.Close())
 	}},
 	{"a few in the lowest level while a snapshot was open", func(k *kept, from, to int) {
-		require.NoError(k.t, k.db.Flush())
-		require.NoError(k.t, k.db.Compact(k.t.Context(), []byte{0}, []byte{0xff}, false))
+		require.NoError(k.t, k.turn.Load().db.Flush())
+		require.NoError(k.t, k.turn.Load().db.Compact(k.t.Context(), []byte{0}, []byte{0xff}, false))
 		snap, err := k.Snapshot(k.t.Context())
 		require.NoError(k.t, err)
 		k.delete(from, to)
-		require.NoError(k.t, k.db.Flush())
-		require.NoError(k.t, k.db.Compact(k.t.Context(), []byte{0}, []byte{0xff}, false))
+		require.NoError(k.t, k.turn.Load().db.Flush())
+		require.NoError(k.t, k.turn.Load().db.Compact(k.t.Context(), []byte{0}, []byte{0xff}, false))
 		require.NoError(k.t, snap.Close())
 	}},
 	{"logs used again", func(k *kept, from, to int) {
 		for range 3 { // so that logs lie ready
-			require.NoError(k.t, k.db.Flush())
+			require.NoError(k.t, k.turn.Load().db.Flush())
 		}
 		k.delete(from, to)
-		require.NoError(k.t, k.db.Flush())
+		require.NoError(k.t, k.turn.Load().db.Flush())
 	}},
 	{"before the store was closed", func(k *kept, from, to int) {
 		k.delete(from, to)

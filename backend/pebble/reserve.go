@@ -40,6 +40,12 @@ const (
 // tightReserves is how many reserves of free space are not much.
 const tightReserves = 3
 
+// DefaultDiskReserve returns Options.DiskReserve for a store on a volume of so many
+// bytes, if it is not set.
+func DefaultDiskReserve(volume uint64) int64 {
+	return int64(min(max(volume/reserveShare, smallReserve), volume/maxReserveShare, defaultDiskReserve))
+}
+
 // fit sets the defaults that depend on the volume.
 func (o *Options) fit(dir string) {
 	volume := uint64(1) << 62
@@ -47,7 +53,7 @@ func (o *Options) fit(dir string) {
 		volume = u.TotalBytes
 	}
 	if o.DiskReserve == 0 {
-		o.DiskReserve = int64(min(max(volume/reserveShare, smallReserve), volume/maxReserveShare, defaultDiskReserve))
+		o.DiskReserve = DefaultDiskReserve(volume)
 	}
 	if o.fitMemTable {
 		o.MemTableSize = max(minMemTableSize, min(o.MemTableSize, int64(volume/memTableShare)))
@@ -63,14 +69,14 @@ const (
 	spaceNone
 )
 
-// reserveLevel judges the free space, and returns an error that says so where it
-// is not enough.
-func reserveLevel(u vfs.DiskUsage, reserve uint64) (spaceLevel, *ReserveError) {
+// reserveLevel judges the free space, of which deletions need floor, and returns an
+// error that says so where it is not enough.
+func reserveLevel(u vfs.DiskUsage, reserve, floor uint64) (spaceLevel, *ReserveError) {
 	if u.AvailBytes >= reserve {
 		return spaceEnough, nil
 	}
 	err := &ReserveError{Free: u.AvailBytes, Reserve: reserve, Volume: u.TotalBytes}
-	if u.AvailBytes < reserve/2 {
+	if u.AvailBytes < floor {
 		return spaceNone, err
 	}
 	return spaceLow, err

@@ -58,7 +58,7 @@ func openSharing(t *testing.T, fs vfs.FS, r *Resources, n int) (stores []*Store)
 				return x.Put(fmt.Append(nil, k), sharedValue(i, k))
 			}))
 		}
-		require.NoError(t, s.db.Flush())
+		require.NoError(t, s.turn.Load().db.Flush())
 	}
 	return stores
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/shelflife-db/shelflife/backend"
 )
 
-// snapshot is one state of a Store. It holds no reference to the Store, which
+// snapshot is one state of an opening. It holds no reference to the opening, which
 // closes it when it is closed itself; its calls do.
 type snapshot struct {
 	all *snapshots
@@ -23,7 +23,7 @@ type snapshot struct {
 
 var _ backend.Snapshot = (*snapshot)(nil)
 
-// snapshots are those of a Store that are open.
+// snapshots are those of an opening that are open.
 type snapshots struct {
 	*engine
 	// mu guards open. A snapshot's own lock is taken after it, Pebble's after
@@ -66,7 +66,7 @@ func (a *snapshots) release() {
 
 // Close implements backend.Snapshot.
 func (n *snapshot) Close() error {
-	// A Store that closes does it itself.
+	// An opening that closes does it itself.
 	if n.all.life.Enter() != nil {
 		return nil
 	}
@@ -133,7 +133,7 @@ func (n *snapshot) Scan(ctx context.Context, r backend.Range, o backend.ScanOpti
 			return
 		}
 		defer n.all.life.Exit()
-		scan(ctx, n.all.db, n, r, o, n.all.closing, n.closed, yield)
+		scan(ctx, n.all.db, n, r, o, ending{n.all.closing, n.all.ended, n.closed}, yield)
 	}
 }
 

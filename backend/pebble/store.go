@@ -5,35 +5,48 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	crdb "github.com/cockroachdb/pebble/v2"
 
 	"github.com/shelflife-db/shelflife/backend"
-	"github.com/shelflife-db/shelflife/backend/pebble/internal/reclaim"
-	"github.com/shelflife-db/shelflife/backend/pebble/internal/scopelock"
+	"github.com/shelflife-db/shelflife/backend/pebble/internal/diskguard"
 )
 
 // Store is a [backend.Backend] in a directory. It is exclusive: only one Store
 // can be open on a directory, in whatever process.
+//
+// It is a [backend.Healer]: a write that failed for want of disk space or of file
+// descriptors ends its generation, and another begins by itself once there is room.
 type Store struct {
-	*engine
-	gate      *gate
-	scopes    *scopelock.Table
-	durable   *durability
-	snapshots *snapshots
-	reclaimer *reclaimer
+	folder *folder
+	opts   Options
+	log    *slog.Logger
+	healer *healer
+	// ticks drive what looks at the disk now and then.
+	ticks    <-chan time.Time
+	stopTick func()
 
-	resources *Resources // nil, or counted in until Close
+	// turn says which opening takes the calls.
+	turn atomic.Pointer[turn]
+	// checkpoints makes copies of the store.
+	checkpoints *checkpointer
 
-	// watching is done when the watchers are to end.
-	watching  context.Context
-	stopWatch context.CancelFunc
-	watchers  sync.WaitGroup
+	closed  atomic.Bool
+	closing chan struct{} // closed when closed is set
+	close   sync.Once
+	err     error // of Close
 }
 
-var _ backend.Backend = (*Store)(nil)
+var (
+	_ backend.Backend   = (*Store)(nil)
+	_ backend.Reclaimer = (*Store)(nil)
+	_ backend.Healer    = (*Store)(nil)
+	_ backend.Measured  = (*Store)(nil)
+)
 
 // Open opens the store in dir, or creates it, the directory included. nil
 // options are the default ones. ErrLocked says that it is open elsewhere;
@@ -65,17 +78,19 @@ func Open(ctx context.Context, dir string, o *Options) (*Store, error) {
 		return nil, fmt.Errorf("backend/pebble: open %s: %w", dir, err)
 	}
 	s := &Store{
-		engine:    e,
-		gate:      newGate(e, opts.DiskReserve),
-		scopes:    scopelock.New(),
-		durable:   newDurability(e),
-		snapshots: newSnapshots(e),
-		resources: opts.Resources,
+		folder: e.folder, opts: opts, log: opts.Logger,
+		ticks: opts.tick, stopTick: func() {},
+		closing: make(chan struct{}), checkpoints: newCheckpointer(),
 	}
-	s.watching, s.stopWatch = context.WithCancel(context.Background())
-	s.reclaimer = newReclaimer(e, s.gate)
-	s.gate.ticked = s.reclaimer.tick
-	s.watch(opts.tick)
+	if s.ticks == nil {
+		t := time.NewTicker(watchEvery)
+		s.ticks, s.stopTick = t.C, t.Stop
+	}
+	s.healer = newHealer(s, e.guard.Keeper())
+	first := newOpening(s, e)
+	s.turn.Store(&turn{opening: first})
+	first.watch()
+	s.healer.start()
 	return s, nil
 }
 
@@ -115,102 +130,172 @@ func openLocked(dir string, o *Options, readOnly error) (*engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	if readOnly == nil {
+		if err := f.removeCheckpoint(); err != nil {
+			o.Logger.Warn("backend/pebble: a checkpoint that was left can't be removed", "error", err)
+		}
+	}
 	o.fit(dir)
-	e, err := openEngine(f, *o)
+	f.ballast = newBallast(f, o.Logger)
+	if readOnly == nil && o.DiskReserve < 0 {
+		f.ballast.drop()
+	}
+	e, err := openEngine(f, *o, diskguard.NewKeeper(f.fs), false)
+	if readOnly == nil && isFull(err) && f.ballast.drop() {
+		e, err = openEngine(f, *o, diskguard.NewKeeper(f.fs), false)
+	}
 	if err != nil {
 		return nil, errors.Join(err, f.leave())
 	}
 	return e, nil
 }
 
-// watch starts what watches the disk until stopWatch is called.
-func (s *Store) watch(tick <-chan time.Time) {
-	if s.readOnly != nil {
-		return
-	}
-	stop := func() {}
-	if tick == nil {
-		t := time.NewTicker(watchEvery)
-		tick, stop = t.C, t.Stop
-	}
-	s.watchers.Go(func() {
-		defer stop()
-		s.gate.watch(tick, s.watching.Done())
+// Close implements backend.Backend. It writes the memtable out, so that the
+// next Open is quick, and waits for a disk that hangs. After a failed write from
+// which the store has not healed it returns the cause, matching
+// backend.ErrUnavailable: commits with UpdateOptions.Buffered may be lost.
+func (s *Store) Close() error {
+	s.close.Do(func() {
+		s.closed.Store(true)
+		close(s.closing)
+		// Its loops and waiting calls end at once, though the healer may be at work.
+		s.turn.Load().refuse(backend.ErrClosed)
+		s.healer.end()
+		// From here on no other opening takes its turn.
+		last := s.turn.Load().opening
+		last.refuse(backend.ErrClosed)
+		s.err = last.close()
+		s.healer.leaving.Wait()
+		if err := s.checkpoints.end(); err != nil {
+			s.log.Warn("backend/pebble: the checkpoint can't be removed", "error", err)
+		}
+		s.opts.Resources.give()
+		s.stopTick()
+		if err := s.folder.leave(); s.err == nil && err != nil {
+			s.err = fmt.Errorf("backend/pebble: close %s: %w", s.folder.dir, err)
+		}
 	})
-	s.watchers.Go(func() { s.hang.Watch(s.watching.Done()) })
-	s.watchers.Go(func() { s.reclaimer.run(s.watching) })
+	return s.err
 }
 
-// Close implements backend.Backend. It writes the memtable out, so that the
-// next Open is quick, and waits for a disk that hangs. After a failed write it
-// returns the cause, matching backend.ErrUnavailable: commits with
-// UpdateOptions.Buffered may be lost.
-func (s *Store) Close() error {
-	return s.life.Close(func() error {
-		s.snapshots.release()
-		s.stopWatch()
-		s.watchers.Wait()
-		err := s.engine.close()
-		s.resources.give()
-		if err == nil && s.readOnly == nil {
-			s.closeOwed()
+// enter counts a call in, whose context must be alive, and returns the opening that
+// takes it. life.Exit must follow.
+func (s *Store) enter(ctx context.Context) (*opening, error) { return s.admit(ctx, false) }
+
+// admit is enter for a call that may be patient with a disk that hangs.
+func (s *Store) admit(ctx context.Context, patient bool) (*opening, error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
 		}
-		if e := s.folder.leave(); err == nil && e != nil {
-			err = fmt.Errorf("backend/pebble: close %s: %w", s.folder.dir, e)
+		t := s.turn.Load()
+		if t.life.Enter() == nil {
+			return t.opening, nil
 		}
-		return err
-	})
+		if s.closed.Load() {
+			return nil, backend.ErrClosed
+		}
+		// Its turn is over, or was when it was looked at.
+		if err := s.healer.await(ctx, t.next, patient); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// enterUpdate is enter for an Update, which waits for the end of healing too. Exit
+// of updates and life must follow.
+func (s *Store) enterUpdate(ctx context.Context, patient bool) (*opening, error) {
+	for {
+		if t := s.turn.Load(); t.next != nil {
+			if err := s.healer.await(ctx, t.next, patient); err != nil {
+				return nil, err
+			}
+		}
+		o, err := s.admit(ctx, patient)
+		if err != nil {
+			return nil, err
+		}
+		if o.updates.Enter() == nil {
+			return o, nil
+		}
+		o.life.Exit()
+		if s.closed.Load() {
+			return nil, backend.ErrClosed
+		}
+	}
 }
 
 // Get implements backend.Reader.
 func (s *Store) Get(ctx context.Context, key []byte, fn func([]byte) error) (bool, error) {
-	if err := s.enter(ctx); err != nil {
+	o, err := s.enter(ctx)
+	if err != nil {
 		return false, err
 	}
-	defer s.life.Exit()
-	return get(s.db, key, fn)
+	defer o.life.Exit()
+	return get(o.db, key, fn)
 }
 
 // GetMany implements backend.Reader.
 func (s *Store) GetMany(ctx context.Context, keys [][]byte, fn func(int, []byte) error) error {
-	if err := s.enter(ctx); err != nil {
+	o, err := s.enter(ctx)
+	if err != nil {
 		return err
 	}
-	defer s.life.Exit()
-	if len(keys) < 2 {
-		return getMany(ctx, s.db, keys, fn)
-	}
-	if err := s.fail.Engine(); err != nil {
-		return err
-	}
-	snap := s.db.NewSnapshot()
-	defer func() { _ = snap.Close() }()
-	return getMany(ctx, snap, keys, fn)
+	defer o.life.Exit()
+	return o.getMany(ctx, keys, fn)
 }
 
 // Scan implements backend.Reader.
-func (s *Store) Scan(ctx context.Context, r backend.Range, o backend.ScanOptions) iter.Seq2[backend.Entry, error] {
+func (s *Store) Scan(ctx context.Context, r backend.Range, so backend.ScanOptions) iter.Seq2[backend.Entry, error] {
 	return func(yield func(backend.Entry, error) bool) {
-		if err := s.enter(ctx); err != nil {
+		o, err := s.enter(ctx)
+		if err != nil {
 			yield(backend.Entry{}, err)
 			return
 		}
-		defer s.life.Exit()
-		scan(ctx, s.db, s.db, r, o, s.closing, nil, yield)
+		defer o.life.Exit()
+		scan(ctx, o.db, o.db, r, so, ending{closing: o.closing, why: o.ended}, yield)
 	}
 }
 
 // Snapshot implements backend.Backend.
 func (s *Store) Snapshot(ctx context.Context) (backend.Snapshot, error) {
-	if err := s.enter(ctx); err != nil {
+	o, err := s.enter(ctx)
+	if err != nil {
 		return nil, err
 	}
-	defer s.life.Exit()
-	n, err := s.snapshots.take()
+	defer o.life.Exit()
+	n, err := o.snapshots.take()
 	if err != nil {
 		return nil, err
 	}
 	return n, nil
+}
+
+// Update implements backend.Backend. The callback runs once.
+func (s *Store) Update(ctx context.Context, scopes []backend.Scope, u backend.UpdateOptions,
+	fn func(context.Context, backend.Txn) error,
+) error {
+	if backend.InUpdate(ctx, s) {
+		return backend.ErrNested
+	}
+	o, err := s.enterUpdate(ctx, u.Patient)
+	if err != nil {
+		return err
+	}
+	defer o.life.Exit()
+	defer o.updates.Exit()
+	return o.update(ctx, scopes, u, fn)
+}
+
+// Durable implements backend.Backend.
+func (s *Store) Durable(ctx context.Context, scopes []backend.Scope) error {
+	o, err := s.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer o.life.Exit()
+	return o.makeDurable(ctx, scopes)
 }
 
 // Properties implements backend.Backend.
@@ -219,7 +304,7 @@ func (s *Store) Properties() backend.Properties {
 		Name:         "pebble",
 		Exclusive:    true,
 		Shards:       1,
-		ReadOnly:     s.readOnly != nil,
+		ReadOnly:     s.turn.Load().readOnly != nil,
 		MaxKeySize:   maxKeySize,
 		MaxValueSize: maxValueSize,
 	}
@@ -227,38 +312,26 @@ func (s *Store) Properties() backend.Properties {
 
 // Ready implements backend.Backend.
 func (s *Store) Ready() error {
-	if s.life.Closed() {
+	if s.closed.Load() {
 		return backend.ErrClosed
 	}
-	if err := s.gate.ready(false); err != nil {
+	o := s.turn.Load()
+	if err := o.gate.ready(false); err != nil {
 		return err
 	}
-	return s.hang.Err()
+	return o.hang.Err()
 }
 
 // Size implements backend.Backend. It counts the tables and, by their average,
 // the blob files, not the memtables: up to a few times Options.MemTableSize of
 // the latest writes are missing.
 func (s *Store) Size(ctx context.Context, r backend.Range) (int64, error) {
-	if err := s.enter(ctx); err != nil {
-		return 0, err
-	}
-	defer s.life.Exit()
-	if emptyRange(r) {
-		return 0, nil
-	}
-	if err := s.fail.Engine(); err != nil {
-		return 0, err
-	}
-	end := r.End
-	if end == nil {
-		end = lastKey
-	}
-	n, err := s.db.EstimateDiskUsage(r.Start, end)
+	o, err := s.enter(ctx)
 	if err != nil {
-		return 0, engineError(err)
+		return 0, err
 	}
-	return int64(n), nil
+	defer o.life.Exit()
+	return o.size(r)
 }
 
 // Reclaim gives back the room of what has been deleted, and leaves nothing of it
@@ -266,46 +339,24 @@ func (s *Store) Size(ctx context.Context, r backend.Range) (int64, error) {
 // It returns when that is done; open snapshots and scans keep what they show. It
 // implements backend.Reclaimer.
 func (s *Store) Reclaim(ctx context.Context) error {
-	if err := s.enter(ctx); err != nil {
+	o, err := s.enter(ctx)
+	if err != nil {
 		return err
 	}
-	defer s.life.Exit()
-	if s.readOnly != nil {
-		return s.readOnly
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
-		select {
-		case <-s.closing:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	err := s.reclaimer.pass(ctx, reclaim.Erase, false)
-	switch {
-	case err == nil, errors.Is(err, backend.ErrUnavailable):
-		return err
-	case ctx.Err() != nil && s.life.Closed():
-		return backend.ErrClosed
-	case ctx.Err() != nil:
-		return ctx.Err()
-	}
-	return fmt.Errorf("%w: %w", backend.ErrUnavailable, err)
+	defer o.life.Exit()
+	return o.reclaim(ctx)
 }
 
-// lastKey is above every key that is not made of 0xff alone.
-var lastKey = []byte("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff")
-
-// Metrics returns Pebble's own figures, nil after Close or a panic of Pebble. Their meaning may
-// change with Pebble.
+// Metrics returns Pebble's own figures, nil after Close or a panic of Pebble. Their
+// meaning may change with Pebble, and they begin anew when the store has healed.
 func (s *Store) Metrics() *crdb.Metrics {
-	if err := s.life.Enter(); err != nil {
+	o, err := s.enter(context.Background())
+	if err != nil {
 		return nil
 	}
-	defer s.life.Exit()
-	if s.fail.Engine() != nil {
+	defer o.life.Exit()
+	if o.fail.Engine() != nil {
 		return nil
 	}
-	return s.db.Metrics()
+	return o.db.Metrics()
 }

@@ -176,7 +176,7 @@ func (t *txn) firstStored(ctx context.Context, keys [][]byte) (first []byte, fou
 		first, found, err = bytes.Clone(e.Key), true, failed
 		return false
 	}
-	scan(ctx, t.db, t.db, backend.Range{Start: keys[0], End: end}, backend.ScanOptions{KeysOnly: true}, nil, nil, take)
+	scan(ctx, t.db, t.db, backend.Range{Start: keys[0], End: end}, backend.ScanOptions{KeysOnly: true}, ending{}, take)
 	return first, found, err
 }
 
@@ -193,7 +193,7 @@ func (t *txn) Scan(ctx context.Context, r backend.Range, o backend.ScanOptions) 
 			return
 		}
 		// A Store that closes waits for its Updates.
-		scan(ctx, t.db, from, r, o, nil, nil, yield)
+		scan(ctx, t.db, from, r, o, ending{}, yield)
 	}
 }
 

@@ -15,6 +15,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/stretchr/testify/require"
+
+	"github.com/shelflife-db/shelflife/backend/pebble/internal/diskguard"
 )
 
 // The tests of this file look at Pebble alone. Each shows what a workaround
@@ -408,7 +410,7 @@ func TestPebbleRetriesRewrites(t *testing.T) {
 	require.NoError(t, err)
 	f, err := takeFolder(mem, "d")
 	require.NoError(t, err)
-	e := newEngine(f, o)
+	e := newEngine(f, o, diskguard.NewKeeper(mem))
 	p := e.options(o)
 	p.Experimental.ValueSeparationPolicy = alwaysOld
 	var tried atomic.Int32
@@ -423,4 +425,67 @@ func TestPebbleRetriesRewrites(t *testing.T) {
 	<-again
 	require.NoError(t, e.close())
 	require.NoError(t, f.leave())
+}
+
+// For opening.checkpoint, which leaves logs out: a log that is written to while it
+// is copied is copied with a tear, which is damage.
+func TestPebbleCopiesTornLogs(t *testing.T) {
+	fs := &tearingFS{FS: vfs.NewMem()}
+	db, err := openBare(t, fs)
+	require.NoError(t, err)
+	write := func(n int) {
+		for i := range n {
+			require.NoError(t, db.Set([]byte{byte(i)}, make([]byte, 1000), crdb.Sync))
+		}
+	}
+	for range 2 { // the first log is used again for the third
+		write(150)
+		require.NoError(t, db.Flush())
+	}
+	write(10)
+	torn := func() { write(60) }
+	fs.torn.Store(&torn)
+	require.NoError(t, db.Checkpoint("copy"))
+	require.NoError(t, db.Close())
+	require.Nil(t, fs.torn.Load(), "the log was copied")
+	_, err = crdb.Open("copy", &crdb.Options{FS: fs, ReadOnly: true, Logger: bareLogger{}, Merger: merger})
+	require.ErrorContains(t, err, "replaying WAL")
+}
+
+// tearingFS calls torn when a part of a log was read.
+type tearingFS struct {
+	vfs.FS
+	torn atomic.Pointer[func()]
+}
+
+func (f *tearingFS) Open(name string, o ...vfs.OpenOption) (vfs.File, error) {
+	file, err := f.FS.Open(name, o...)
+	if err == nil && strings.HasSuffix(name, ".log") {
+		file = tearingFile{file, f}
+	}
+	return file, err
+}
+
+type tearingFile struct {
+	vfs.File
+	fs *tearingFS
+}
+
+func (f tearingFile) Read(p []byte) (int, error) {
+	n, err := f.File.Read(p)
+	if n > 0 {
+		if torn := f.fs.torn.Swap(nil); torn != nil {
+			(*torn)()
+		}
+	}
+	return n, err
+}
+
+// For FS.Aside: where the directory of a checkpoint can't be synced Pebble panics.
+func TestPebblePanicsOnMarkers(t *testing.T) {
+	var on atomic.Bool
+	db, err := openBare(t, failing(vfs.NewMem(), &on, "copy", func(op errorfs.Op) bool { return op.Kind == errorfs.OpFileSync }))
+	require.NoError(t, err)
+	on.Store(true)
+	require.Panics(t, func() { _ = db.Checkpoint("copy") })
 }

@@ -15,6 +15,8 @@ import (
 const (
 	maxMembers    = 256
 	maxBatchBytes = 4 << 20
+	// longestRun is that of a Store.
+	longestRun = 30 * time.Second
 )
 
 type batchState uint8
@@ -45,6 +47,7 @@ type batch struct {
 	deps    []*batch // that must finish before
 	tickets []*ticket
 
+	began   time.Time // the first run of its Updates
 	members int
 	scopes  map[backend.Scope]struct{}
 	reads   map[string]int64 // versions before the batch
@@ -96,6 +99,9 @@ func (s *Store) join(t *ticket, x *txn, writes bool, o backend.UpdateOptions) me
 			home.deps = append(home.deps, d)
 		}
 	}
+	if home.members == 0 || x.began.Before(home.began) {
+		home.began = x.began
+	}
 	home.members++
 	for _, scope := range t.scopes {
 		home.scopes[scope] = struct{}{}
@@ -145,7 +151,8 @@ func (b *batch) takes(x *txn, o backend.UpdateOptions) bool {
 func (b *batch) run() {
 	err := b.turn()
 	ok := false
-	if err == nil {
+	// One whose process stood still is out of date, whatever it has read.
+	if err == nil && (b.patient || time.Since(b.began) < b.s.longestRun) {
 		ok, err = b.s.commit(b)
 	}
 	b.conflict, b.err = err == nil && !ok, err

@@ -11,7 +11,7 @@ type row struct {
 }
 
 // rowCache keeps what Updates of this process read and wrote. An entry may be
-// out of date, as other processes write too: whoever reads one validates its
+// out of date, as other processes write too: a reader of one validates its
 // version when it commits. A nil rowCache is empty.
 type rowCache struct{ rows *otter.Cache[string, row] }
 

@@ -204,6 +204,7 @@ func (s *Store) commit(b *batch) (ok bool, err error) {
 		if !p.wait(retry, s.life.Closing()) {
 			return false, unavailable(errors.Unwrap(err))
 		}
+		s.resends.Add(1)
 	}
 }
 

@@ -65,7 +65,7 @@ func harness(t *testing.T, o postgres.Options) backendtest.Harness {
 			return l.resume
 		},
 		// The end of a server takes seconds to recover from: TestKill does that.
-		Exceptions: []backendtest.Exception{backendtest.NoCrash, backendtest.LaggingSize},
+		Exceptions: []backendtest.Exception{backendtest.NoCrash, backendtest.LaggingSize, backendtest.NoHeal},
 		// A handle connects anew, and a link to a busy server is slow.
 		SlowRestarts: true,
 		Seed:         *seedFlag,

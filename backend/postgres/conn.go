@@ -18,6 +18,7 @@ const (
 	longestPause   = 250 * time.Millisecond
 	probeEvery     = 5 * time.Second
 	probeAgain     = 200 * time.Millisecond // while the server is lost
+	highWaterEvery = 15 * time.Second
 )
 
 // errConnectionString hides what pgx says of a connection string: it quotes it.
@@ -144,6 +145,7 @@ func isCallers(err error) bool {
 func (s *Store) lost(err error) {
 	text := describe(err)
 	if s.down.Swap(&text) == nil {
+		s.losses.Add(1)
 		s.o.Logger.Warn("postgres: the server is lost", "error", text)
 		select {
 		case s.probe <- struct{}{}:
@@ -211,8 +213,19 @@ func (s *Store) ask(ctx context.Context) bool {
 		return false
 	default:
 		s.reached()
+		if err := s.raiseClock(ctx); err != nil && !s.life.Closed() {
+			s.o.Logger.Warn("postgres: the high water of the clock could not be written", "error", describe(err))
+		}
 	}
 	return true
+}
+
+// raiseClock writes the high water of the clock if it is older than highWaterEvery.
+// That is less than catalogs take for the longest time of an Update: what they say
+// has expired longer ago than that stays so whichever server takes over.
+func (s *Store) raiseClock(ctx context.Context) error {
+	_, err := s.calls.Exec(ctx, s.sql.raiseClock, highWaterEvery.Milliseconds())
+	return err
 }
 
 // Ready implements [backend.Backend].

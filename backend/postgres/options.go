@@ -59,7 +59,7 @@ type Options struct {
 	CacheSize int
 	// StandbyReads allows connections to a standby, where a read sees what was
 	// acknowledged only if the primary runs with synchronous_commit =
-	// remote_apply and waits for that standby: whoever sets this vouches for it.
+	// remote_apply and waits for that standby: the host that sets this vouches for it.
 	// Updates fail with backend.ErrUnavailable there.
 	// Default: false, connections to a server that takes no writes are refused.
 	StandbyReads bool

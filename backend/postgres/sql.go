@@ -12,6 +12,7 @@ type statements struct {
 	getMany, getManyTimed string
 	commit, lock          string
 	portableCommit        string
+	raiseClock            string
 }
 
 func newStatements(table string) statements {
@@ -32,10 +33,29 @@ func newStatements(table string) statements {
 	s.commit = s.sql(`SELECT T_commit_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`)
 	s.lock = s.sql(`SELECT T_lock_1($1, $2, $3)`)
 	s.portableCommit = s.sql(portableCommit)
+	s.raiseClock = s.sql(raiseClock)
 	return s
 }
 
-const stamp = `(extract(epoch FROM now()) * 1000)::int8`
+// stamp is the server's time in Unix milliseconds, or the high water that a
+// server before it has left, unless that is so far ahead that one of the two was
+// wrong.
+const stamp = `(SELECT greatest(c.ms, (SELECT h.ms FROM (
+		SELECT value::int8 AS ms FROM T_meta WHERE name = 'clock' OFFSET 0
+	) h WHERE h.ms <= c.ms + ` + maxClockSkew + `)) FROM (SELECT ` + serverTime + ` AS ms) c)`
+
+// serverTime is that of the transaction.
+const serverTime = `(extract(epoch FROM now()) * 1000)::int8`
+
+// maxClockSkew is how far, in milliseconds, the clocks of a primary and of the
+// standby that takes over may differ for time to stand still rather than go back.
+const maxClockSkew = `3600000`
+
+// raiseClock writes the high water where it is more than the parameter, in
+// milliseconds, behind the time, or was left by a clock that was wrong.
+const raiseClock = `INSERT INTO T_meta AS m (name, value) VALUES ('clock', ` + serverTime + `::text)
+	ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value
+	WHERE m.value::int8 NOT BETWEEN ` + serverTime + ` - $1::int8 AND ` + serverTime + ` + ` + maxClockSkew
 
 // sql puts the name of the table in the place of T.
 func (s statements) sql(text string) string {

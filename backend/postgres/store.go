@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -20,11 +21,16 @@ type Store struct {
 	// scopes from those of other stores in the database. Both never change.
 	portable bool
 	lockSalt string
+	// longestRun is how long after its run began an Update is sent at the latest: one
+	// that comes later runs again, so that what was concluded from the time at which
+	// it ran is not much older than its commit. It never changes but in tests.
+	longestRun time.Duration
 
 	calls *pgxpool.Pool // reads and commits: held for one call
 	loops *pgxpool.Pool // scans and snapshots: held for as long as the caller likes
 
 	cache *rowCache
+	counts
 
 	down    atomic.Pointer[string] // why the server can't be reached, nil while it can
 	probe   chan struct{}          // has watch ask
@@ -36,7 +42,10 @@ type Store struct {
 	sessions map[*session]struct{} // open ones
 }
 
-var _ backend.Backend = (*Store)(nil)
+var (
+	_ backend.Backend  = (*Store)(nil)
+	_ backend.Measured = (*Store)(nil)
+)
 
 // Open opens the store that a connection string names, and creates it if there
 // is none. It needs the server: while that can't be reached it fails after
@@ -47,12 +56,13 @@ func Open(ctx context.Context, dsn string, o *Options) (_ *Store, err error) {
 		return nil, err
 	}
 	s := &Store{
-		o:        options,
-		sql:      newStatements(options.Table),
-		probe:    make(chan struct{}, 1),
-		watched:  make(chan struct{}),
-		groups:   map[string]*group{},
-		sessions: map[*session]struct{}{},
+		o:          options,
+		sql:        newStatements(options.Table),
+		probe:      make(chan struct{}, 1),
+		watched:    make(chan struct{}),
+		groups:     map[string]*group{},
+		sessions:   map[*session]struct{}{},
+		longestRun: longestRun,
 	}
 	if s.cache, err = newRowCache(options.CacheSize); err != nil {
 		return nil, err
@@ -88,13 +98,17 @@ func (s *Store) Durable(ctx context.Context, _ []backend.Scope) error {
 
 // Properties implements [backend.Backend].
 func (s *Store) Properties() backend.Properties {
-	return backend.Properties{
+	p := backend.Properties{
 		Name:         "postgres",
 		Clock:        true,
 		Shards:       1, // the parts spread what grows with time
 		MaxKeySize:   maxKeySize,
 		MaxValueSize: maxValueSize,
 	}
+	if s.o.Partition != backend.Partitioner(onePart{}) {
+		p.Partition, p.Parts = s.o.Partition.Name(), s.parts
+	}
+	return p
 }
 
 // Close implements [backend.Backend].

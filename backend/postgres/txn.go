@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -19,6 +20,7 @@ type txn struct {
 	held  *pgx.Conn // that holds the scopes' locks and is read from, or nil
 	whole bool      // a scope is a whole group
 
+	began   time.Time
 	own     overlay
 	reads   map[string]readRow
 	ranges  []*readRange

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -23,6 +24,7 @@ func (s *Store) Update(ctx context.Context, scopes []backend.Scope, o backend.Up
 	if backend.InUpdate(ctx, s) {
 		return backend.ErrNested
 	}
+	s.updates.Add(1)
 	var p pause
 	for run := 1; ; run++ {
 		var again bool
@@ -41,6 +43,7 @@ func (s *Store) Update(ctx context.Context, scopes []backend.Scope, o backend.Up
 		if !again {
 			return err
 		}
+		s.reruns.Add(1)
 		if err := s.step(ctx); err != nil {
 			return err
 		}
@@ -80,7 +83,7 @@ func (s *Store) attempt(ctx context.Context, scopes []backend.Scope, o backend.U
 			s.mu.Unlock()
 		}
 	}()
-	x := &txn{s: s, whole: hasWhole(scopes)}
+	x := &txn{s: s, began: time.Now(), whole: hasWhole(scopes)}
 	s.mu.Lock()
 	x.view = reachable(t.after)
 	s.mu.Unlock()

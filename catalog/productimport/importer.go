@@ -29,6 +29,10 @@ type Options struct {
 	// Report is called for each entry that was dealt with, in their order, by the
 	// goroutine that calls Add or Flush. Default: nobody is told.
 	Report func(Result)
+	// Failed is called for each entry that could not be dealt with, for no fault of
+	// its own, among those of Report: Result.Err says why. Default: Flush's error
+	// alone tells of the first.
+	Failed func(Result)
 }
 
 // Result is what became of an entry.
@@ -40,6 +44,9 @@ type Result struct {
 	Outcome catalog.Outcome
 	// Faults are why it was refused, at their paths in the entry.
 	Faults []catalog.FieldError
+	// Err is why it could not be dealt with, for no fault of its own: an error of the
+	// catalog, such as catalog.ErrUnknownOutcome. It is nil for Options.Report.
+	Err error
 }
 
 // Refused reports whether the entry was refused.
@@ -140,9 +147,12 @@ func (m *Importer) Flush(ctx context.Context) error {
 			r := results[0]
 			results = results[1:]
 			d.Outcome = r.Outcome
-			if err := d.refuse(d.upsert.Rewrite(r.Err)); err != nil {
+			if d.Err = d.refuse(d.upsert.Rewrite(r.Err)); d.Err != nil {
 				if failure == nil {
-					failure = fmt.Errorf("%s: %w", d.Entry, err)
+					failure = fmt.Errorf("%s: %w", d.Entry, d.Err)
+				}
+				if m.options.Failed != nil {
+					m.options.Failed(d.Result)
 				}
 				continue
 			}

@@ -69,24 +69,21 @@ func (r *Reader) Next() (Entry, error) { return r.from.next() }
 // request may have.
 const MaxEntryBytes = 1 << 20
 
-// NewReader looks at how an input begins and returns a reader of its entries. It waits for no more of the input than it needs. An
-// input that is of another kind than lines of JSON or a JSON array is refused as
+// NewReader looks at how an input begins and returns a reader of its entries. It
+// waits for no more of the input than it needs: the first line, and what follows it.
+// An input that is of another kind than lines of JSON or a JSON array is refused as
 // a whole, with [ErrFormat]; other errors are those of r.
 func NewReader(r io.Reader) (*Reader, error) {
-	in := bufio.NewReaderSize(r, peeked)
-	if mark, err := in.Peek(len(byteOrderMark)); err == nil && string(mark) == byteOrderMark {
-		if _, err := in.Discard(len(byteOrderMark)); err != nil {
-			return nil, err
-		}
+	in, err := skipMark(r)
+	if err != nil {
+		return nil, err
 	}
 	start, err := in.Peek(4)
 	if err != nil && err != io.EOF {
 		return nil, err
 	}
-	for _, s := range strangers {
-		if bytes.HasPrefix(start, []byte(s.start)) {
-			return nil, notExpected("the input is " + s.kind)
-		}
+	if err := refuseStranger(start); err != nil {
+		return nil, err
 	}
 	lines := &Reader{from: &lineReader{in: in, limit: MaxEntryBytes}}
 	switch first, next, err := peekLine(in); {
@@ -104,6 +101,53 @@ func NewReader(r io.Reader) (*Reader, error) {
 		return nil, notExpected("the first line is not a whole JSON object")
 	}
 	return lines, nil
+}
+
+// NewLineReader is NewReader for an input that must be lines, and whose writer may
+// wait for what becomes of the first before it goes on: it waits for some bytes of
+// the input alone, and refuses by them.
+func NewLineReader(r io.Reader) (*Reader, error) {
+	in, err := skipMark(r)
+	if err != nil {
+		return nil, err
+	}
+	start, err := in.Peek(1)
+	switch {
+	case err != nil && err != io.EOF:
+		return nil, err
+	case len(start) == 0 || start[0] == '{' || isSpace(start[0]):
+		return &Reader{from: &lineReader{in: in, limit: MaxEntryBytes}}, nil
+	case start[0] == '[':
+		return nil, formatError("the input is a JSON array: expected one JSON object a line")
+	}
+	start, _ = in.Peek(min(in.Buffered(), 4)) // which is there
+	if err := refuseStranger(start); err != nil {
+		return nil, err
+	}
+	return nil, formatError("the input does not begin with {: expected one JSON object a line")
+}
+
+// skipMark returns what r holds behind a byte order mark, if there is one.
+func skipMark(r io.Reader) (*bufio.Reader, error) {
+	in := bufio.NewReaderSize(r, peeked)
+	mark, err := in.Peek(len(byteOrderMark))
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	if string(mark) == byteOrderMark {
+		_, _ = in.Discard(len(mark)) // which is there
+	}
+	return in, nil
+}
+
+// refuseStranger refuses what a file of another kind begins with.
+func refuseStranger(start []byte) error {
+	for _, s := range strangers {
+		if bytes.HasPrefix(start, []byte(s.start)) {
+			return notExpected("the input is " + s.kind)
+		}
+	}
+	return nil
 }
 
 const byteOrderMark = "\ufeff"

@@ -33,8 +33,8 @@ type Options struct {
 	// Strict makes names a fault that neither set something nor are read-only
 	// names of a product's JSON form: those of the upsert, of its images and of
 	// their sources, each at its path. What stands beside Member, and inside
-	// metadata and classifications, is not judged. Default: such names are
-	// ignored.
+	// metadata and classifications, is not judged. Beyond the first 100 they are
+	// counted in one fault of the upsert. Default: such names are ignored.
 	Strict bool
 	// Files returns the file that a file key names, nil if there is none. It
 	// is called once for each file key that is used unambiguously, in the
@@ -69,6 +69,9 @@ func Decode(data []byte, o Options) (*Upsert, error) {
 	if err := d.decode(spec); err != nil {
 		return nil, err
 	}
+	if more := d.unknowns - maxUnknowns; more > 0 {
+		d.fault("", catalog.CodeValidationFailed, "has %d more names that are not known", more)
+	}
 	return d.upsert, nil
 }
 
@@ -79,7 +82,13 @@ type decoder struct {
 	parser  parser
 	depth   int // how many levels enclose the upsert's members
 	files   map[string]file
+
+	unknowns int // names, with Options.Strict
 }
+
+// maxUnknowns is how many of the names that are not known are faults of their own:
+// a text may have any number of them, and each takes more as a fault.
+const maxUnknowns = 100
 
 // file is what Options.Files said about a file key.
 type file struct {
@@ -102,7 +111,9 @@ func (d *decoder) unknown(path string, m *member, depth int, readOnly []string) 
 	if d.tooDeep(path, m.value, depth) || !d.options.Strict || slices.Contains(readOnly, m.name) {
 		return
 	}
-	d.fault(path, catalog.CodeValidationFailed, "is not a known name")
+	if d.unknowns++; d.unknowns <= maxUnknowns {
+		d.fault(path, catalog.CodeValidationFailed, "is not a known name")
+	}
 }
 
 // The names that the JSON form of a product, and of an image in it, has beside

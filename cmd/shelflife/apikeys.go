@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -107,6 +109,8 @@ func (k apiKeys) add(entry string) error {
 	case strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
 		// A header could not carry it, or not unchanged.
 		return errors.New("the key must be printable ASCII without spaces (the form is ACCOUNT=KEY)")
+	case strings.HasPrefix(key, hashedKey) && !isSum(key[len(hashedKey):]):
+		return errors.New("behind sha256: there are not 64 hexadecimal digits (the form is ACCOUNT=sha256:SUM)")
 	case len(key) < minKey:
 		return fmt.Errorf("the key has fewer than %d characters and could be guessed (the form is ACCOUNT=KEY)", minKey)
 	}
@@ -115,6 +119,16 @@ func (k apiKeys) add(entry string) error {
 	}
 	k[key] = account
 	return nil
+}
+
+// hashedKey is what a key begins with that is given by its SHA-256 sum, see
+// httpadapter.NewAPIKeys.
+const hashedKey = "sha256:"
+
+// isSum reports whether text is a SHA-256 sum as hexadecimal digits.
+func isSum(text string) bool {
+	sum, err := hex.DecodeString(text)
+	return err == nil && len(sum) == sha256.Size
 }
 
 func ordinal(n int) string {

@@ -60,7 +60,7 @@ func TestCheckOfADamagedStore(t *testing.T) {
 	key := encoding.AppendListedKey(nil, testAccount, "nowhere")
 	group, item, _ := encoding.ScopeOf(key)
 	err = b.Update(t.Context(), []backend.Scope{{Group: group, Item: item}}, backend.UpdateOptions{}, func(_ context.Context, txn backend.Txn) error {
-		return txn.Put(key, nil)
+		return txn.Put(key, encoding.AppendListedValue(nil))
 	})
 	require.NoError(t, err)
 	require.NoError(t, b.Close())

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
@@ -17,22 +19,33 @@ import (
 const (
 	exitOK      = 0
 	exitFailure = 1 // wrong usage, a failure, or a broken store
-	exitRefused = 2 // import: some lines were refused; salvage: something was lost
+	exitRefused = 2 // import, load: some were refused; salvage, dump: something was lost
 )
 
 // cli is the command line.
 type cli struct {
-	Serve   serveCmd         `cmd:"" help:"Serve a catalog over HTTP."`
-	Import  importCmd        `cmd:"" help:"Import products from a file of JSON lines."`
-	Check   checkCmd         `cmd:"" help:"Check that a store is sound."`
-	Salvage salvageCmd       `cmd:"" help:"Copy what can be read of a damaged store into a new one."`
-	Reclaim reclaimCmd       `cmd:"" help:"Give back the room of what was deleted, and erase it."`
+	Serve    serveCmd    `cmd:"" help:"Serve a catalog over HTTP."`
+	Health   healthCmd   `cmd:"" help:"Ask a running server how it is."`
+	Import   importCmd   `cmd:"" help:"Import products from a file of JSON lines."`
+	Export   exportCmd   `cmd:"" help:"Export the products of an account as JSON lines."`
+	Check    checkCmd    `cmd:"" help:"Check that a store is sound."`
+	Salvage  salvageCmd  `cmd:"" help:"Copy what can be read of a damaged store into a new one."`
+	Backup   backupCmd   `cmd:"" help:"Write a backup of a store."`
+	Restore  restoreCmd  `cmd:"" help:"Make a store of a backup."`
+	Dump     dumpCmd     `cmd:"" help:"Write all products of a store, to load them into another."`
+	Load     loadCmd     `cmd:"" help:"Load a dump into a store."`
+	Accounts accountsCmd `cmd:"" help:"List, count and delete accounts."`
+	Reclaim  reclaimCmd  `cmd:"" help:"Give back the room of what was deleted, and erase it."`
+
+	ShowVersion versionCmd    `cmd:"" name:"version" help:"Print the version."`
+	Completion  completionCmd `cmd:"" help:"Print what completes commands and flags in a shell."`
+
 	Version kong.VersionFlag `help:"Print the version and exit."`
 }
 
 const description = `Shelflife keeps product catalogs whose products can expire.
 
-Exit status: 0 success, 1 failure or wrong usage, 2 an import in which lines were refused, or a salvage in which something was lost.`
+Exit status: 0 success, 1 failure or wrong usage, 2 an import or a load in which something was refused, or a salvage or a dump in which something was lost.`
 
 // process is what a command has of the process that it runs in. A done ctx
 // asks it to stop.
@@ -40,6 +53,9 @@ type process struct {
 	ctx            context.Context
 	stdin          io.Reader
 	stdout, stderr io.Writer
+	// hangups has a value when the process was sent SIGHUP: to a server, that it is to
+	// read its keys again, to other commands to stop. Nil if it never is.
+	hangups <-chan os.Signal
 }
 
 // statusError ends the process with a status, without another word.
@@ -49,7 +65,10 @@ func (e statusError) Error() string { return fmt.Sprintf("exit status %d", int(e
 
 // run executes a command line and returns the exit status.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	p := &process{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr}
+	return (&process{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr}).run(args)
+}
+
+func (p *process) run(args []string) int {
 	err := p.execute(args)
 	var status statusError
 	switch {
@@ -58,7 +77,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case errors.As(err, &status):
 		return int(status)
 	}
-	report(stderr, err)
+	report(p.stderr, err)
 	return exitFailure
 }
 
@@ -85,7 +104,9 @@ func (p *process) execute(args []string) error {
 		c        cli
 		answered bool // --help or --version
 	)
+	given := new(settings)
 	parser, err := kong.New(&c,
+		kong.Resolvers(given),
 		kong.Name("shelflife"),
 		kong.Description(description),
 		kong.Writers(p.stdout, p.stderr),
@@ -109,10 +130,32 @@ func (p *process) execute(args []string) error {
 	if answered {
 		return nil
 	}
+	if given.err != nil {
+		return given.err
+	}
 	if err != nil {
 		return fmt.Errorf("%w (try --help)", err)
 	}
+	if command.Command() != "serve" {
+		defer p.stopOnHangup()()
+	}
 	return command.Run(p)
+}
+
+// stopOnHangup has the context end when the process is sent SIGHUP, until the result
+// is called.
+func (p *process) stopOnHangup() (end func()) {
+	ctx, cancel := context.WithCancel(p.ctx)
+	p.ctx = ctx
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		select {
+		case <-p.hangups:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	return func() { cancel(); waiting.Wait() }
 }
 
 // version returns what this binary was built from.

@@ -14,7 +14,11 @@ func TestHelp(t *testing.T) {
 		"serve":     {"serve", "--help"},
 		"import":    {"import", "--help"},
 		"check":     {"check", "--help"},
+		"export":    {"export", "--help"},
 		"salvage":   {"salvage", "--help"},
+		"dump":      {"dump", "--help"},
+		"load":      {"load", "--help"},
+		"accounts":  {"accounts", "--help"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, out, errs := execute(t, nil, args...)

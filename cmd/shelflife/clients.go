@@ -9,6 +9,7 @@ import (
 
 	"github.com/shelflife-db/shelflife/cmd/shelflife/internal/connlimit"
 	"github.com/shelflife-db/shelflife/httpadapter"
+	"github.com/shelflife-db/shelflife/ttl"
 )
 
 // retryAfter is how many seconds a client is asked to wait where the server has
@@ -16,7 +17,7 @@ import (
 const retryAfter = "1"
 
 // clientLimits bounds the connections of serve.
-func (c *serveCmd) clientLimits(connections int, proxies trustedProxies) *connlimit.Limiter {
+func (c *serveCmd) clientLimits(connections int, proxies trustedProxies, clock ttl.Clock) *connlimit.Limiter {
 	perAddress := c.MaxConnectionsPerAddress
 	if perAddress == 0 {
 		perAddress = max(connections/4, 1)
@@ -27,6 +28,8 @@ func (c *serveCmd) clientLimits(connections int, proxies trustedProxies) *connli
 		PerAddress: perAddress,
 		Spare:      spareConnections,
 		Exempt:     func(a netip.Addr) bool { return a.IsLoopback() || proxies.trust(a) },
+		Idle:       idleTimeout,
+		Clock:      clock,
 	})
 }
 

@@ -108,7 +108,7 @@ func samples() []sample {
 		},
 		{
 			id: "plant-monstera", title: "Window plant", description: "Wants little: light, and a glass of water a week.",
-			metadata: `{"price":27.50,"currency":"EUR","perishable":true}`, validForDays: 14,
+			metadata: `{"price":27.50,"currency":"EUR","perishable":true}`, validForDays: 5,
 			pictures: []samplePicture{front(320, 420, picture{top: mint, bottom: sand, layers: []layer{
 				{box(0.03, 0.50, 0.02).at(0, 0.15), leaf}, {petals(3, 0.50).turned(30).at(0, -0.45), leaf}, {petals(3, 0.28).at(-0.38, 0.10), leaf},
 				{petals(3, 0.28).turned(60).at(0.38, 0.02), leaf}, {box(0.36, 0.30, 0.08).at(0, 0.80), coral}, {box(0.42, 0.07, 0.05).at(0, 0.52), coral},

@@ -177,7 +177,7 @@ func TestImportThatCannotRead(t *testing.T) {
 	status, out, errs := execute(t, in, "import", "--data", data, "--account", testAccount, "-")
 	require.Equal(t, exitFailure, status)
 	require.Equal(t, "created 2, edited 0, unchanged 0, refused 0\n", out)
-	require.Equal(t, "shelflife: the import stopped after line 2: reading: the disk is on fire\n", errs)
+	require.Equal(t, "shelflife: the import stopped after line 2: reading: the disk is on fire; --from-line 3 goes on behind it\n", errs)
 	status, _, errs = execute(t, iotest.ErrReader(errors.New("no")), "import", "--data", data, "--account", testAccount, "-")
 	require.Equal(t, exitFailure, status)
 	require.Equal(t, "shelflife: nothing was imported: no\n", errs)
@@ -216,7 +216,7 @@ func TestImportInterrupted(t *testing.T) {
 	status := run(ctx, []string{"import", "--data", data, "--account", testAccount, "-"}, in, &out, &errs)
 	require.Equal(t, exitFailure, status)
 	require.Equal(t, fmt.Sprintf("created %d, edited 0, unchanged 0, refused 0\n", n), out.String(), "what was read is imported")
-	require.Equal(t, fmt.Sprintf("shelflife: the import stopped after line %d: interrupted\n", n), errs.String())
+	require.Equal(t, fmt.Sprintf("shelflife: the import stopped after line %d: interrupted; --from-line %d goes on behind it\n", n, n+1), errs.String())
 
 	status, again, _ := execute(t, strings.NewReader(text.String()), "import", "--data", data, "--account", testAccount, "-")
 	require.Equal(t, exitOK, status)

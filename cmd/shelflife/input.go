@@ -16,6 +16,8 @@ var errInterrupted = errors.New("interrupted")
 type input struct {
 	steps <-chan inputStep
 	stop  context.CancelFunc
+	// from is the first line whose entry is wanted.
+	from int
 }
 
 // inputStep is what came of one reading. The end of the input is a step like any
@@ -52,12 +54,31 @@ func openInput(ctx context.Context, open func() (io.ReadCloser, error)) (*input,
 			s.entry, s.err = from.Next()
 		}
 	}()
-	in := &input{steps, stop}
+	in := &input{steps: steps, stop: stop}
 	if _, err := in.next(ctx); err != nil {
 		stop()
 		return nil, err
 	}
 	return in, nil
+}
+
+// wanted returns the next entry that begins at the line from or later, its size that
+// of what was passed over included.
+func (in *input) wanted(ctx context.Context) (productimport.Entry, error) {
+	passed := int64(0)
+	for {
+		e, err := in.next(ctx)
+		line := e.Line // of an element of an array
+		if line == 0 {
+			line = e.Number
+		}
+		if err == nil && line < in.from {
+			passed += e.Size
+			continue
+		}
+		e.Size += passed
+		return e, err
+	}
 }
 
 // next returns the next entry: io.EOF says that there is none, errInterrupted

@@ -23,16 +23,12 @@ const (
 // they could give themselves a key to any account. What it warns of is a file
 // that others may read, or its group write.
 func readKeyFile(name string) (text, warning string, err error) {
-	// Before it is opened: opening a named pipe waits for its other end.
-	info, err := os.Stat(name)
+	data, mode, err := readRegularFile(name)
 	if err != nil {
 		return "", "", err
 	}
-	if !info.Mode().IsRegular() {
-		return "", "", fmt.Errorf("%s is no regular file, and nothing else is read: write the keys to a file that is", name)
-	}
 	// Elsewhere the mode says nothing about who may do what.
-	if mode := info.Mode().Perm(); runtime.GOOS != "windows" {
+	if runtime.GOOS != "windows" {
 		switch {
 		case mode&othersWrite != 0:
 			return "", "", fmt.Errorf("%s may be written by anybody (mode %04o), who could give themselves a key: chmod 600 it, and look through what it holds", name, mode)
@@ -42,17 +38,30 @@ func readKeyFile(name string) (text, warning string, err error) {
 			warning = fmt.Sprintf("%s may be read by others (mode %04o), who then have the keys: chmod 600 it", name, mode)
 		}
 	}
+	return string(data), warning, nil
+}
+
+// readRegularFile reads a file of at most maxKeyFile bytes, and returns its mode.
+func readRegularFile(name string) (data []byte, mode fs.FileMode, err error) {
+	// Before it is opened: opening a named pipe waits for its other end.
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, 0, fmt.Errorf("%s is no regular file, and nothing else is read: write the keys to a file that is", name)
+	}
 	f, err := os.Open(name)
 	if err != nil {
-		return "", "", err
+		return nil, 0, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
+	data, err = io.ReadAll(io.LimitReader(f, maxKeyFile+1))
 	switch {
 	case err != nil:
-		return "", "", err
+		return nil, 0, err
 	case len(data) > maxKeyFile:
-		return "", "", fmt.Errorf("%s has more than %d bytes", name, maxKeyFile)
+		return nil, 0, fmt.Errorf("%s has more than %d bytes", name, maxKeyFile)
 	}
-	return string(data), warning, nil
+	return data, info.Mode().Perm(), nil
 }

@@ -10,13 +10,15 @@ import (
 )
 
 func main() {
+	tuneMalloc()
 	ctx, stop := context.WithCancel(context.Background())
 	stopOnSignals(stop)
-	os.Exit(run(ctx, takeArgs(), os.Stdin, os.Stdout, os.Stderr))
+	p := &process{ctx: ctx, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, hangups: hangups()}
+	os.Exit(p.run(takeArgs()))
 }
 
 // takeArgs returns the arguments and leaves none in os.Args, which expvar, linked
-// by the engine, would show to whoever got at it: API keys may be among them.
+// by the engine, would show to anybody who got at it: API keys may be among them.
 func takeArgs() []string {
 	args := os.Args[1:]
 	os.Args = os.Args[:1]
@@ -33,16 +35,17 @@ func stopOnSignals(stop func()) {
 		signal.Stop(signals)
 		stop()
 	}()
-	// A terminal that goes away says so more than once, so that no second one
-	// ends the process at once. A process under nohup does not want to hear it.
-	if !signal.Ignored(syscall.SIGHUP) {
-		hangups := make(chan os.Signal, 1)
-		signal.Notify(hangups, syscall.SIGHUP)
-		go func() {
-			<-hangups
-			stop()
-		}()
-	}
-	// Whoever reads the log may go away: writing it fails then, and no more.
+	// The reader of the log may go away: writing it fails then, and no more.
 	signal.Ignore(syscall.SIGPIPE)
+}
+
+// hangups returns what says that the process was sent SIGHUP, nil under nohup, where
+// it does not want to hear it.
+func hangups() <-chan os.Signal {
+	if signal.Ignored(syscall.SIGHUP) {
+		return nil
+	}
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGHUP)
+	return c
 }

@@ -14,6 +14,8 @@ import (
 // it may never stand still for longer than stall, and must on the whole not be
 // slower than slowest, given one stall for free. So a large upload on a slow
 // line goes through, and a byte a second does not hold a connection for long.
+// A client that sends its body does not stand still: an answer that is written
+// meanwhile may wait for it to begin reading.
 type pace struct {
 	clock   ttl.Clock
 	stall   time.Duration
@@ -31,6 +33,7 @@ func (p pace) wrap(next http.Handler) http.Handler {
 		reads := &readDeadline{set: control.SetReadDeadline}
 		setReadDeadline := func(d time.Duration) { _ = reads.setPace(p.clock.Now().Add(d)) }
 		setWriteDeadline := func(d time.Duration) { _ = control.SetWriteDeadline(p.clock.Now().Add(d)) }
+		answer := &pacedWriter{w, budget{pace: p, set: setWriteDeadline}, reads}
 		body := &pacedBody{done: true}
 		defer func() {
 			if body.done {
@@ -45,6 +48,7 @@ func (p pace) wrap(next http.Handler) http.Handler {
 			body = &pacedBody{
 				ReadCloser: r.Body,
 				budget:     budget{pace: p, set: setReadDeadline},
+				answer:     &answer.budget,
 			}
 			// The server has to find its own body in its own request, to tell what
 			// of it is not worth reading, and that a client waits to be told to
@@ -54,27 +58,53 @@ func (p pace) wrap(next http.Handler) http.Handler {
 			r = &own
 			setReadDeadline(p.stall)
 		}
-		next.ServeHTTP(&pacedWriter{w, budget{pace: p, set: setWriteDeadline}, reads}, r)
+		next.ServeHTTP(answer, r)
 	})
 }
 
-// budget is how much more time a client may take.
+// budget is how much more time a client may take. One goroutine transfers at a time.
 type budget struct {
 	pace
-	set    func(time.Duration) // sets the deadline of one transfer
-	moved  int64               // bytes
+	set func(time.Duration) // sets the deadline of one transfer
+
+	mu     sync.Mutex // guards the fields below, and that set is called in their order
+	moved  int64      // bytes
 	waited time.Duration
+	going  bool          // a transfer goes on
+	most   int           // bytes of it
+	start  time.Duration // of it, as the clock's Elapsed
 }
 
 // transfer runs move, which moves at most n bytes more, within the budget.
 func (b *budget) transfer(n int, move func() (int, error)) (int, error) {
-	free := min(b.stall, b.stall+b.time(b.moved)-b.waited)
-	b.set(max(free, 0) + b.time(int64(n)))
-	start := b.clock.Elapsed()
+	b.mu.Lock()
+	b.going, b.most = true, n
+	b.begin()
+	b.mu.Unlock()
 	n, err := move()
-	b.waited += b.clock.Elapsed() - start
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.going = false
+	b.waited += b.clock.Elapsed() - b.start
 	b.moved += int64(n)
 	return n, err
+}
+
+// begin starts the time of a transfer. The caller holds mu.
+func (b *budget) begin() {
+	free := min(b.stall, b.stall+b.time(b.moved)-b.waited)
+	b.set(max(free, 0) + b.time(int64(b.most)))
+	b.start = b.clock.Elapsed()
+}
+
+// excuse has the time of a transfer that goes on start anew: the client did something
+// else until now.
+func (b *budget) excuse() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.going {
+		b.begin()
+	}
 }
 
 // time returns how long n bytes may take.
@@ -110,7 +140,8 @@ func (d *readDeadline) setOwn(t time.Time) error {
 type pacedBody struct {
 	io.ReadCloser
 	budget
-	done bool
+	done   bool
+	answer *budget // of the same request
 }
 
 func (b *pacedBody) Read(buf []byte) (int, error) {
@@ -118,6 +149,9 @@ func (b *pacedBody) Read(buf []byte) (int, error) {
 		return b.ReadCloser.Read(buf)
 	}
 	n, err := b.transfer(0, func() (int, error) { return b.ReadCloser.Read(buf) })
+	if n > 0 || err == io.EOF {
+		b.answer.excuse()
+	}
 	// From the end on the server reads ahead to notice a client that leaves,
 	// without the deadline: one that passed would count as that.
 	b.done = err == io.EOF

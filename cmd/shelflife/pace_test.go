@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -141,6 +142,58 @@ func TestPaceOfEarlyAnswers(t *testing.T) {
 				res, err := http.ReadResponse(bufio.NewReader(client), nil)
 				require.NoError(t, err)
 				require.Equal(t, http.StatusUnauthorized, res.StatusCode)
+				require.Equal(t, tc.after, time.Since(start).Truncate(time.Second))
+			})
+		})
+	}
+}
+
+// An answer that is written while the body comes waits for its client, as long as
+// that sends: it may read when it has sent everything. One that does neither is cut
+// off.
+func TestPaceOfAnswersBesideBodies(t *testing.T) {
+	const size = 1 << 20
+	echo := func(written chan<- string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			require.NoError(t, http.NewResponseController(w).EnableFullDuplex())
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				n, err := w.Write(make([]byte, size))
+				written <- fmt.Sprint(n == size, errors.Is(err, os.ErrDeadlineExceeded))
+			}()
+			_, _ = io.Copy(io.Discard, r.Body)
+			<-ended
+		}
+	}
+	for name, tc := range map[string]struct {
+		seconds int // for which 8 KiB are sent each, of 600
+		want    string
+		after   time.Duration
+	}{
+		"it sends for ten minutes, then reads": {600, "true false", 599 * time.Second},
+		"it stops":                             {100, "false true", 133 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, connect func(http.HandlerFunc) net.Conn) {
+				written := make(chan string, 1)
+				client := connect(echo(written))
+				start := time.Now()
+				go func() {
+					fmt.Fprintf(client, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", 600*8<<10)
+					for i := range tc.seconds {
+						if i > 0 {
+							time.Sleep(time.Second)
+						}
+						if _, err := client.Write(make([]byte, 8<<10)); err != nil {
+							return
+						}
+					}
+					if tc.seconds == 600 {
+						_, _ = io.Copy(io.Discard, client)
+					}
+				}()
+				require.Equal(t, tc.want, <-written)
 				require.Equal(t, tc.after, time.Since(start).Truncate(time.Second))
 			})
 		})

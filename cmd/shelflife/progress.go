@@ -14,16 +14,16 @@ type progress struct {
 	bar *progressbar.ProgressBar // nil where w is no terminal
 }
 
-// newProgress returns a bar on w that is full after size bytes; a negative size
-// means that the end is not known.
-func newProgress(w io.Writer, size int64) *progress {
+// newProgress returns a bar on w that says what is being done and is full after
+// size bytes; a negative size means that the end is not known.
+func newProgress(w io.Writer, what string, size int64) *progress {
 	f, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return &progress{}
 	}
 	return &progress{progressbar.NewOptions64(size,
 		progressbar.OptionSetWriter(w),
-		progressbar.OptionSetDescription("importing"),
+		progressbar.OptionSetDescription(what),
 		progressbar.OptionSetWidth(30),
 		progressbar.OptionShowBytes(true),
 		progressbar.OptionThrottle(100*time.Millisecond),

@@ -13,7 +13,7 @@ func TestProgressIsForTerminals(t *testing.T) {
 	require.NoError(t, err)
 	defer file.Close()
 	var buffer bytes.Buffer
-	for _, p := range []*progress{newProgress(file, 100), newProgress(&buffer, 100)} {
+	for _, p := range []*progress{newProgress(file, "importing", 100), newProgress(&buffer, "importing", 100)} {
 		p.add(50)
 		p.clear()
 		p.add(50)

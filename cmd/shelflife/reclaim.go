@@ -25,7 +25,7 @@ The store must not be in use by a server. It needs free disk space for the files
 // Run gives back room.
 func (c *reclaimCmd) Run(p *process) (err error) {
 	before := folderSize(c.Data)
-	cat, err := openStore(p.ctx, place{dir: c.Data}, pebble.Options{CacheSize: defaultCache, MustExist: true}, catalog.Options{})
+	cat, err := openStore(p.ctx, place{dir: c.Data}, pebble.Options{CacheSize: ownCache(), MustExist: true}, catalog.Options{})
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -106,29 +107,59 @@ func TestHealthOfADamagedStore(t *testing.T) {
 	require.NotContains(t, body, "pebble")
 }
 
-// A store that Pebble refuses to open is told from one that can be read in part:
-// nothing is made, and the message names the file that is at fault.
+// A store that Pebble refuses to open is salvaged too: a table that is cut off or
+// missing costs what was in it, and is named. Without the MANIFEST nothing can be
+// done, which the message says.
 func TestSalvageOfAStoreThatDoesNotOpen(t *testing.T) {
-	for _, pattern := range []string{"*.sst", "MANIFEST-*"} {
-		t.Run(pattern, func(t *testing.T) {
+	for _, c := range []struct{ pattern, damage string }{
+		{"*.sst", "cut off"}, {"*.sst", "missing"}, {"MANIFEST-*", "damaged"},
+	} {
+		t.Run(c.pattern+" "+c.damage, func(t *testing.T) {
 			dir := makeDamagedStore(t, "p0500")
-			files, err := filepath.Glob(filepath.Join(dir, pattern))
+			files, err := filepath.Glob(filepath.Join(dir, c.pattern))
 			require.NoError(t, err)
 			require.NotEmpty(t, files)
 			data, err := os.ReadFile(files[0])
 			require.NoError(t, err)
-			if pattern == "*.sst" {
-				data = data[:len(data)/2]
-			} else {
+			switch c.damage {
+			case "cut off":
+				require.NoError(t, os.WriteFile(files[0], data[:len(data)/2], 0o600))
+			case "missing":
+				require.NoError(t, os.Remove(files[0]))
+			case "damaged":
 				data[20] ^= 0xff
+				require.NoError(t, os.WriteFile(files[0], data, 0o600))
 			}
-			require.NoError(t, os.WriteFile(files[0], data, 0o600))
-			out := filepath.Join(t.TempDir(), "out")
-			status, _, errs := execute(t, nil, "salvage", "--data", dir, "--out", out)
+			before := namesIn(t, dir)
+			status, _, errs := execute(t, nil, "check", "--data", dir)
 			require.Equal(t, exitFailure, status)
-			require.Contains(t, errs, "the store can't be opened, and nothing was copied")
-			require.Contains(t, errs, filepath.Base(files[0]))
-			require.NoDirExists(t, out)
+			require.Contains(t, errs, strings.TrimSuffix(filepath.Base(files[0]), ".sst"))
+
+			to := filepath.Join(t.TempDir(), "out")
+			status, out, errs := execute(t, nil, "salvage", "--data", dir, "--out", to)
+			require.Equal(t, before, namesIn(t, dir), "nothing is made or removed")
+			if c.damage == "damaged" {
+				require.Equal(t, exitFailure, status)
+				require.Contains(t, errs, "the store can't be opened, and nothing was copied")
+				require.Contains(t, errs, filepath.Base(files[0]))
+				require.NoDirExists(t, to)
+				return
+			}
+			require.Equal(t, exitRefused, status, errs)
+			require.Contains(t, out, filepath.Base(files[0]))
+			require.Contains(t, out, "possibly stale   0\n")
+			status, out, errs = execute(t, nil, "check", "--data", to)
+			require.Equal(t, exitOK, status, out+errs)
 		})
 	}
+}
+
+func namesIn(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
 }

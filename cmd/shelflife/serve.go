@@ -10,12 +10,14 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/shelflife-db/shelflife/backend"
 	"github.com/shelflife-db/shelflife/backend/pebble"
 	"github.com/shelflife-db/shelflife/catalog"
+	"github.com/shelflife-db/shelflife/catalog/metrics"
 	"github.com/shelflife-db/shelflife/httpadapter"
 	"github.com/shelflife-db/shelflife/ttl"
 )
@@ -25,6 +27,8 @@ type serveCmd struct {
 	Demo bool   `help:"Serve a small sample catalog; needs no other flag."`
 	Addr string `placeholder:"HOST:PORT" default:"127.0.0.1:8080" help:"Address to listen on; port 0 takes a free one. Default: ${default}."`
 	storeFlags
+
+	Config string `placeholder:"FILE" help:"File of flags, one NAME = VALUE a line, as addr = 127.0.0.1:8080; # begins a comment line. The command line and the environment come before it. Default: none."`
 
 	MustExist bool `help:"Fail where there is no store, rather than make one: for a folder whose volume may not be mounted."`
 	ReadOnly  bool `help:"Only read: nothing in the folder of the store is made, changed or removed, and writes are answered with 503."`
@@ -42,8 +46,8 @@ type serveCmd struct {
 	LogLevel       string        `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"What is logged: debug, info, warn or error, and what is graver. Requests are info. Default: ${default}."`
 	Durability     string        `enum:"synced,buffered" default:"synced" placeholder:"WHEN" help:"When a write is acknowledged: synced, when it is on disk; buffered, before that, so that a crash may take the last ones. Default: ${default}."`
 	UseWindow      time.Duration `default:"1s" placeholder:"TIME" help:"How long after its acknowledgement a use becomes durable: 0, or 1ms to 1h. Default: ${default}."`
-	CacheSize      byteSize      `default:"256MiB" placeholder:"SIZE" help:"Memory of the engine's cache, at least 2MiB; the cache of products takes an eighth as much again. Default: ${default}."`
-	DiskReserve    byteSize      `placeholder:"SIZE" help:"Free disk space below which writes are refused, and below half of which deletes are too; reads go on. Default: a tenth of the volume, at least 16MiB or a quarter of it, at most 256MiB."`
+	CacheSize      byteSize      `placeholder:"SIZE" help:"Memory of the engine's cache, at least 2MiB; the cache of products takes an eighth as much again. Default: 256MiB, or an eighth of the memory that the process may have, by GOMEMLIMIT or its control group, if that is less."`
+	DiskReserve    byteSize      `placeholder:"SIZE" help:"Free disk space below which writes are refused; reads go on, and deletes as far as the room goes that is held for them (the file ballast). Default: a tenth of the volume, at least 16MiB or a quarter of it, at most 256MiB."`
 	ImageGraceSize byteSize      `placeholder:"SIZE" help:"Image bytes that stay for their readers after they were replaced or deleted, at most for a quarter of an hour; beyond it the oldest go at once. Default: a sixteenth of the volume, at most 1GiB."`
 	MaxImageSize   byteSize      `default:"20MiB" placeholder:"SIZE" help:"Largest uploaded image, at most --max-request-size. Default: ${default}."`
 	MaxRequestSize byteSize      `default:"64MiB" placeholder:"SIZE" help:"Largest multipart request. Default: ${default}."`
@@ -51,25 +55,35 @@ type serveCmd struct {
 	RequestMemory  byteSize      `placeholder:"SIZE" help:"Memory that all requests may hold at once for bodies and answers, at least 16MiB; those of one account get half. What passes it is refused with 503 or 429. Default: 64MiB, or an eighth of GOMEMLIMIT if that is less."`
 	SpoolSize      byteSize      `default:"1GiB" placeholder:"SIZE" help:"Disk space that waiting uploads may take at once; those of one account get half. Default: ${default}."`
 	AccountUploads int           `default:"32" placeholder:"N" help:"Multipart requests of one account that are worked on at once. Further ones wait, and are refused with 429 after 2s. Default: ${default}."`
+	AccountRate    float64       `placeholder:"N" help:"Requests a second that one account may make in the long run. Further ones are refused with 429, and Retry-After says when to try again. Default: as many as it likes."`
+	AccountBurst   int           `placeholder:"N" help:"Requests that an account may make at once when it has made none for a while. Default: --account-rate, rounded up."`
 	MaxConnections int           `placeholder:"N" help:"How many clients may be connected. Further ones take the place of those that stand still, those without a key first; where there are none they are answered 503. Default: 4096, or as many as the files that the process may have open allow."`
 
 	MaxConnectionsPerAddress int      `placeholder:"N" help:"How many of them may come from one address, or one /64 of IPv6: not from loopback or a trusted proxy. Default: a quarter."`
 	TrustedProxy             []string `sep:"none" placeholder:"NETWORK" help:"Address or network (10.0.0.0/8) of proxies whose X-Forwarded-For is believed; may be repeated. Default: none."`
 
 	dashboardFlags
+	adminFlags
+	tlsFlags
 
 	ShutdownTimeout time.Duration `default:"30s" placeholder:"TIME" help:"How long running requests may take to end when the server stops. Default: ${default}."`
 }
 
 // Help returns the details.
 func (*serveCmd) Help() string {
-	return `API keys come from --api-key, --api-key-file and the environment variable ` + keysVariable + ` together. There the ACCOUNT=KEY entries have white space or commas between them. The first "=" separates. A key has at least ` + strconv.Itoa(minKey) + ` characters, and should be long and random, as "openssl rand -hex 16" makes them. Clients send the key in the header X-API-Key. Keys are never logged.
+	return `API keys come from --api-key, --api-key-file and the environment variable ` + keysVariable + ` together. There the ACCOUNT=KEY entries have white space or commas between them. The first "=" separates. A key has at least ` + strconv.Itoa(minKey) + ` characters, and should be long and random, as "openssl rand -hex 16" makes them. Clients send the key in the header X-API-Key. Keys are never logged. ACCOUNT=sha256:SUM stands for the key that has this SHA-256 sum, in 64 hexadecimal digits, so that the file holds no key: printf %s "$KEY" | sha256sum makes it.
 
-The dashboard, at ` + strings.Trim(dashboardPath, "/") + `/ under the prefix, shows an account's products to whoever signs in with its key, who may use, edit, delete, import and export them. A proxy must leave the Host header as it is, or --trusted-origin says under which origin browsers see it.
+The dashboard, at ` + strings.Trim(dashboardPath, "/") + `/ under the prefix, shows an account's products to people who sign in with its key, who may use, edit, delete, import and export them. A proxy must leave the Host header as it is, or --trusted-origin says under which origin browsers see it.
 
 GET ` + healthPath + ` needs no key and is not under the prefix: 200 when the store takes writes and uploads can be kept (with --read-only, when it can be read), 503 when not.
 
-SIGTERM, SIGINT or SIGHUP stops the server: it takes no more requests, ends running ones, writes everything down and exits with 0. A second SIGTERM or SIGINT ends it at once.
+A socket that systemd passes (LISTEN_FDS) takes the place of --addr, and systemd is told when the server is ready (NOTIFY_SOCKET).
+
+SIGTERM or SIGINT stops the server: it takes no more requests, ends running ones, writes everything down and exits with 0. A second one ends it at once.
+
+On SIGHUP it reads --api-key-file, --tls-cert and --tls-key again. Keys that are gone are refused from then on, also in sessions of the dashboard within a minute. A certificate is shown to the connections that come then. Files that it would not have started with change nothing, and the log says why.
+
+What the command line does not say is looked for in the environment (` + environmentNames() + `), and then in the file of --config, which may have all flags but --api-key and --demo, those that may be repeated more than once.
 
 The log is written to the standard error. Each request has a line there, with its method, path, status, error code, account, client address, request ID (as in the header X-Request-ID of the answer), duration and size.
 
@@ -97,16 +111,31 @@ func (c *serveCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
+	clock := ttl.SystemClock()
+	secure, err := c.openCertificate(clock.Now(), log)
+	if err != nil {
+		return err
+	}
 	store, err := c.where()
 	if err != nil {
 		return err
 	}
-	listener, err := listen(p.ctx, c.Addr)
+	listener, err := passedListener()
+	if err == nil && listener == nil {
+		listener, err = listen(p.ctx, c.Addr)
+	}
 	if err != nil {
 		return err
 	}
 	defer listener.Close()
-	return c.serve(p, site{listener: listener, store: store, prefix: prefix, auth: auth, proxies: proxies, log: log})
+	operators, err := c.adminFlags.listen(p.ctx)
+	if err != nil {
+		return err
+	}
+	if operators != nil {
+		defer operators.Close()
+	}
+	return c.serve(p, site{listener: listener, operators: operators, store: store, prefix: prefix, auth: auth, secure: secure, proxies: proxies, clock: clock, log: log})
 }
 
 // authenticator knows the keys of all sources.
@@ -117,14 +146,60 @@ func (c *serveCmd) authenticator(log *slog.Logger) (*httpadapter.APIKeys, error)
 		}
 		return httpadapter.NewAPIKeys(apiKeys{demoKey: demoAccount})
 	}
-	keys, warnings, err := readAPIKeys(c.APIKey, c.APIKeyFile, os.Getenv(keysVariable))
+	keys, err := c.readKeys(log)
 	if err != nil {
 		return nil, err
 	}
+	return httpadapter.NewAPIKeys(keys)
+}
+
+// readKeys reads the keys of all sources.
+func (c *serveCmd) readKeys(log *slog.Logger) (apiKeys, error) {
+	keys, warnings, err := readAPIKeys(c.APIKey, c.APIKeyFile, os.Getenv(keysVariable))
 	for _, w := range warnings {
 		log.Warn(w)
 	}
-	return httpadapter.NewAPIKeys(keys)
+	return keys, err
+}
+
+// reloadOnHangup reads the keys and the certificate again whenever the process is
+// sent SIGHUP, until ctx ends.
+func (c *serveCmd) reloadOnHangup(ctx context.Context, p *process, at site) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.hangups:
+		}
+		c.reloadKeys(at)
+		c.reloadCertificate(at)
+	}
+}
+
+func (c *serveCmd) reloadKeys(at site) {
+	if c.Demo {
+		return // its key is its own
+	}
+	keys, err := c.readKeys(at.log)
+	if err == nil {
+		err = at.auth.Replace(keys)
+	}
+	if err != nil {
+		at.log.Error("the API keys could not be read again: those that were known are", "error", err)
+		return
+	}
+	at.log.Info("API keys read again", "keys", len(keys))
+}
+
+func (c *serveCmd) reloadCertificate(at site) {
+	if at.secure == nil {
+		return
+	}
+	if err := at.secure.load(at.clock.Now(), at.log); err != nil {
+		at.log.Error("the certificate could not be read again: the one before is shown on", "error", err)
+		return
+	}
+	at.log.Info("certificate read again", "until", at.secure.current.Load().Leaf.NotAfter.UTC())
 }
 
 // where returns the place of the store.
@@ -142,24 +217,36 @@ func (c *serveCmd) where() (place, error) {
 
 // site is what a store is served with.
 type site struct {
-	listener net.Listener
-	store    place
-	prefix   string // as cleanPrefix returns it
-	auth     *httpadapter.APIKeys
-	proxies  trustedProxies
-	log      *slog.Logger
+	listener  net.Listener
+	operators net.Listener // nil if there is none for them
+	store     place
+	prefix    string // as cleanPrefix returns it
+	auth      *httpadapter.APIKeys
+	secure    *certificate // nil without TLS
+	proxies   trustedProxies
+	clock     ttl.Clock
+	log       *slog.Logger
 }
 
 // serve opens the store and serves it.
 func (c *serveCmd) serve(p *process, at site) (err error) {
-	clock, log := ttl.SystemClock(), at.log
+	clock, log := at.clock, at.log
+	if c.CacheSize == 0 {
+		c.CacheSize = byteSize(ownCache()) // before Go has a limit of its own
+	}
+	limitHeap()
 	files, err := shareFiles(openFileLimit(), c.MaxConnections)
 	if err != nil {
 		return err
 	}
 	engine := pebble.Options{CacheSize: int64(c.CacheSize), DiskReserve: int64(c.DiskReserve), MaxOpenFiles: files.tables, MustExist: c.MustExist, ReadOnly: c.ReadOnly, Logger: log}
+	options := c.catalogOptions(clock)
+	calls := metrics.NewCalls(&metrics.CallsOptions{Clock: clock})
+	if at.operators != nil {
+		options.Observe = calls.Observe
+	}
 	// A signal that comes meanwhile is heeded below.
-	cat, err := openStore(context.WithoutCancel(p.ctx), at.store, engine, c.catalogOptions(clock))
+	cat, err := openStore(context.WithoutCancel(p.ctx), at.store, engine, options)
 	if err != nil {
 		return err
 	}
@@ -210,23 +297,44 @@ func (c *serveCmd) serve(p *process, at site) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closePages()) }()
-	url := baseURL(at.listener.Addr()) + at.prefix
+	url := at.secure.scheme() + "://" + baseHost(at.listener.Addr()) + at.prefix
 	health := healthHandler(func() error { return c.ready(cat, uploads) }, cat.Damage)
-	clients := c.clientLimits(files.connections, at.proxies)
+	stopAdmin, err := c.serveAdmin(at.operators, cat, calls, func() error { return c.ready(cat, uploads) }, log)
+	if err != nil {
+		return err
+	}
+	defer stopAdmin()
+	clients := c.clientLimits(files.connections, at.proxies, clock)
 	server := newServer(api.ReadOn(mount(at.prefix, api, pages, health)), clock, log, at.proxies)
 	// Around everything that a request may wait for, its line in the log included:
 	// where the log is read slowly, requests must not pile up behind it.
 	server.Handler = clients.Handler(server.Handler, watched(api.ReadOn(overloaded(health)), clock, log, at.proxies))
-	if c.H2C {
+	if c.H2C || at.secure != nil {
 		takeHTTP2(server)
 	}
 	server.ConnContext = clients.ConnContext
 	log.Info("serving", "url", url, "data", at.store.String(),
-		"open_files_limit", files.limit, "open_tables", files.tables, "max_connections", files.connections)
+		"open_files_limit", files.limit, "open_tables", files.tables, "max_connections", files.connections,
+		"cache_size", int64(c.CacheSize))
 	if c.Demo {
 		printDemo(p.stdout, url, pages != nil)
 	}
-	return runServer(p.ctx, server, clients.Listener(at.listener), c.ShutdownTimeout, log)
+	var beside sync.WaitGroup
+	serving, stopServing := context.WithCancel(context.WithoutCancel(p.ctx))
+	beside.Go(func() { clients.CloseIdle(serving) })
+	beside.Go(func() { c.reloadOnHangup(serving, p, at) })
+	defer func() { stopServing(); beside.Wait() }()
+	// The socket takes connections already: what comes from now on is answered.
+	tell("READY=1", log)
+	defer context.AfterFunc(p.ctx, func() { tell("STOPPING=1", log) })()
+	return runServer(p.ctx, server, at.secure.listen(clients.Listener(at.listener)), c.ShutdownTimeout, log)
+}
+
+// tell notifies what has started the process. What it fails for changes nothing.
+func tell(state string, log *slog.Logger) {
+	if err := notify(state); err != nil {
+		log.Warn("what started the process can't be told how it is", "error", err)
+	}
 }
 
 // spoolDir is the folder for uploads, "" for the one in that of the store.
@@ -252,6 +360,8 @@ func (c *serveCmd) ready(cat *catalog.Catalog, uploads *spool) error {
 // runServer serves until ctx is done, and then until the running requests have
 // ended, or drain has passed.
 func runServer(ctx context.Context, server *http.Server, listener net.Listener, drain time.Duration, log *slog.Logger) error {
+	var fresh freshConns
+	fresh.watch(server)
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	select {
@@ -260,14 +370,18 @@ func runServer(ctx context.Context, server *http.Server, listener net.Listener, 
 	case <-ctx.Done():
 	}
 	log.Info("stopping")
+	// First, and awaited: Shutdown does not know of a connection that was accepted while
+	// it looked, and would leave it without an answer.
+	_ = listener.Close() // which ends Serve, whatever it returns
+	if err := <-ended; !errors.Is(err, net.ErrClosed) {
+		return err // it had failed before it was told to stop
+	}
 	drained, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
+	fresh.await(drained)
 	if err := server.Shutdown(drained); err != nil {
 		log.Warn("requests that did not end were cut off", "error", err)
 		_ = server.Close()
-	}
-	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
-		return err // it had failed before it was told to stop
 	}
 	return nil
 }
@@ -281,8 +395,8 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 	return listener, err
 }
 
-// baseURL returns a URL at which this machine reaches a listener.
-func baseURL(addr net.Addr) string {
+// baseHost returns the host and port at which this machine reaches a listener.
+func baseHost(addr net.Addr) string {
 	tcp, ok := addr.(*net.TCPAddr)
 	if ok && tcp.IP.IsUnspecified() {
 		loopback := net.IPv4(127, 0, 0, 1)
@@ -291,5 +405,5 @@ func baseURL(addr net.Addr) string {
 		}
 		addr = &net.TCPAddr{IP: loopback, Port: tcp.Port}
 	}
-	return "http://" + addr.String()
+	return addr.String()
 }

@@ -35,7 +35,13 @@ func (c *serveCmd) check() (prefix string, err error) {
 		err = errors.New("--request-memory is less than 16MiB")
 	case c.AccountUploads < 1:
 		err = errors.New("--account-uploads is less than 1")
-	case c.CacheSize < 2<<20:
+	case c.AccountRate < 0 || c.AccountRate > 1e6:
+		err = errors.New("--account-rate is not within 0 and 1000000")
+	case c.AccountBurst < 0:
+		err = errors.New("--account-burst is negative")
+	case c.AccountBurst > 0 && c.AccountRate == 0:
+		err = errors.New("--account-burst is given, but no --account-rate")
+	case c.CacheSize != 0 && c.CacheSize < minCache:
 		err = errors.New("--cache-size is less than 2MiB")
 	case c.MaxImageSize > c.MaxRequestSize:
 		err = fmt.Errorf("--max-image-size is %d bytes and --max-request-size %d: an image comes in a request, so lower the one or raise the other",
@@ -48,6 +54,12 @@ func (c *serveCmd) check() (prefix string, err error) {
 		if err := httpadapter.CheckOrigin(origin); err != nil {
 			return "", fmt.Errorf("--allowed-origin: %w", err)
 		}
+	}
+	if err := c.tlsFlags.check(); err != nil {
+		return "", err
+	}
+	if err := c.adminFlags.check(); err != nil {
+		return "", err
 	}
 	if _, err := cleanPrefix("--public-path", c.PublicPath); err != nil {
 		return "", err
@@ -68,10 +80,13 @@ func (c *serveCmd) budget(connections int) (*httpadapter.Budget, error) {
 		limit := debug.SetMemoryLimit(-1) // GOMEMLIMIT; next to no limit if it is not set
 		memory = max(min(maxRequestMemory, limit/8), minRequestMemory)
 	}
-	// The store needs what is kept free, where the spool is on its disk.
+	// The store needs what is kept free, where the spool is on its disk, and a margin
+	// for what comes at once: uploads are refused before writes are.
+	reserve := int64(c.DiskReserve) / 2 * 3 // 0: the default, which has the margin
 	return httpadapter.NewBudget(&httpadapter.BudgetOptions{
-		Memory: memory, Spool: int64(c.SpoolSize), SpoolReserve: max(int64(c.DiskReserve), 0),
+		Memory: memory, Spool: int64(c.SpoolSize), SpoolReserve: reserve,
 		AccountUploads: c.AccountUploads, AccountRequests: max(connections/2, 8),
+		AccountRate: c.AccountRate, AccountBurst: c.AccountBurst,
 	})
 }
 

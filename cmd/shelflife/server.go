@@ -18,18 +18,18 @@ const healthPath = "/healthz"
 // long as the pace allows.
 const (
 	readHeaderTimeout = 10 * time.Second
-	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 16 << 10 // tiny headers take ten times that in memory
+	idleTimeout       = 2 * time.Minute // see connlimit.Limiter.CloseIdle
+	maxHeaderBytes    = 16 << 10        // tiny headers take ten times that in memory
 	stallTimeout      = 30 * time.Second
 	slowestClient     = 4 << 10 // bytes per second
 )
 
-// newServer returns a server of root.
+// newServer returns a server of root. Its idle connections are for the caller to
+// close.
 func newServer(root http.Handler, clock ttl.Clock, log *slog.Logger, proxies trustedProxies) *http.Server {
 	return &http.Server{
 		Handler:           watched(root, clock, log, proxies),
 		ReadHeaderTimeout: readHeaderTimeout,
-		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		// OPTIONS * is answered like any other request.

@@ -107,17 +107,17 @@ func TestHealth(t *testing.T) {
 	require.Equal(t, `{"status":"unavailable"}`, get.Body.String())
 }
 
-func TestBaseURL(t *testing.T) {
+func TestBaseHost(t *testing.T) {
 	for addr, want := range map[string]string{
-		"127.0.0.1:8080": "http://127.0.0.1:8080",
-		"0.0.0.0:80":     "http://127.0.0.1:80",
-		"[::]:81":        "http://[::1]:81",
-		"[::1]:82":       "http://[::1]:82",
-		"192.0.2.7:83":   "http://192.0.2.7:83",
+		"127.0.0.1:8080": "127.0.0.1:8080",
+		"0.0.0.0:80":     "127.0.0.1:80",
+		"[::]:81":        "[::1]:81",
+		"[::1]:82":       "[::1]:82",
+		"192.0.2.7:83":   "192.0.2.7:83",
 	} {
 		a, err := net.ResolveTCPAddr("tcp", addr)
 		require.NoError(t, err)
-		require.Equal(t, want, baseURL(a))
+		require.Equal(t, want, baseHost(a))
 	}
 }
 

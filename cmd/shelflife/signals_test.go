@@ -5,6 +5,8 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -15,6 +17,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -49,7 +52,7 @@ func TestImportToldToStop(t *testing.T) {
 		}()
 		_ = cmd.Wait()
 		require.Equal(t, exitFailure, cmd.ProcessState.ExitCode(), "%v: %s%s", sig, &out, &errs)
-		require.Regexp(t, `^shelflife: the import stopped after line [1-9]\d*: interrupted\n$`, errs.String())
+		require.Regexp(t, `^shelflife: the import stopped after line [1-9]\d*: interrupted; --from-line [1-9]\d* goes on behind it\n$`, errs.String())
 		var created, last int
 		_, err = fmt.Sscanf(out.String(), "created %d,", &created)
 		require.NoError(t, err)
@@ -61,29 +64,46 @@ func TestImportToldToStop(t *testing.T) {
 	}
 }
 
-// TestHangUpIsACleanStop, however often it is said: the last uses are kept.
-func TestHangUpIsACleanStop(t *testing.T) {
+// TestHangUpReadsKeysAgain: a rotation fails no request, and a bad file changes
+// nothing.
+func TestHangUpReadsKeysAgain(t *testing.T) {
 	if signal.Ignored(syscall.SIGHUP) {
 		t.Skip("SIGHUP is ignored here, as under nohup")
 	}
+	file := filepath.Join(t.TempDir(), "keys")
+	write := func(text string) { require.NoError(t, os.WriteFile(file, []byte(text), 0o600)) }
+	const old, next = "the-old-key-of-acme", "the-new-key-of-acme"
+	write(testAccount + "=" + old)
 	data := filepath.Join(t.TempDir(), "store")
-	s := startServer(t, "--data", data, "--use-window", "1h")
-	require.Equal(t, http.StatusCreated, s.do("POST", "/products", upsertBody("a")).status)
-	used := s.do("POST", "/products/a/use", "")
-	require.Equal(t, http.StatusOK, used.status)
+	s := startServerIn(t, "", "--data", data, "--api-key-file", file)
+	ask := func(key string) int {
+		s.key = key
+		return s.do("GET", "/products", "").status
+	}
+	require.Equal(t, 200, ask(old))
+	require.Equal(t, 401, ask(next))
+	s.key = old
 	body, answered := s.beginUpsert()
+
+	write(testAccount + "=" + next + "\n" + testAccount + "=" + old)
 	s.signal(syscall.SIGHUP)
-	s.awaitLog("stopping")
+	require.Eventually(t, func() bool { return ask(next) == 200 }, patience, time.Millisecond)
+	require.Equal(t, 200, ask(old))
+	sum := sha256.Sum256([]byte(next))
+	write(testAccount + "=sha256:" + hex.EncodeToString(sum[:]))
 	s.signal(syscall.SIGHUP)
-	s.signal(syscall.SIGHUP)
+	require.Eventually(t, func() bool { return ask(old) == 401 }, patience, time.Millisecond)
+	require.Equal(t, 200, ask(next))
 	_, err := io.WriteString(body, upsertBody("b"))
 	require.NoError(t, err)
 	require.NoError(t, body.Close())
-	require.Equal(t, http.StatusCreated, (<-answered).status)
-	require.NoError(t, s.wait(), "exit status 0")
+	require.Equal(t, http.StatusCreated, (<-answered).status, "it began with a key that was good")
 
-	s = startServer(t, "--data", data)
-	require.Equal(t, used.body, s.do("GET", "/products/a", "").body)
+	write("no key at all: " + old)
+	s.signal(syscall.SIGHUP)
+	line := s.awaitLog("the API keys could not be read again: those that were known are")
+	require.NotContains(t, line["error"], old)
+	require.Equal(t, 200, ask(next))
 	s.stop()
 }
 

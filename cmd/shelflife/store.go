@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"math"
 	"strings"
 	"time"
@@ -17,9 +18,6 @@ import (
 	"github.com/shelflife-db/shelflife/catalog"
 	"github.com/shelflife-db/shelflife/encoding"
 )
-
-// defaultCache is the cache of commands that have no flag for it.
-const defaultCache = 256 << 20
 
 // storeFlags say where the store of a command is.
 type storeFlags struct {
@@ -98,7 +96,13 @@ func imageGraceOn(at place) int64 {
 	return int64(max(min(u.TotalBytes/share, most), 1))
 }
 
-func noStore(at place) error { return fmt.Errorf("there is no store in %s", at) }
+func noStore(at place) error { return &noStoreError{at} }
+
+// noStoreError says that there is no store in a place.
+type noStoreError struct{ at place }
+
+// Error implements error.
+func (e *noStoreError) Error() string { return fmt.Sprintf("there is no store in %s", e.at) }
 
 // openDatabase opens the engine's store in a database. All that an account owns
 // lies together there.
@@ -124,7 +128,22 @@ func openForCheck(ctx context.Context, at place) (*catalog.Catalog, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Of use in a database: a folder is open for reading, and nothing runs.
+	return openCatalogQuietly(ctx, b)
+}
+
+// openQuietly opens the catalog in a folder, in which a store must be, for writing,
+// but leaves what has expired there.
+func openQuietly(ctx context.Context, at place) (*catalog.Catalog, error) {
+	b, err := openEngine(ctx, at.dir, pebble.Options{CacheSize: ownCache(), MustExist: true})
+	if err != nil {
+		return nil, err
+	}
+	return openCatalogQuietly(ctx, b)
+}
+
+// openCatalogQuietly opens the catalog on b, which is closed after an error. Nothing
+// is removed in the background.
+func openCatalogQuietly(ctx context.Context, b backend.Backend) (*catalog.Catalog, error) {
 	o := catalog.Options{CacheBytes: -1}
 	o.Sweeper.Grace = 100 * 365 * 24 * time.Hour
 	o.Sweeper.LeapPause = math.MaxInt64 // whether a clock is right is not judged here
@@ -138,7 +157,7 @@ func openForCheck(ctx context.Context, at place) (*catalog.Catalog, error) {
 // openDatabaseForCheck opens the engine's store in a database, which must be
 // there.
 func openDatabaseForCheck(ctx context.Context, at place) (backend.Backend, error) {
-	b, err := openDatabase(ctx, at.url, pebble.Options{CacheSize: defaultCache}, true)
+	b, err := openDatabase(ctx, at.url, pebble.Options{CacheSize: ownCache()}, true)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, noStore(at)
 	}
@@ -154,7 +173,7 @@ func openDatabaseForCheck(ctx context.Context, at place) (backend.Backend, error
 // openEngineForCheck opens the engine's store in dir, which must be there, for
 // reading.
 func openEngineForCheck(ctx context.Context, dir string) (*pebble.Store, error) {
-	b, err := openEngine(ctx, dir, pebble.Options{CacheSize: defaultCache, ReadOnly: true})
+	b, err := openEngine(ctx, dir, pebble.Options{CacheSize: ownCache(), ReadOnly: true})
 	if err != nil {
 		return nil, err
 	}
@@ -179,13 +198,37 @@ func requireCatalog(ctx context.Context, b backend.Backend, at place) error {
 // openEngine opens the engine's store in dir.
 func openEngine(ctx context.Context, dir string, o pebble.Options) (*pebble.Store, error) {
 	b, err := pebble.Open(ctx, dir, &o)
+	return b, openingError(err, dir)
+}
+
+// lockedError says that another process has the store in a folder.
+type lockedError struct{ dir string }
+
+// Error implements error.
+func (e *lockedError) Error() string {
+	return fmt.Sprintf("the store in %s is in use by another process", e.dir)
+}
+
+// Unwrap returns pebble.ErrLocked.
+func (e *lockedError) Unwrap() error { return pebble.ErrLocked }
+
+// openingError says what keeps the store in dir from being opened.
+func openingError(err error, dir string) error {
 	switch {
 	case errors.Is(err, pebble.ErrLocked):
-		return nil, fmt.Errorf("the store in %s is in use by another process", dir)
+		return &lockedError{dir}
 	case errors.Is(err, pebble.ErrNoStore):
-		return nil, noStore(place{dir: dir})
+		return noStore(place{dir: dir})
 	case errors.Is(err, pebble.ErrForeign):
-		return nil, fmt.Errorf("%w: choose an empty folder, or one that does not exist, for a new store", err)
+		return fmt.Errorf("%w: choose an empty folder, or one that does not exist, for a new store", err)
 	}
-	return b, err
+	return err
+}
+
+// openToFill opens a store for a command that writes into it, to which a signal may
+// come meanwhile. Faults of the store are logged.
+func openToFill(p *process, at place, reserve byteSize, mustExist bool) (*catalog.Catalog, error) {
+	log := slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	engine := pebble.Options{CacheSize: ownCache(), DiskReserve: int64(reserve), MustExist: mustExist, Logger: log}
+	return openStore(context.WithoutCancel(p.ctx), at, engine, catalog.Options{})
 }

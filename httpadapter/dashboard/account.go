@@ -24,11 +24,10 @@ type figuresPage struct {
 
 // showFigures counts exactly, which takes as long as the account is large.
 func (h *Handler) showFigures(w http.ResponseWriter, r *request) error {
-	done, err := h.build(r.Context())
-	if err != nil {
+	if err := h.build(r); err != nil {
 		return err
 	}
-	defer done()
+	defer r.built()
 	began := h.clock.Elapsed()
 	stats, err := h.catalog.Stats(r.Context(), r.account)
 	if err != nil {
@@ -40,12 +39,16 @@ func (h *Handler) showFigures(w http.ResponseWriter, r *request) error {
 
 // took says how long ago began was.
 func (h *Handler) took(began time.Duration) string {
-	return (h.clock.Elapsed() - began).Round(time.Millisecond).String()
+	d := (h.clock.Elapsed() - began).Round(time.Millisecond)
+	if d == 0 {
+		return "less than a millisecond"
+	}
+	return d.String()
 }
 
 // storePage is what is known of the store of all accounts.
 type storePage struct {
-	Products, Images     string // sizes
+	Products, Images     string // sizes; "" for one that is not measured yet
 	PendingUses, Expired int
 	Swept                moment
 	Paused               bool
@@ -63,7 +66,7 @@ func (h *Handler) showStore(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	v := storePage{
-		Products: byteCount(stats.ProductBytes), Images: byteCount(stats.ImageBytes), PendingUses: stats.PendingUses,
+		Products: aboutBytes(stats.ProductBytes), Images: aboutBytes(stats.ImageBytes), PendingUses: stats.PendingUses,
 		Expired: int(stats.Sweeper.Expired), Paused: stats.Sweeper.Paused, SweeperErrors: int(stats.Sweeper.Errors),
 	}
 	if stats.Sweeper.SweptTo > 0 {
@@ -71,11 +74,20 @@ func (h *Handler) showStore(w http.ResponseWriter, r *request) error {
 	}
 	switch {
 	case h.catalog.Ready() != nil:
-		v.Health, v.Bad = "It takes no writes at the moment; the log of the server says why.", true
+		v.Health, v.Bad = "Nothing can be changed at the moment; the log of the server says why.", true
 	case h.catalog.Damage() != nil:
 		v.Health, v.Bad = "A part of it can't be read; the log of the server says which.", true
 	default:
-		v.Health = "It reads and writes."
+		v.Health = "It works: products can be read and changed."
 	}
 	return h.showTo(w, r, http.StatusOK, "store", page{Title: "The store", Section: "account", Body: v})
+}
+
+// aboutBytes says how many bytes an estimate is, "" where it is none: a store does
+// not count what it has in memory.
+func aboutBytes(n int64) string {
+	if n <= 0 {
+		return ""
+	}
+	return "About " + byteCount(n)
 }

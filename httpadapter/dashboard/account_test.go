@@ -23,7 +23,7 @@ func TestAccount(t *testing.T) {
 	b := w.signedIn(acmeKey)
 	require.Contains(t, b.get("account").body, `data-load="./figures"`)
 	figures := b.get("figures").body
-	for _, want := range []string{"<dt>Live</dt><dd>4</dd>", "<dt>With a lifetime</dt><dd>3</dd>", "4, 4 of them uploaded"} {
+	for _, want := range []string{"<dt>In all</dt><dd>4</dd>", "<dt>Kept for a limited time</dt><dd>3</dd>", "4, 4 of them uploaded"} {
 		require.Contains(t, figures, want)
 	}
 	ahead := b.get("ahead").body
@@ -40,15 +40,26 @@ func TestAccount(t *testing.T) {
 	w.url = w.serve(o)
 	b = w.signedIn(acmeKey)
 	require.Contains(t, b.get("account").body, "./store")
-	require.Contains(t, b.get("store").body, "It reads and writes.")
+	store := b.get("store").body
+	require.Contains(t, store, "It works: products can be read and changed.")
+	require.Contains(t, figures, "Counted in less than a millisecond.")
+}
+
+func TestAStoreThatIsNotMeasuredYet(t *testing.T) {
+	w := newWorld(t, dashboard.Options{Store: true})
+	b := w.signedIn(acmeKey)
+	require.Equal(t, 2, strings.Count(b.get("store").body, "Not measured yet"))
+	w.add("acme", "mug", catalog.Patch{})
+	body := b.get("store").body
+	require.Equal(t, 2, strings.Count(body, "<dd>About "), body)
 }
 
 func TestTheLookAheadIsBounded(t *testing.T) {
 	w := newWorld(t, dashboard.Options{})
 	w.addMany(10_001, "p%05d", catalog.Patch{ValidForDays: catalog.Set(1)})
 	ahead := w.signedIn(acmeKey).get("ahead").body
-	require.Contains(t, ahead, "Of the first 10000 products")
-	require.Contains(t, ahead, ": 10000</title>")
+	require.Contains(t, ahead, "Only the first 10,000 products")
+	require.Contains(t, ahead, ": 10,000</title>")
 }
 
 func TestExport(t *testing.T) {

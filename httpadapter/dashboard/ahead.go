@@ -26,10 +26,17 @@ type aheadPage struct {
 
 // dayAhead is a bar of the chart, in the units of its drawing.
 type dayAhead struct {
-	Date              time.Time
-	Count             int
-	X, Y, Height, Mid string
-	Label             bool // the date is written below it
+	Date         time.Time
+	Count        int
+	X, Y, Height string
+}
+
+// Weeks are the days whose dates are written below the chart.
+func (p aheadPage) Weeks() (days []time.Time) {
+	for i := 0; i < len(p.Days); i += 7 {
+		days = append(days, p.Days[i].Date)
+	}
+	return days
 }
 
 // The drawing of the chart.
@@ -39,11 +46,10 @@ const (
 )
 
 func (h *Handler) showAhead(w http.ResponseWriter, r *request) error {
-	done, err := h.build(r.Context())
-	if err != nil {
+	if err := h.build(r); err != nil {
 		return err
 	}
-	defer done()
+	defer r.built()
 	began, now := h.clock.Elapsed(), h.clock.Now()
 	v := aheadPage{Days: make([]dayAhead, aheadDays)}
 	o := catalog.ListOptions{Limit: scanSize, Unlisted: true, PastDamage: true}
@@ -84,8 +90,7 @@ func (v *aheadPage) draw(now time.Time) {
 		if d.Count > 0 {
 			height = max(chartHeight*float64(d.Count)/float64(v.Most), 2)
 		}
-		d.X, d.Mid = strconv.Itoa(i*barStep+3), strconv.Itoa(i*barStep+barStep/2)
-		d.Y, d.Height = strconv.FormatFloat(chartHeight-height+14, 'f', 1, 64), strconv.FormatFloat(height, 'f', 1, 64)
-		d.Label = i%7 == 0
+		d.X = strconv.Itoa(i * barStep)
+		d.Y, d.Height = strconv.FormatFloat(chartHeight-height, 'f', 1, 64), strconv.FormatFloat(height, 'f', 1, 64)
 	}
 }

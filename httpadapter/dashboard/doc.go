@@ -23,6 +23,10 @@
 // session ends when the key is no longer valid, when nothing was opened for 12
 // hours, when the browser ends, and when the person signs out.
 //
+// Another cookie remembers, for the account, that images of other servers are to be
+// shown, if the person has asked for them: until the browser ends or the person
+// signs out.
+//
 // With Options.Account the host says whose dashboard a request is for, by a
 // sign-in of its own, and there is no page for signing in.
 //
@@ -44,7 +48,9 @@
 //
 // # What it needs
 //
-// Nothing but HTML: scripts add a running countdown, a search as one types, and
-// images that are dropped, pasted and dragged, and the progress of an import. An edit is based on the version
-// that its page showed: one that was overtaken overwrites nothing.
+// Nothing but HTML: scripts add a running countdown, a search as one types, images
+// that are dropped, pasted and dragged, placeholders for those that can't be had, and
+// the progress of an import. An edit is based on the version that its page showed: one
+// that was overtaken overwrites nothing. Where a page of the list led is in the URLs
+// of what was opened from it, and is read as one of the list again.
 package dashboard

@@ -68,7 +68,7 @@ func TestTwoTabs(t *testing.T) {
 	require.Equal(t, http.StatusConflict, a.status)
 	require.Equal(t, stored, w.get("acme", "mug"), "nothing was overwritten")
 	require.Contains(t, a.body, "\nBeaker</textarea>")
-	require.Contains(t, a.body, `<div class="stored"><h3>Stored now</h3><p class="text" dir="auto">Cup</p></div>`)
+	require.Contains(t, a.body, `<div class="stored"><h2>Stored now</h2><p class="text" dir="auto">Cup</p></div>`)
 	require.Equal(t, 1, strings.Count(a.body, "Stored now"), "only what differs is compared")
 
 	version := regexp.MustCompile(`name="version" value="([^"]*)"`).FindStringSubmatch(a.body)[1]
@@ -78,7 +78,49 @@ func TestTwoTabs(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, b.postForm("edit", with(two, "version", "none")...).status)
 }
 
-func TestFaultsStandAtTheirFields(t *testing.T) {
+// TestAConflictOfImagesShowsThem: by what they look like, and what is said of them.
+func TestAConflictOfImagesShowsThem(t *testing.T) {
+	w := newWorld(t, dashboard.Options{})
+	w.add("acme", "mug", catalog.Patch{})
+	b := w.signedIn(acmeKey)
+	form := shownForm(t, b, "edit?id=mug")
+	w.add("acme", "mug", catalog.Patch{Images: catalog.Set([]catalog.NewImage{{Upload: catalog.NewUpload(strings.NewReader(picture(9))), Classifications: json.RawMessage(`{"view":"new"}`)}})})
+	body := b.postForm("edit", form...).body
+	_, stored, ok := strings.Cut(body, "Stored now")
+	require.True(t, ok)
+	stored, _, _ = strings.Cut(stored, "</ol>")
+	require.Regexp(t, `<img src="./image\?[^"]*" alt="mug, image 1"`, stored)
+	require.Contains(t, stored, `&#34;view&#34;: &#34;new&#34;`)
+	require.NotContains(t, stored, "upload://")
+}
+
+// TestAProductThatIsGoneWhenItIsSaved: what was typed is not lost with it.
+func TestAProductThatIsGoneWhenItIsSaved(t *testing.T) {
+	w := newWorld(t, dashboard.Options{})
+	w.add("acme", "mug", catalog.Patch{ValidForDays: catalog.Set(1), Images: catalog.Set([]catalog.NewImage{
+		{Upload: catalog.NewUpload(strings.NewReader(picture(8)))}, {URL: "https://cdn.example/1.jpg"},
+	})})
+	b := w.signedIn(acmeKey)
+	form := with(shownForm(t, b, "edit?id=mug"), "title", "Typed for an hour")
+	w.clock.Advance(24 * time.Hour)
+	b = w.signedIn(acmeKey)
+	a := b.postForm("edit?id=mug&q=m", form...)
+	require.Equal(t, http.StatusNotFound, a.status)
+	require.Contains(t, a.body, "expired or was deleted while you edited it")
+	again := formOf(t, a.body)
+	require.Contains(t, again, field{name: "title", text: "Typed for an hour"})
+	require.NotContains(t, a.body, "upload://")
+	action := one(t, a.body, "action", "new")
+	require.Contains(t, action, "q=m")
+	created := b.postForm(action, again...)
+	require.Contains(t, created.header.Get("Location"), "done=created", created.body)
+	p := w.get("acme", "mug")
+	require.Equal(t, "Typed for an hour", p.Title)
+	require.Equal(t, 1, p.ValidForDays)
+	require.Len(t, p.Images, 1)
+}
+
+func TestWhatIsWrongStandsAtItsField(t *testing.T) {
 	w := newWorld(t, dashboard.Options{})
 	w.add("acme", "mug", catalog.Patch{Title: catalog.Set("Mug")})
 	b := w.signedIn(acmeKey)
@@ -91,21 +133,49 @@ func TestFaultsStandAtTheirFields(t *testing.T) {
 		"description":     {with(form, "description", strings.Repeat("x", 20001)), `(?s)<div class="field wrong">\s*<label for="description">`},
 		"metadata":        {with(form, "metadata", `{"a":1,"a":2}`), `(?s)<div class="field wrong">\s*<label for="metadata">`},
 		"days":            {with(with(form, "keep", "days"), "days", "366"), `(?s)<fieldset class="field wrong">\s*<legend>Lifetime`},
-		"no days":         {with(with(form, "keep", "days"), "days", "many"), `must be a whole number of days, 1 to 365`},
+		"no days":         {with(with(form, "keep", "days"), "days", "many"), `Must be a whole number of days, 1 to 365\.`},
+		"days not chosen": {with(form, "days", "30"), `(?s)<fieldset class="field wrong">\s*<legend>Lifetime.*Choose &#34;Keep for&#34; too, or empty the number of days\.`},
 		"classifications": {with(form, "classifications", "[]"), `(?s)<li class="imagerow wrong">.*?<p class="fault">`},
-		"url":             {with(form, "urls", "https://cdn.example/1.jpg\nftp://x/"), `(?s)<div class="field wrong">\s*<label for="urls">.*?<p class="fault">ftp://x/: `},
+		"url":             {with(form, "urls", "https://cdn.example/1.jpg\nftp://x/"), `(?s)<div class="field wrong">\s*<label for="urls">.*?<p class="fault">ftp://x/: Must be`},
 		"no image":        {append(with(form, "title", "x"), field{name: "image", text: "upload://gone"}), `(?s)<li class="imagerow wrong">`},
 		"no image left":   {insertAfter(form, "image", field{name: "remove", text: "yes"}), `(?s)<fieldset class="field images wrong">`},
-		"not an image":    {append(with(form, "title", "x"), field{name: "files", file: "<b>.png", text: "text"}), `(?s)<fieldset class="field images wrong">.*?<p class="fault">&lt;b&gt;\.png: `},
+		"an empty file":   {append(with(form, "title", "x"), field{name: "files", file: "a.png", text: ""}), `<p class="fault">The file &#34;a\.png&#34; was not taken: it is empty\.`},
+		"not an image":    {append(with(form, "title", "x"), field{name: "files", file: "<b>.png", text: "text"}), `(?s)<fieldset class="field images wrong">.*?<p class="fault">The file &#34;&lt;b&gt;\.png&#34; was not taken: not a JPEG`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := w.get("acme", "mug")
 			a := b.postForm("edit", tc.fields...)
 			require.Equal(t, http.StatusBadRequest, a.status)
 			require.Regexp(t, tc.at, a.body)
+			// The control itself says so, names what says why, and has the focus.
+			control := regexp.MustCompile(`<[^>]* aria-describedby="(\S*-fault)[^"]*" aria-invalid="true" autofocus>`).FindAllStringSubmatch(a.body, -1)
+			require.Len(t, control, 1)
+			require.Contains(t, a.body, `<div id="`+control[0][1]+`"><p class="fault">`)
+			require.Equal(t, 1, strings.Count(a.body, "autofocus"))
 			require.Equal(t, before, w.get("acme", "mug"))
 		})
 	}
+}
+
+// TestFocusIsOnWhatIsWrongFirst: of several faults that which stands first on the page.
+func TestFocusIsOnWhatIsWrongFirst(t *testing.T) {
+	w := newWorld(t, dashboard.Options{})
+	w.add("acme", "mug", catalog.Patch{})
+	b := w.signedIn(acmeKey)
+	form := with(with(shownForm(t, b, "edit?id=mug"), "keep", "days"), "days", "many")
+	focused := func() string {
+		t.Helper()
+		m := regexp.MustCompile(`<[^>]*name="(\w+)"[^>]* autofocus>`).FindAllStringSubmatch(b.postForm("edit", form...).body, -1)
+		require.Len(t, m, 1)
+		return m[0][1]
+	}
+	require.Equal(t, "days", focused())
+	form = with(form, "urls", "ftp://x/")
+	require.Equal(t, "urls", focused())
+	form = with(form, "classifications", "[]")
+	require.Equal(t, "classifications", focused())
+	form = with(form, "title", strings.Repeat("x", 1001))
+	require.Equal(t, "title", focused())
 }
 
 // insertAfter returns fields with another one behind the first of a name.
@@ -135,6 +205,7 @@ func TestImagesOfAForm(t *testing.T) {
 		field{name: "urls", text: "https://cdn.example/2.jpg\r\n\r\n"}, field{name: "title", text: strings.Repeat("x", 1001)})
 	require.Equal(t, http.StatusBadRequest, a.status)
 	require.Contains(t, a.body, "a.png, 5 × 5, ", "the upload waits")
+	require.NotContains(t, a.body, `<p class="soft about">`, "of what is elsewhere nothing is known")
 
 	// The form as it was shown again, with the fault mended.
 	form := with(formOf(t, a.body), "title", "Mug")
@@ -148,6 +219,7 @@ func TestImagesOfAForm(t *testing.T) {
 	require.Equal(t, "https://cdn.example/2.jpg", images[2].SourceURL)
 
 	// What was uploaded is kept by an edit, and may be put first.
+	require.Contains(t, b.get("edit?id=mug").body, `<p class="soft about">PNG, 5 × 5, `)
 	form = shownForm(t, b, "edit?id=mug")
 	n := 0
 	for i := range form {
@@ -177,7 +249,7 @@ func TestAdd(t *testing.T) {
 	require.True(t, p.Listed)
 	a = b.postForm("new", with(fields, "title", "Another")...)
 	require.Equal(t, http.StatusBadRequest, a.status)
-	require.Contains(t, a.body, "another product has this ID")
+	require.Contains(t, a.body, "Another product has this ID already.")
 	require.Equal(t, p, w.get("acme", "a//b"))
 }
 

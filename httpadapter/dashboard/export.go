@@ -6,11 +6,18 @@ import (
 	"github.com/shelflife-db/shelflife/catalog"
 )
 
+// A page of an export, as JSON, and what a request for one is charged for: a page
+// and a line of it.
+const (
+	exportBytes  = 512 << 10
+	exportMemory = 1 << 20
+)
+
 // sendExport sends every product of the account, a JSON object a line in the
 // form of the API. It goes by pages, so that a slow client holds
 // no state of the store.
 func (h *Handler) sendExport(w http.ResponseWriter, r *request) error {
-	o := catalog.ListOptions{Limit: scanSize, Unlisted: true}
+	o := catalog.ListOptions{Limit: scanSize, MaxBytes: exportBytes, Unlisted: true}
 	page, err := h.catalog.List(r.Context(), r.account, o)
 	if err != nil {
 		return err

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"github.com/shelflife-db/shelflife/catalog"
 	"github.com/shelflife-db/shelflife/httpadapter"
+	"github.com/shelflife-db/shelflife/httpadapter/internal/formparts"
 )
 
 // failure is an error together with the page that it is told by.
@@ -55,8 +57,11 @@ func (e *authError) failure() *failure {
 
 // formError returns the failure of reading a form.
 func formError(err error) error {
-	if errors.As(err, new(*http.MaxBytesError)) {
+	if errors.As(err, new(*http.MaxBytesError)) || errors.Is(err, formparts.ErrHeaders) {
 		return errTooLarge
+	}
+	if errors.Is(err, httpadapter.ErrOverloaded) || errors.Is(err, httpadapter.ErrRateLimited) {
+		return err // of taking memory for it
 	}
 	return errors.Join(errBadForm, err)
 }
@@ -89,7 +94,7 @@ func failureFor(err error) *failure {
 		return a.failure()
 	}
 	if v := (*catalog.ValidationError)(nil); errors.As(err, &v) {
-		return &failure{http.StatusBadRequest, "That can't be", v.Error()}
+		return &failure{http.StatusBadRequest, "There can be no such product", refusalText(v)}
 	}
 	if errors.As(err, new(*http.MaxBytesError)) {
 		return errTooLarge
@@ -102,17 +107,34 @@ func failureFor(err error) *failure {
 	return errInternal
 }
 
+// refusalText says what is wrong with what a page was asked for, which is an ID as a
+// rule.
+func refusalText(v *catalog.ValidationError) string {
+	var says []string
+	for _, f := range v.Fields {
+		if f.Code == catalog.CodeExternalIDRequired {
+			return "The address of the page does not say which product it is about."
+		}
+		says = append(says, "The ID in the address is not possible. "+sentence(f.Message))
+	}
+	return strings.Join(says, " ")
+}
+
 // fail answers a request that has no account with err.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	h.failFor(w, r, "", err)
 }
 
 // failurePage is what a page about a failure shows.
-type failurePage struct{ Text, RequestID string }
+type failurePage struct{ Text, RequestID, List string }
 
 func (h *Handler) failFor(w http.ResponseWriter, r *http.Request, account string, err error) {
 	f, id := failureFor(err), httpadapter.RequestID(w, r)
-	p := failurePage{Text: f.text}
+	p := failurePage{Text: f.text, List: "./"}
+	switch lastSegment(r.URL.Path) {
+	case "product", "use", "edit", "new", "delete":
+		p.List = readListQuery(r.URL.Query()).ref()
+	}
 	if f == errBusy || f == errBusyAccount {
 		w.Header().Set("Retry-After", "2")
 	}

@@ -1,14 +1,18 @@
 package dashboard
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"mime/multipart"
 	"strconv"
 	"strings"
 
 	"github.com/shelflife-db/shelflife/catalog"
+	"github.com/shelflife-db/shelflife/httpadapter"
+	"github.com/shelflife-db/shelflife/httpadapter/internal/formparts"
 )
 
 // form is what the page for editing sends, and what it shows again where
@@ -34,7 +38,11 @@ type formImage struct {
 	Remove          bool
 
 	Picture picture // for the page
+	Facts   string  // of uploaded bytes that the product has
 	Faults  []string
+	// MendsClassifications says that the faults are theirs. What else may be wrong
+	// with an image that is there is mended by removing it.
+	MendsClassifications bool
 }
 
 const (
@@ -49,17 +57,26 @@ const (
 	maxFields = 4096
 )
 
+// parts returns the parts of a form.
+func (r *request) parts() (*formparts.Reader, error) {
+	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || media != "multipart/form-data" || params["boundary"] == "" {
+		return nil, errors.Join(errBadForm, err)
+	}
+	return formparts.NewReader(r.Body, params["boundary"]), nil
+}
+
 // readForm reads a form, and keeps its files in the catalog until the product is
 // saved: so they are not lost where something else is wrong. They go there as they
 // come; nothing holds a whole one.
 func (h *Handler) readForm(r *request) (*form, error) {
-	parts, err := r.MultipartReader()
+	parts, err := r.parts()
 	if err != nil {
-		return nil, formError(err)
+		return nil, err
 	}
 	f, size := &form{}, 0
 	for n := 0; ; n++ {
-		part, err := parts.NextPart()
+		part, err := parts.Next()
 		switch {
 		case err == io.EOF:
 			return f, nil
@@ -74,18 +91,31 @@ func (h *Handler) readForm(r *request) (*form, error) {
 			}
 			continue
 		}
-		text, err := io.ReadAll(io.LimitReader(part, maxFieldBytes+1))
+		text, err := io.ReadAll(io.LimitReader(&charged{part, r.claim}, maxFieldBytes+1))
 		if err != nil {
 			return nil, formError(err)
 		}
 		if size += len(text); len(text) > maxFieldBytes || size > maxFormBytes {
 			return nil, errTooLarge
 		}
-		if err := r.claim.Grow(textFactor * int64(len(text))); err != nil {
-			return nil, err
-		}
 		f.set(part.FormName(), formText(string(text)))
 	}
+}
+
+// charged is a reader of text that takes memory for it as it comes: a client may
+// stop in the midst of it.
+type charged struct {
+	io.Reader
+	claim *httpadapter.Claim
+}
+
+// Read implements io.Reader.
+func (c *charged) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	if e := c.claim.Grow(textFactor * int64(n)); e != nil {
+		return n, e
+	}
+	return n, err
 }
 
 // stage keeps an uploaded file. A field for files that has none is sent too.
@@ -97,10 +127,18 @@ func (h *Handler) stage(r *request, f *form, part *multipart.Part) error {
 	if len(f.Images) > 2*h.limits.Images {
 		return errTooLarge
 	}
-	staged, err := h.catalog.StageImage(r.Context(), r.account, part)
+	refuse := func(code catalog.Code, why string) {
+		f.faults = append(f.faults, catalog.FieldError{Path: "images", Code: code, Message: fmt.Sprintf("the file %q was not taken: %s", name, why)})
+	}
+	file := bufio.NewReader(part)
+	if _, err := file.Peek(1); err == io.EOF {
+		refuse(catalog.CodeInvalidImage, "it is empty")
+		return nil
+	}
+	staged, err := h.catalog.StageImage(r.Context(), r.account, file)
 	if v := (*catalog.ValidationError)(nil); errors.As(err, &v) {
 		for _, fault := range v.Fields {
-			f.faults = append(f.faults, catalog.FieldError{Path: "images", Code: fault.Code, Message: name + ": " + fault.Message})
+			refuse(fault.Code, fault.Message)
 		}
 		// What is left of it is read by the next look for a part.
 		return nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/shelflife-db/shelflife/catalog"
 	"github.com/shelflife-db/shelflife/httpadapter"
+	"github.com/shelflife-db/shelflife/httpadapter/internal/budget"
 	"github.com/shelflife-db/shelflife/ttl"
 )
 
@@ -21,11 +22,12 @@ const (
 )
 
 // RemoteImages says what is shown of images that are given by URL, which are
-// fetched from elsewhere by the browser of whoever looks at them.
+// fetched from elsewhere by the browser of the person who looks at them.
 type RemoteImages uint8
 
 const (
-	// RemoteImagesAsk shows them when the person asks for them. The default.
+	// RemoteImagesAsk shows them once the person has asked for them, until they
+	// sign out or the browser ends: a cookie remembers it. The default.
 	RemoteImagesAsk RemoteImages = iota
 	// RemoteImagesShow shows them at once.
 	RemoteImagesShow
@@ -109,20 +111,24 @@ type Handler struct {
 	routes  map[string]route
 	imports *imports
 	// building has room for the pages that are made at once: each holds its
-	// products until it is written.
-	building chan struct{}
+	// products until they are in the page. No client is waited for meanwhile.
+	building *budget.Pool
 }
 
 var _ http.Handler = (*Handler)(nil)
 
 // pagesAtOnce bounds the memory for pages: a page holds 8 MiB of products at
-// most, and some ten times less as a rule.
-const pagesAtOnce = 8
+// most, and some ten times less as a rule. An account has no more than its share of
+// them: some take long, where an account is large.
+const (
+	pagesAtOnce        = 8
+	accountPagesAtOnce = pagesAtOnce / 2
+)
 
 // New returns a dashboard of c. It does not own c: when the server has shut down,
 // close first the dashboard and then c. An error names the option that is wrong.
 func New(c *catalog.Catalog, o *Options) (*Handler, error) {
-	h := &Handler{catalog: c, limits: c.Limits(), building: make(chan struct{}, pagesAtOnce)}
+	h := &Handler{catalog: c, limits: c.Limits(), building: budget.NewPool(pagesAtOnce, accountPagesAtOnce)}
 	if o != nil {
 		h.options = *o
 	}

@@ -162,8 +162,6 @@ func (b *browser) postForm(ref string, fields ...field) answer {
 	return b.do("POST", ref, m.FormDataContentType(), body.String())
 }
 
-func productRef(id string) string { return "product?" + url.Values{"id": {id}}.Encode() }
-
 func picture(side int) string {
 	var b bytes.Buffer
 	if err := png.Encode(&b, image.NewGray(image.Rect(0, 0, side, side))); err != nil {

@@ -102,7 +102,7 @@ func TestImport(t *testing.T) {
 	a := b.get(job + "&show=all")
 	require.Equal(t, []string{"2", "2", "0", "4"}, tiles(t, a.body))
 	require.Contains(t, a.body, "Import the other 4")
-	require.Contains(t, a.body, "a product needs at least one image")
+	require.Contains(t, a.body, "A product needs at least one image")
 	require.NotContains(t, a.body, "<script>alert")
 	require.Contains(t, a.body, "&lt;script&gt;alert(2)", "a line without an ID is shown")
 	require.Equal(t, "Old", w.get("acme", "old").Title, "nothing was written")
@@ -151,8 +151,8 @@ func TestImportOfPastedLinesAndArrays(t *testing.T) {
 	a := b.await(job, saysChecked)
 	require.Contains(t, a.body, "Pasted lines")
 	require.Contains(t, a.body, "Element 2, line 3")
-	require.Contains(t, a.body, `<bdi class="code">colour</bdi>: is not a known name`)
-	require.Contains(t, b.get("import").body, `<bdi>Pasted lines</bdi></a> <span class="soft">waits for your answer`)
+	require.Contains(t, a.body, `<bdi class="code">colour</bdi>: Is not a known name`)
+	require.Contains(t, b.get("import").body, `<bdi>Pasted lines</bdi></a> <span class="soft">Waits for your answer`)
 }
 
 func TestImportsThatAreNone(t *testing.T) {
@@ -191,7 +191,7 @@ func TestImportsThatAreNone(t *testing.T) {
 		require.Contains(t, a.body, says)
 		require.NotContains(t, a.body, `value="write"`)
 	}
-	require.Contains(t, b.await(b.startImport(file(" \n\n")), "blank lines").body, "There is nothing in it")
+	require.Contains(t, b.await(b.startImport(file(" \n\n")), "nothing in it to import").body, "There is nothing in it")
 }
 
 func TestImportsHaveBounds(t *testing.T) {
@@ -326,4 +326,20 @@ func TestFormsCountInTheBudget(t *testing.T) {
 	idle()
 	require.Equal(t, http.StatusRequestEntityTooLarge, b.post("use", url.Values{"id": {strings.Repeat("x", 300<<10)}}).status)
 	idle()
+}
+
+// TestMisspeltNamesAreRefused: unless a person says otherwise, names that are not
+// known are no silent change of nothing; what the export says is known.
+func TestMisspeltNamesAreRefused(t *testing.T) {
+	w := newWorld(t, dashboard.Options{})
+	w.add("acme", "mug", catalog.Patch{Title: catalog.Set("Mug")})
+	b := w.signedIn(acmeKey)
+	require.Contains(t, b.get("import").body, `name="strict" value="yes" checked`)
+	refused := b.postForm("import", field{name: "lines", text: "no import"}, field{name: "file", file: noFile})
+	require.Contains(t, refused.body, `name="strict" value="yes">`, "what was chosen is kept")
+	export := b.get("export").body
+	job := b.startImport(field{name: "lines", text: export + `{"externalId":"mug","titel":"Cup"}`}, field{name: "file", file: noFile}, field{name: "strict", text: "yes"})
+	body := b.await(job, saysChecked).body
+	require.Equal(t, []string{"0", "0", "1", "1"}, tiles(t, body))
+	require.Contains(t, body, "titel")
 }

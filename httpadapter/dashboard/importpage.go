@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/shelflife-db/shelflife/catalog"
@@ -33,7 +34,8 @@ type importSummary struct {
 }
 
 func (h *Handler) showImport(w http.ResponseWriter, r *request) error {
-	return h.showImportForm(w, r, http.StatusOK, importFormPage{})
+	// What is misspelt would be left out in silence otherwise.
+	return h.showImportForm(w, r, http.StatusOK, importFormPage{Strict: true})
 }
 
 func (h *Handler) showImportForm(w http.ResponseWriter, r *request, status int, v importFormPage) error {
@@ -47,8 +49,8 @@ func (h *Handler) showImportForm(w http.ResponseWriter, r *request, status int, 
 }
 
 var importStates = [...]string{
-	importChecking: "is being looked at", importChecked: "waits for your answer", importWriting: "is being written",
-	importWritten: "done", importStopped: "stopped", importFailed: "failed",
+	importChecking: "Being checked", importChecked: "Waits for your answer", importWriting: "Being imported",
+	importWritten: "Done", importStopped: "Stopped", importFailed: "Failed",
 }
 
 // inWords is a time that is kept, rounded down to what people count in.
@@ -119,19 +121,19 @@ func (h *Handler) startImport(w http.ResponseWriter, r *request) (err error) {
 		return err
 	}
 	kept = true
-	redirect(w, j.ref())
+	redirect(w, j.ref()+answered)
 	return nil
 }
 
 // readForm reads the form into the job's file as it comes.
 func (j *importJob) readForm(r *request) (fault string, err error) {
-	parts, err := r.MultipartReader()
+	parts, err := r.parts()
 	if err != nil {
-		return "", formError(err)
+		return "", err
 	}
 	chosen := 0
 	for n := 0; n < maxFields; n++ {
-		part, err := parts.NextPart()
+		part, err := parts.Next()
 		switch {
 		case err == io.EOF && chosen > 1:
 			return "Choose a file or paste lines, not both.", nil
@@ -182,6 +184,7 @@ func formFailure(err error) error {
 type jobPage struct {
 	ID, Name, Self, Refusals string
 	Began                    moment
+	Answered                 bool   // the page follows an answer of the person
 	State                    string // the name of the state, for the style and the script
 	Running, Checked, Wrote  bool
 	Percent                  int
@@ -204,11 +207,11 @@ func (p jobPage) Good() int { return p.Total - p.Refused }
 func (p jobPage) Word(outcome string) string {
 	switch {
 	case p.Wrote || outcome == outcomeRefused || outcome == catalog.Unchanged.String():
-		return outcome
+		return strings.ToUpper(outcome[:1]) + outcome[1:]
 	case outcome == catalog.Created.String():
-		return "new"
+		return "New"
 	}
-	return "edit"
+	return "Edit"
 }
 
 func (h *Handler) showJob(w http.ResponseWriter, r *request) error {
@@ -218,7 +221,7 @@ func (h *Handler) showJob(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	v, results := j.look(query.Get("show") != "all", query.Get("page"))
-	v.Began = newMoment(j.began, h.clock.Now())
+	v.Began, v.Answered = newMoment(j.began, h.clock.Now()), query.Has("done")
 	if v.Results, err = results.results(v.Chosen); err != nil {
 		if j.ctx.Err() != nil {
 			return errNoImport // its file was closed meanwhile
@@ -277,11 +280,11 @@ func (j *importJob) says(v jobPage) (name, text string) {
 	}
 	switch j.state {
 	case importChecking:
-		return "running", "Looking at what it would do. Nothing is written yet."
+		return "running", "Checking what it would do. Nothing is written yet."
 	case importChecked:
 		switch {
 		case v.Total == 0:
-			return "ended", "There is nothing in it but blank lines."
+			return "ended", "There is nothing in it to import."
 		case v.Good() == 0:
 			return "bad", "Nothing of it can be imported."
 		case v.Refused > 0:
@@ -322,9 +325,13 @@ func (h *Handler) answerJob(w http.ResponseWriter, r *request) error {
 		redirect(w, "./import")
 		return nil
 	}
-	redirect(w, j.ref())
+	redirect(w, j.ref()+answered)
 	return nil
 }
+
+// answered marks the reference of a job's page as one that follows an answer, whose
+// effect the page says first.
+const answered = "&done=answered"
 
 // sendRefusals sends what was refused, a JSON object a line.
 func (h *Handler) sendRefusals(w http.ResponseWriter, r *request) error {

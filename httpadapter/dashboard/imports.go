@@ -9,8 +9,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/shelflife-db/shelflife/catalog"
 	"github.com/shelflife-db/shelflife/catalog/productimport"
@@ -264,7 +262,7 @@ func (h *Handler) importFailure(err error) string {
 	case errors.Is(err, productimport.ErrFormat):
 		return sentence(err.Error())
 	case errors.Is(err, errTooManyEntries):
-		return fmt.Sprintf("It has more than %d entries: split it, or import it with the command shelflife import.", h.options.Imports.Entries)
+		return fmt.Sprintf("It has more than %s entries: split it, or import it with the command shelflife import.", grouped(h.options.Imports.Entries))
 	case errors.Is(err, errTooManyResults):
 		return "More is wrong with it than is kept here. Mend what is shown, and try again."
 	case errors.Is(err, httpadapter.ErrOverloaded), errors.Is(err, httpadapter.ErrRateLimited):
@@ -278,10 +276,4 @@ func (h *Handler) importFailure(err error) string {
 	}
 	h.log.Error("dashboard: import failed", "error", err)
 	return "The fault is the server's, and its log says what happened."
-}
-
-// sentence returns text as a sentence.
-func sentence(text string) string {
-	first, size := utf8.DecodeRuneInString(text)
-	return string(unicode.ToUpper(first)) + text[size:] + "."
 }

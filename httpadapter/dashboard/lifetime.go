@@ -35,7 +35,7 @@ const (
 
 func newLifetime(p *catalog.Product, now time.Time) lifetime {
 	if p.ValidForDays == 0 {
-		return lifetime{Left: "kept forever"}
+		return lifetime{Left: "Kept forever"}
 	}
 	l := lifetime{Days: p.ValidForDays, Expires: p.ExpiresAt, Tone: "calm"}
 	left := max(p.ExpiresAt.Sub(now), 0)
@@ -54,7 +54,7 @@ func newLifetime(p *catalog.Product, now time.Time) lifetime {
 func timeLeft(d time.Duration) string {
 	switch {
 	case d <= 0:
-		return "expired"
+		return "Expired"
 	case d >= 48*time.Hour:
 		return count(int(d/(24*time.Hour)), "day") + " left"
 	case d >= 2*time.Hour:

@@ -2,10 +2,7 @@ package dashboard
 
 import (
 	"net/http"
-	"net/url"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/shelflife-db/shelflife/catalog"
 )
@@ -17,127 +14,32 @@ const (
 	// reads of scanSize products, and no more than one page of finds.
 	scanPages = 5
 	scanSize  = 200
-	// maxTrail bounds the positions of the pages before, in bytes: they are in the
-	// URL. The eldest are forgotten first.
-	maxTrail = 2 << 10
 )
-
-// The products that a list shows.
-const (
-	showListed   = "" // what the API lists
-	showAll      = "all"
-	showUnlisted = "unlisted"
-	showSoon     = "soon"
-)
-
-// listQuery is what the URL of a list says.
-type listQuery struct {
-	prefix string
-	show   string
-	from   string   // the first ID, "" for the beginning
-	trail  []string // the values of from of the pages before; "" is the first page
-	remote bool
-}
-
-func readListQuery(v url.Values) listQuery {
-	q := listQuery{
-		prefix: cutText(v.Get("q"), 255), show: v.Get("show"), from: cutText(v.Get("from"), 255),
-		remote: v.Get("remote") != "",
-	}
-	switch q.show {
-	case showAll, showUnlisted, showSoon:
-	default:
-		q.show = showListed
-	}
-	if q.from != "" {
-		q.trail = v["back"]
-		for i, t := range q.trail {
-			q.trail[i] = cutText(t, 255)
-		}
-	}
-	return q
-}
-
-// cutText returns text as valid UTF-8 of at most n bytes.
-func cutText(text string, n int) string {
-	text = strings.ToValidUTF8(text, "\uFFFD")
-	for len(text) > n {
-		_, size := utf8.DecodeLastRuneInString(text)
-		text = text[:len(text)-size]
-	}
-	return text
-}
-
-// ref returns the reference of the page that q asks for.
-func (q listQuery) ref() string {
-	v := url.Values{}
-	set := func(name, value string) {
-		if value != "" {
-			v.Set(name, value)
-		}
-	}
-	set("q", q.prefix)
-	set("show", q.show)
-	set("from", q.from)
-	if q.from != "" {
-		v["back"] = q.trail
-	}
-	if q.remote {
-		v.Set("remote", "1")
-	}
-	if len(v) == 0 {
-		return "./"
-	}
-	return "./?" + v.Encode()
-}
-
-// first is the first page of the same list.
-func (q listQuery) first() listQuery {
-	q.from, q.trail = "", nil
-	return q
-}
-
-// next is the page that begins at from.
-func (q listQuery) next(from string) listQuery {
-	trail := append(q.trail[:len(q.trail):len(q.trail)], q.from)
-	size := 0
-	for i := len(trail) - 1; i >= 0; i-- {
-		if size += len(trail[i]) + 1; size > maxTrail {
-			trail = trail[i+1:]
-			break
-		}
-	}
-	q.from, q.trail = from, trail
-	return q
-}
-
-// previous is the page before; ok is false where that is forgotten.
-func (q listQuery) previous() (p listQuery, ok bool) {
-	if len(q.trail) == 0 {
-		return q, false
-	}
-	end := len(q.trail) - 1
-	q.from, q.trail = q.trail[end], q.trail[:end]
-	return q, true
-}
 
 // listPage is what a list shows.
 type listPage struct {
 	Prefix, Show string
-	Remote       bool
 	Items        []item
 	Looked       int    // products that a filter looked at, if it ended early
 	LookedTo     string // the last of them
 	Damaged      bool   // products in between can't be read
 
 	First, Previous, Next, Continue string // references, "" where there is none
-	ShowRemote                      string // the page with the images of other servers
-	Self                            string
+	Remote                          remoteChoice
+	New, Delete                     string // pages that lead back here
+	ChooseAll, ChooseNone           string // this page with every product chosen, and with none
+	Chosen                          bool   // it is that
 	SoonDays                        int
 }
 
-// Filtered reports whether the list is not that of all listed products.
-func (p listPage) Filtered() bool { return p.Prefix != "" || p.Show != showListed }
+// IsPastEnd reports whether the page begins behind the last product of its list.
+func (p listPage) IsPastEnd() bool { return p.First != "" && len(p.Items) == 0 && p.Looked == 0 }
+
+// IsFiltered reports whether the list is not that of all listed products.
+func (p listPage) IsFiltered() bool { return p.Prefix != "" || p.Show != showListed }
+
+// WithUnlisted is the same list with the unlisted products in it.
+func (p listPage) WithUnlisted() string { return listQuery{prefix: p.Prefix, show: showAll}.ref() }
 
 // item is a product in a list.
 type item struct {
@@ -150,9 +52,10 @@ type item struct {
 	Listed        bool
 }
 
-func (h *Handler) newItem(p *catalog.Product, now time.Time, remote bool) item {
+// newItem returns a product of a list; place is the page of it that people go back to.
+func (h *Handler) newItem(p *catalog.Product, place listQuery, now time.Time, remote bool) item {
 	v := item{
-		ID: p.ExternalID, Name: name(p), Ref: productRef(p.ExternalID), Images: len(p.Images),
+		ID: p.ExternalID, Name: name(p), Ref: place.toProduct("product", p.ExternalID), Images: len(p.Images),
 		Life: newLifetime(p, now), Used: newMoment(p.LastUsedAt, now), Listed: p.Listed,
 	}
 	v.HasTitle = v.Name != v.ID
@@ -162,28 +65,29 @@ func (h *Handler) newItem(p *catalog.Product, now time.Time, remote bool) item {
 	return v
 }
 
-func productRef(id string) string { return "./product?" + url.Values{"id": {id}}.Encode() }
-
 // showList is the first page that people see.
 func (h *Handler) showList(w http.ResponseWriter, r *request) error {
-	done, err := h.build(r.Context())
-	if err != nil {
+	if err := h.build(r); err != nil {
 		return err
 	}
-	defer done()
+	defer r.built()
 	q := readListQuery(r.URL.Query())
 	found, err := h.find(r, q)
 	if err != nil {
 		return err
 	}
 	remote, now := h.showsRemote(r), h.clock.Now()
-	p := listPage{Prefix: q.prefix, Show: q.show, Remote: remote && q.remote, Damaged: found.damaged, Self: q.ref(), SoonDays: soonDays}
-	hasRemote := false
+	p := listPage{Prefix: q.prefix, Show: q.show, Damaged: found.damaged, New: q.to("new"), Delete: q.to("delete"), SoonDays: soonDays}
+	// Without a script a link chooses all. Other links don't carry that along.
+	all := q.values()
+	all.Set("choose", "all")
+	p.ChooseAll, p.ChooseNone, p.Chosen = localReference("", all.Encode()), q.ref(), r.URL.Query().Get("choose") == "all"
+	var images []catalog.Image
 	for _, product := range found.products {
-		v := h.newItem(product, now, remote)
-		hasRemote = hasRemote || v.Picture.Ref == "" && strings.HasPrefix(strings.ToLower(v.Picture.Link), "https:")
-		p.Items = append(p.Items, v)
+		p.Items = append(p.Items, h.newItem(product, q, now, remote))
+		images = append(images, product.Images[:min(len(product.Images), 1)]...)
 	}
+	p.Remote = h.chooseRemote(remote, q.ref(), images)
 	if q.from != "" {
 		p.First = q.first().ref()
 		// A page that is not the one before must not be called so.
@@ -197,11 +101,6 @@ func (h *Handler) showList(w http.ResponseWriter, r *request) error {
 		p.Continue, p.Looked, p.LookedTo = q.next(found.next).ref(), found.looked, found.last
 	default:
 		p.Next = q.next(found.next).ref()
-	}
-	if hasRemote && h.options.RemoteImages == RemoteImagesAsk {
-		with := q
-		with.remote = true
-		p.ShowRemote = with.ref()
 	}
 	h.allowRemote(w, remote)
 	return h.showTo(w, r, http.StatusOK, "list", page{Title: "Products", Section: "products", Notice: notice(r), Body: p})
@@ -302,8 +201,12 @@ func notice(r *request) string {
 // notices are by what the URL of a redirect says.
 var notices = map[string]string{
 	"used":      "The use was recorded, and the lifetime begins anew.",
+	"used-kept": "The use was recorded. The product is kept forever, with or without it.",
 	"saved":     "Saved.",
-	"unchanged": "Nothing was changed: the product was so already.",
+	"unchanged": "Nothing was changed: the product is like this already.",
 	"created":   "The product was added.",
 	"deleted":   "Deleted.",
+	"none":      "Nothing was chosen.",
+	"remote":    "Images on other servers are shown until you sign out or close the browser.",
+	"no-remote": "Images on other servers are not fetched any more.",
 }

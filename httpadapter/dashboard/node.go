@@ -26,9 +26,9 @@ type node struct {
 // Summary says how much is in an object or a list.
 func (n *node) Summary() string {
 	if n.Kind == "list" {
-		return count(len(n.Children), "item")
+		return "List, " + count(len(n.Children), "item")
 	}
-	return count(len(n.Children), "field")
+	return "Object, " + count(len(n.Children), "field")
 }
 
 // maxNodes is how many values of a tree are shown; the text has them all.

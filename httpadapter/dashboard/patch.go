@@ -80,6 +80,9 @@ func (f *form) patch(p *catalog.Product) (patch catalog.Patch, images []chosen, 
 		patch.Metadata = catalog.Set(metadata)
 	}
 	switch days, err := strconv.Atoi(f.Days); {
+	case f.Forever && f.Days != "" && (err != nil || days != old.ValidForDays):
+		// Days that were typed are meant, it seems.
+		faults = append(faults, catalog.FieldError{Path: fieldKeep, Code: catalog.CodeValidationFailed, Message: `choose "Keep for" too, or empty the number of days`})
 	case f.Forever:
 		if p != nil && old.ValidForDays != 0 {
 			patch.ValidForDays = catalog.Null[int]()

@@ -37,17 +37,21 @@ func newPicture(p *catalog.Product, i catalog.Image, remote bool) picture {
 		v.Note, v.Link = fmt.Sprintf("%d × %d", i.Width, i.Height), ref
 		return v
 	}
-	u, err := url.Parse(i.SourceURL)
-	secure := err == nil && strings.EqualFold(u.Scheme, "https")
-	if remote && secure {
+	if remote && isSecure(i.SourceURL) {
 		v.Ref, v.Remote = i.SourceURL, true
 		return v
 	}
 	v.Kind, v.Link = "On the web", i.SourceURL
-	if err == nil {
+	if u, err := url.Parse(i.SourceURL); err == nil {
 		v.Note = u.Hostname()
 	}
 	return v
+}
+
+// imageFacts says what is known of uploaded bytes.
+func imageFacts(i catalog.Image) string {
+	kind := strings.ToUpper(strings.TrimPrefix(i.ContentType, "image/"))
+	return fmt.Sprintf("%s, %d × %d, %s", kind, i.Width, i.Height, byteCount(i.Size))
 }
 
 // isShownByBrowsers reports whether browsers show a kind of image. The catalog
@@ -70,16 +74,4 @@ func name(p *catalog.Product) string {
 		return p.Title
 	}
 	return p.ExternalID
-}
-
-// showsRemote reports whether a page shows images of other servers, which its
-// policy must allow then.
-func (h *Handler) showsRemote(r *request) bool {
-	switch h.options.RemoteImages {
-	case RemoteImagesShow:
-		return true
-	case RemoteImagesAsk:
-		return r.URL.Query().Get("remote") != ""
-	}
-	return false
 }

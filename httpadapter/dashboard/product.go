@@ -12,18 +12,20 @@ import (
 
 // productPage is what the page of a product shows.
 type productPage struct {
-	ID, Name, Title, Description string
-	OneShot                      bool
-	Pictures                     []productPicture
-	Metadata                     *node
-	MetadataText                 string
-	Life                         lifetime
-	Listed                       bool
-	Used, Created, Updated       moment
-	Version                      string
-	Edit, Delete, Self           string
-	ShowRemote                   string
-	Sent                         string // when the page was made
+	ID, Name, Description  string
+	HasTitle               bool
+	OneShot                bool
+	Pictures               []productPicture
+	Metadata               *node
+	MetadataText           string
+	Life                   lifetime
+	Listed                 bool
+	Used, Created, Updated moment
+	Version                string
+	List                   string // the page of the list that one came from
+	Use, Edit, Delete      string
+	Remote                 remoteChoice
+	Sent                   string // when the page was made
 }
 
 // productPicture is an image of a product with what is known of it.
@@ -31,44 +33,39 @@ type productPicture struct {
 	picture
 	Number          int
 	Source          string // its URL; "" for uploaded bytes
-	ContentType     string
-	Size            string
+	Facts           string // of uploaded bytes
 	Classifications *node
 }
 
 func (h *Handler) showProduct(w http.ResponseWriter, r *request) error {
-	done, err := h.build(r.Context())
-	if err != nil {
+	if err := h.build(r); err != nil {
 		return err
 	}
-	defer done()
+	defer r.built()
 	p, err := h.catalog.Get(r.Context(), r.account, r.URL.Query().Get("id"))
 	if err != nil {
 		return err
 	}
-	remote, now := h.showsRemote(r), h.clock.Now()
-	id := url.Values{"id": {p.ExternalID}}.Encode()
+	remote, now, place := h.showsRemote(r), h.clock.Now(), r.place()
 	v := productPage{
-		ID: p.ExternalID, Name: name(p), Title: p.Title, Description: p.Description,
+		ID: p.ExternalID, Name: name(p), HasTitle: name(p) != p.ExternalID, Description: p.Description,
 		OneShot:  isOneShot(p.ExternalID),
 		Metadata: parseNode(p.Metadata), MetadataText: indented(p.Metadata),
 		Life: newLifetime(p, now), Listed: p.Listed,
 		Used: newMoment(p.LastUsedAt, now), Created: newMoment(p.CreatedAt, now), Updated: newMoment(p.UpdatedAt, now),
 		Version: p.Version().String(),
-		Edit:    "./edit?" + id, Delete: "./delete?" + id, Self: productRef(p.ExternalID),
+		List:    place.ref(), Use: place.to("use"), Edit: place.toProduct("edit", p.ExternalID), Delete: place.toProduct("delete", p.ExternalID),
 	}
 	for _, i := range p.Images {
-		pic := productPicture{picture: newPicture(p, i, remote), Number: i.Order + 1, ContentType: i.ContentType, Classifications: parseNode(i.Classifications)}
+		pic := productPicture{picture: newPicture(p, i, remote), Number: i.Order + 1, Classifications: parseNode(i.Classifications)}
 		if i.Uploaded() {
-			pic.Size = byteCount(i.Size)
+			pic.Facts = imageFacts(i)
 		} else {
 			pic.Source = i.SourceURL
-			if h.options.RemoteImages == RemoteImagesAsk && !remote && strings.HasPrefix(strings.ToLower(i.SourceURL), "https:") {
-				v.ShowRemote = productRef(p.ExternalID) + "&remote=1"
-			}
 		}
 		v.Pictures = append(v.Pictures, pic)
 	}
+	v.Remote = h.chooseRemote(remote, place.toProduct("product", p.ExternalID), p.Images)
 	h.allowRemote(w, remote)
 	return h.showTo(w, r, http.StatusOK, "product", page{Title: v.Name, Section: "products", Notice: notice(r), Body: v})
 }
@@ -98,7 +95,11 @@ func (h *Handler) useProduct(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	redirect(w, productRef(p.ExternalID)+"&done=used")
+	what := "used"
+	if p.ValidForDays == 0 {
+		what = "used-kept"
+	}
+	redirect(w, withDone(r.place().toProduct("product", p.ExternalID), what))
 	return nil
 }
 
@@ -113,8 +114,8 @@ type removal struct {
 type deletePage struct {
 	Items []removal
 	Gone  int // chosen and not there any more
-	// Back is the page to go back to.
-	Back string
+	// Action is where the form is sent; Back is the page to go back to.
+	Action, Back string
 	// Kept are the products that were edited since the question was asked.
 	Kept    []removal
 	Deleted int
@@ -123,12 +124,12 @@ type deletePage struct {
 // confirmDelete asks about one product.
 func (h *Handler) confirmDelete(w http.ResponseWriter, r *request) error {
 	id := r.URL.Query().Get("id")
-	return h.askToDelete(w, r, []string{id}, productRef(id))
+	return h.askToDelete(w, r, []string{id}, r.place().toProduct("product", id))
 }
 
 func (h *Handler) askToDelete(w http.ResponseWriter, r *request, ids []string, back string) error {
-	p := deletePage{Back: back}
-	now := h.clock.Now()
+	place := r.place()
+	p, now, remote := deletePage{Action: place.to("delete"), Back: back}, h.clock.Now(), h.showsRemote(r)
 	for _, id := range ids {
 		product, err := h.catalog.Get(r.Context(), r.account, id)
 		switch {
@@ -138,8 +139,9 @@ func (h *Handler) askToDelete(w http.ResponseWriter, r *request, ids []string, b
 		case err != nil:
 			return err
 		}
-		p.Items = append(p.Items, removal{h.newItem(product, now, false), product.Version().String()})
+		p.Items = append(p.Items, removal{h.newItem(product, place, now, remote), product.Version().String()})
 	}
+	h.allowRemote(w, remote)
 	return h.showTo(w, r, http.StatusOK, "delete", page{Title: "Delete", Section: "products", Body: p})
 }
 
@@ -154,18 +156,18 @@ func (h *Handler) deleteProducts(w http.ResponseWriter, r *request) error {
 		return formError(err)
 	}
 	ids, versions := r.PostForm["id"], r.PostForm["version"]
-	back := h.nextPage(r.PostForm.Get("back"))
+	place := r.place()
 	if len(ids) > maxChosen {
 		return errTooLarge
 	}
 	if len(ids) == 0 {
-		redirect(w, back)
+		redirect(w, withDone(place.ref(), "none"))
 		return nil
 	}
 	if r.PostForm.Get("confirmed") == "" || len(versions) != len(ids) {
-		return h.askToDelete(w, r, ids, back)
+		return h.askToDelete(w, r, ids, place.ref())
 	}
-	p, now := deletePage{Back: "./"}, h.clock.Now()
+	p, now, remote := deletePage{Back: place.ref()}, h.clock.Now(), h.showsRemote(r)
 	for i, id := range ids {
 		version, ok := catalog.ParseVersion(versions[i])
 		if !ok {
@@ -181,7 +183,7 @@ func (h *Handler) deleteProducts(w http.ResponseWriter, r *request) error {
 			case err != nil:
 				return err
 			default:
-				p.Kept = append(p.Kept, removal{h.newItem(product, now, false), product.Version().String()})
+				p.Kept = append(p.Kept, removal{h.newItem(product, place, now, remote), product.Version().String()})
 			}
 		case err != nil:
 			return err
@@ -190,12 +192,10 @@ func (h *Handler) deleteProducts(w http.ResponseWriter, r *request) error {
 		}
 	}
 	if len(p.Kept) == 0 && p.Gone == 0 {
-		if route := strings.TrimPrefix(back, "./"); strings.HasPrefix(route, "product") {
-			back = "./"
-		}
-		redirect(w, withDone(back, "deleted"))
+		redirect(w, withDone(place.ref(), "deleted"))
 		return nil
 	}
+	h.allowRemote(w, remote)
 	return h.showTo(w, r, http.StatusOK, "deleted", page{Title: "Deleted", Section: "products", Body: p})
 }
 

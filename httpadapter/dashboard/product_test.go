@@ -24,9 +24,9 @@ func TestProductPage(t *testing.T) {
 	b := w.signedIn(acmeKey)
 	body := b.get("product?id=mug").body
 	for _, want := range []string{
-		`<h1 dir="auto">Mug</h1>`, `Holds tea.`, `30 days left`, `each use keeps it for 30 more days`, `12 June 2026, 10:00:00 UTC`,
-		`<bdi class="field">price</bdi> <bdi class="value number">1.50</bdi>`, `<bdi class="value word">null</bdi>`, `empty list`,
-		`&#34;price&#34;: 1.50,`, `image/png, 8 × 8, `, `<code>` + p.Version().String() + `</code>`, `13 May 2026, 10:00:00 UTC`,
+		`<h1 dir="auto">Mug</h1>`, `Holds tea.`, `30 days left`, `each use keeps it for 30 days from then on`, `12 June 2026, 10:00:00 UTC`,
+		`<bdi class="field">price</bdi> <bdi class="value number">1.50</bdi>`, `<bdi class="value word">null</bdi>`, `Empty list`,
+		`&#34;price&#34;: 1.50,`, `PNG, 8 × 8, `, `<code>` + p.Version().String() + `</code>`, `13 May 2026, 10:00:00 UTC`,
 	} {
 		require.Contains(t, body, want)
 	}
@@ -37,6 +37,15 @@ func TestProductPage(t *testing.T) {
 	require.NotContains(t, b.get("product?id=mug&done=<b>").body, `role="status"`)
 }
 
+func TestUseOfAProductThatIsKeptForever(t *testing.T) {
+	w := newWorld(t, dashboard.Options{})
+	w.add("acme", "mug", catalog.Patch{})
+	b := w.signedIn(acmeKey)
+	body := b.get(b.post("use", url.Values{"id": {"mug"}}).header.Get("Location")).body
+	require.Contains(t, body, "The use was recorded.")
+	require.NotContains(t, body, "begins anew")
+}
+
 func TestTreesAreCut(t *testing.T) {
 	w := newWorld(t, dashboard.Options{})
 	w.add("acme", "many", catalog.Patch{Metadata: catalog.Set(json.RawMessage("[" + strings.Repeat("1,", 20000) + "2]"))})
@@ -44,7 +53,7 @@ func TestTreesAreCut(t *testing.T) {
 	b := w.signedIn(acmeKey)
 	body := b.get("product?id=many").body
 	require.Less(t, strings.Count(body, "<li>"), 1100)
-	require.Contains(t, body, "the text has the rest")
+	require.Contains(t, body, "The rest is in the text.")
 	require.Equal(t, http.StatusOK, b.get("product?id=deep").status)
 }
 
@@ -54,7 +63,7 @@ func TestDelete(t *testing.T) {
 		w.add("acme", id, catalog.Patch{})
 	}
 	b := w.signedIn(acmeKey)
-	asked := b.post("delete", url.Values{"id": {"a", "b", "c", "gone"}, "back": {"./?q=x"}})
+	asked := b.post("delete?q=x", url.Values{"id": {"a", "b", "c", "gone"}})
 	require.Equal(t, http.StatusOK, asked.status)
 	require.Contains(t, asked.body, "Delete these 3 products?")
 	require.Contains(t, asked.body, "1 of those that you chose is gone already.")
@@ -62,7 +71,7 @@ func TestDelete(t *testing.T) {
 	for _, id := range []string{"a", "b", "c"} {
 		w.get("acme", id) // nothing has happened yet
 	}
-	form := url.Values{"confirmed": {"yes"}, "back": {"./?q=x"}}
+	form := url.Values{"confirmed": {"yes"}}
 	for _, id := range []string{"a", "b", "c"} {
 		form.Add("id", id)
 		form.Add("version", w.get("acme", id).Version().String())
@@ -79,10 +88,10 @@ func TestDelete(t *testing.T) {
 	require.Contains(t, a.body, "1 was gone already.")
 	require.Equal(t, []string{"b", "d"}, idsOf(b.get("").body))
 
-	form = url.Values{"confirmed": {"yes"}, "back": {"./?q=x"}, "id": {"d"}, "version": {w.get("acme", "d").Version().String()}}
-	require.Equal(t, "./?done=deleted&q=x", b.post("delete", form).header.Get("Location"))
+	form = url.Values{"confirmed": {"yes"}, "id": {"d"}, "version": {w.get("acme", "d").Version().String()}}
+	require.Equal(t, "./?done=deleted&q=x", b.post("delete?q=x", form).header.Get("Location"))
 	require.Equal(t, http.StatusNotFound, b.get("delete?id=d").status)
-	require.Equal(t, "./", b.post("delete", url.Values{"back": {"https://evil.example/"}}).header.Get("Location"))
+	require.Equal(t, "./?done=none&q=x", b.post("delete?q=x", nil).header.Get("Location"))
 	require.Equal(t, http.StatusRequestEntityTooLarge, b.post("delete", url.Values{"id": make([]string, 101)}).status)
 }
 

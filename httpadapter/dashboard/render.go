@@ -2,10 +2,10 @@ package dashboard
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"fmt"
 	"html/template"
 	"io/fs"
 	"mime"
@@ -38,19 +38,32 @@ type page struct {
 func (p page) Asset(name string) string { return "./" + name + "?v=" + p.assets[name].version }
 
 func parsePages() (*template.Template, error) {
-	return template.New("").Funcs(template.FuncMap{"grouped": grouped}).ParseFS(files, "pages/*.html")
+	return template.New("").Funcs(template.FuncMap{"grouped": grouped, "sentence": sentence}).ParseFS(files, "pages/*.html")
 }
 
-// show answers with a page.
-func (h *Handler) show(w http.ResponseWriter, r *http.Request, status int, name string, p page) {
+// render makes a page.
+func (h *Handler) render(name string, p page) (*bytes.Buffer, error) {
 	p.assets, p.Now = h.assets, h.clock.Now().UnixMilli()
 	p.HasSession = h.seal != nil && p.Account != ""
-	var body bytes.Buffer
-	if err := h.pages.ExecuteTemplate(&body, name, p); err != nil {
-		h.log.ErrorContext(r.Context(), "dashboard: making a page", "page", name, "error", err)
+	body := new(bytes.Buffer)
+	if err := h.pages.ExecuteTemplate(body, name, p); err != nil {
+		return nil, fmt.Errorf("dashboard: making the page %q: %w", name, err)
+	}
+	return body, nil
+}
+
+// show answers with a page that is small, and costs nobody anything.
+func (h *Handler) show(w http.ResponseWriter, r *http.Request, status int, name string, p page) {
+	body, err := h.render(name, p)
+	if err != nil {
+		h.log.ErrorContext(r.Context(), "dashboard: request failed", "error", err)
 		http.Error(w, "internal error", http.StatusInternalServerError)
 		return
 	}
+	send(w, r, status, body)
+}
+
+func send(w http.ResponseWriter, r *http.Request, status int, body *bytes.Buffer) {
 	header := w.Header()
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	header.Set("Content-Length", strconv.Itoa(body.Len()))
@@ -62,21 +75,35 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request, status int, name 
 }
 
 // showTo answers a request of an account with a page.
+//
+// Before it is sent, which takes as long as the client likes, its place among the
+// pages that are made is given back: a client that does not read would keep
+// everybody else from theirs. What the page takes meanwhile is the account's.
 func (h *Handler) showTo(w http.ResponseWriter, r *request, status int, name string, p page) error {
 	p.Account = r.account
-	h.show(w, r.Request, status, name, p)
+	body, err := h.render(name, p)
+	if err != nil {
+		return err
+	}
+	if more := int64(body.Cap()) - pageMemory; more > 0 {
+		if err := r.claim.Grow(more); err != nil {
+			return err
+		}
+	}
+	r.built()
+	send(w, r.Request, status, body)
 	return nil
 }
 
-// build waits for a place among the pages that are made at once, and returns the
-// function that gives it back.
-func (h *Handler) build(ctx context.Context) (done func(), err error) {
-	select {
-	case h.building <- struct{}{}:
-		return func() { <-h.building }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
+// build waits for a place among the pages that are made at once. built must follow.
+func (h *Handler) build(r *request) error {
+	place := h.building.Open(r.account)
+	if place.Await(r.Context(), 1) != nil {
+		place.Close()
+		return r.Context().Err()
 	}
+	r.built = place.Close
+	return nil
 }
 
 // asset is a file that pages refer to.

@@ -13,7 +13,11 @@ type request struct {
 	*http.Request
 	account string
 	claim   *httpadapter.Claim // what it holds of the budget
+	built   func()             // gives back its place among the pages that are made
 }
+
+// place returns the page of the list to which a page leads back.
+func (r *request) place() listQuery { return readListQuery(r.URL.Query()) }
 
 // route is what is offered under one name. A nil function is a method that is
 // not allowed.
@@ -22,6 +26,8 @@ type route struct {
 	// part says that it is fetched by a page and is none itself: the session is
 	// not prolonged by it.
 	part bool
+	// memory is what a part is charged for.
+	memory int64
 }
 
 // table returns the routes by the last segment of their paths.
@@ -29,20 +35,21 @@ func (h *Handler) table() map[string]route {
 	return map[string]route{
 		"":        {get: h.showList},
 		"product": {get: h.showProduct},
-		"image":   {get: h.sendImage, part: true},
+		"image":   {get: h.sendImage, part: true, memory: imageMemory},
 		"use":     {post: h.useProduct},
 		"edit":    {get: h.showEdit, post: h.saveEdit},
 		"new":     {get: h.showNew, post: h.saveNew},
 		"delete":  {get: h.confirmDelete, post: h.deleteProducts},
+		"remote":  {post: h.answerRemote},
 		"account": {get: h.showAccount},
 		"figures": {get: h.showFigures},
 		"ahead":   {get: h.showAhead},
 		"store":   {get: h.showStore},
-		"export":  {get: h.sendExport, part: true},
+		"export":  {get: h.sendExport, part: true, memory: exportMemory},
 
 		"import":   {get: h.showImport, post: h.startImport},
 		"job":      {get: h.showJob, post: h.answerJob},
-		"refusals": {get: h.sendRefusals, part: true},
+		"refusals": {get: h.sendRefusals, part: true, memory: refusalsMemory},
 	}
 }
 
@@ -96,8 +103,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer claim.Close()
-	asked := &request{r, account, claim}
-	if err := h.admit(w, asked); err != nil {
+	asked := &request{Request: r, account: account, claim: claim, built: func() {}}
+	if err := h.admit(w, asked, route); err != nil {
 		h.failFor(w, r, account, err)
 		return
 	}
@@ -106,8 +113,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// What forms are charged for before they are read.
+// What requests are charged for before anything of them is read or made.
 const (
+	// pageMemory is for a page, in every charge but those of parts; a larger page is
+	// charged for what it takes beyond it.
+	pageMemory = 256 << 10
+	// imageMemory is for the chunks of an image that are being read, refusalsMemory
+	// for the lines of an import's results.
+	imageMemory    = 512 << 10
+	refusalsMemory = 128 << 10
 	// maxPlainBytes limits a form without files, which is held whole.
 	maxPlainBytes = 256 << 10
 	// plainMemory is for such a form, as text and as what is made of it, and for
@@ -118,11 +132,14 @@ const (
 	multipartMemory = 1 << 20
 )
 
-// admit limits the body of a form, and takes what it needs of the budget before
-// any of it is read.
-func (h *Handler) admit(w http.ResponseWriter, r *request) error {
+// admit limits the body of a form, and takes what the request needs of the budget
+// before any of it is read.
+func (h *Handler) admit(w http.ResponseWriter, r *request, to route) error {
 	if r.Method != http.MethodPost {
-		return nil
+		if to.part {
+			return r.claim.Await(r.Context(), false, to.memory)
+		}
+		return r.claim.Await(r.Context(), false, pageMemory)
 	}
 	media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")) // the form's reader says what is wrong with it
 	if media == "multipart/form-data" {

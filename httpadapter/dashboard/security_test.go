@@ -23,7 +23,7 @@ const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect
 
 // everyPage are the pages of the product mug.
 var everyPage = []string{
-	"", "?show=all", "?show=unlisted", "?show=soon", "?q=m", "?q=zz", "product?id=mug", "edit?id=mug", "new", "delete?id=mug",
+	"", "?show=all", "?show=unlisted", "?show=soon", "?q=m", "?q=zz", "?from=zzz", "?choose=all", "product?id=mug", "product?id=mug&done=used&q=<script>", "edit?id=mug", "new", "delete?id=mug",
 	"account", "figures", "ahead", "store", "product?id=none", "nowhere",
 }
 
@@ -84,7 +84,7 @@ func TestFormsOfOtherSites(t *testing.T) {
 	} {
 		b.header = header
 		for ref, form := range map[string]url.Values{
-			"delete": confirmed, "use": {"id": {"mug"}}, "signin": {"key": {otherKey}}, "signout": nil, "edit": {}, "new": {},
+			"delete": confirmed, "use": {"id": {"mug"}}, "signin": {"key": {otherKey}}, "signout": nil, "edit": {}, "new": {}, "remote": {"show": {"yes"}},
 		} {
 			a := b.post(ref, form)
 			require.Equal(t, http.StatusForbidden, a.status, "%s %v", ref, header)
@@ -178,7 +178,9 @@ func TestHostileTexts(t *testing.T) {
 	require.NotContains(t, w.log.String(), acmeKey)
 }
 
-func productLocation(id, done string) string { return "./" + productRef(id) + "&done=" + done }
+func productLocation(id, done string) string {
+	return "./product?" + url.Values{"id": {id}, "done": {done}}.Encode()
+}
 
 func quote(text string) string {
 	data, err := json.Marshal(text)

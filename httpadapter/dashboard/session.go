@@ -19,8 +19,12 @@ const (
 	resealAfter = time.Minute
 	// maxKey is the longest API key, in bytes: what browsers keep in a cookie.
 	maxKey = 1024
-	// maxSignInBytes limits the form for signing in.
-	maxSignInBytes = 64 << 10
+	// maxSignInBytes limits the form for signing in: a key of which every byte is
+	// escaped, and the page to go to. It is in no account's budget.
+	maxSignInBytes = 8 << 10
+	// maxNext is the longest reference of that page, as the form sends it: of one
+	// that is longer nothing is remembered.
+	maxNext = 4 << 10
 )
 
 // authorize returns the account of a request. Where it has none, it answers, and
@@ -108,18 +112,19 @@ func isRefusal(err error) bool {
 
 // remember sets the cookie.
 func (h *Handler) remember(w http.ResponseWriter, r *http.Request, s session) {
-	h.setCookie(w, r, http.Cookie{Value: h.seal.sealed(s)})
+	h.setCookie(w, r, http.Cookie{Name: h.seal.cookie, Value: h.seal.sealed(s)})
 }
 
-// forget removes the cookie.
+// forget removes the cookie of the session, and what was chosen in it.
 func (h *Handler) forget(w http.ResponseWriter, r *http.Request) {
-	h.setCookie(w, r, http.Cookie{MaxAge: -1})
+	h.setCookie(w, r, http.Cookie{Name: h.seal.cookie, MaxAge: -1})
+	h.setCookie(w, r, http.Cookie{Name: h.remoteCookie(), MaxAge: -1})
 }
 
-// setCookie sets the cookie without a Path, so that it is for the folder in which
+// setCookie sets a cookie without a Path, so that it is for the folder in which
 // the browser sees the dashboard: behind a proxy only the browser knows it.
 func (h *Handler) setCookie(w http.ResponseWriter, r *http.Request, c http.Cookie) {
-	c.Name, c.HttpOnly, c.SameSite = h.seal.cookie, true, http.SameSiteLaxMode
+	c.HttpOnly, c.SameSite = true, http.SameSiteLaxMode
 	// The word of a proxy that nobody vouches for can make the cookie stricter only.
 	c.Secure = r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
 	http.SetCookie(w, &c)
@@ -130,7 +135,7 @@ func (h *Handler) setCookie(w http.ResponseWriter, r *http.Request, c http.Cooki
 func (h *Handler) toSignIn(w http.ResponseWriter, r *http.Request, ended bool) {
 	query := url.Values{}
 	if r.Method == http.MethodGet {
-		if next := localReference(lastSegment(r.URL.Path), r.URL.RawQuery); next != "./" {
+		if next := localReference(lastSegment(r.URL.Path), r.URL.RawQuery); next != "./" && len(url.QueryEscape(next)) <= maxNext {
 			query.Set("next", next)
 		}
 	}

@@ -3,8 +3,10 @@ package dashboard_test
 import (
 	"encoding/base64"
 	"errors"
+	"html"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -213,5 +215,20 @@ func TestOptions(t *testing.T) {
 	} {
 		_, err := dashboard.New(w.catalog, o)
 		require.ErrorContains(t, err, says)
+	}
+}
+
+// TestSignInRemembersWhatFits: whichever page a session ends at, one can sign in
+// there again.
+func TestSignInRemembersWhatFits(t *testing.T) {
+	w := newWorld(t, dashboard.Options{})
+	for _, ref := range []string{"product?id=mug", "./?from=b" + strings.Repeat("&back=%F0%9F%98%80", 500)} {
+		b := w.browser()
+		page := b.get(b.get(ref).header.Get("Location"))
+		require.Equal(t, http.StatusOK, page.status)
+		next := html.UnescapeString(regexp.MustCompile(`name="next" value="([^"]*)"`).FindStringSubmatch(page.body)[1])
+		a := b.post("signin", url.Values{"next": {next}, "key": {acmeKey}})
+		require.Equal(t, http.StatusSeeOther, a.status, a.body)
+		require.Equal(t, map[bool]string{true: "./", false: "./" + ref}[strings.HasPrefix(ref, "./")], a.header.Get("Location"))
 	}
 }

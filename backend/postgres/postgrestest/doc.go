@@ -8,6 +8,8 @@
 //		…
 //	}
 //
+// [SetClock] gives the connections of [WithClock] a clock that the test sets.
+//
 // SHELFLIFE_POSTGRES_DSN names a server to use instead, whose role may create
 // databases. Tests are skipped where there is neither, and fail where
 // SHELFLIFE_POSTGRES is "required".

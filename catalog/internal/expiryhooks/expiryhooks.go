@@ -17,8 +17,6 @@ package expiryhooks
 import (
 	"context"
 	"sync"
-
-	"github.com/shelflife-db/shelflife/backend"
 )
 
 // queueLength is how many expiries may wait before AwaitRoom waits too.
@@ -26,8 +24,7 @@ const queueLength = 1024
 
 // Hooks calls a function for each expiry E. It is safe for concurrent use.
 type Hooks[E any] struct {
-	report  func(E)
-	durable func(context.Context, []backend.Scope) error
+	report func(E)
 
 	// mu guards the fields below. It is not held while report runs.
 	mu      sync.Mutex
@@ -39,27 +36,26 @@ type Hooks[E any] struct {
 	room chan struct{}
 }
 
-// batch is what one Update expired. Unless scopes is nil it is reported once
-// what is visible there is durable.
+// batch is what one Update expired. Unless durable is nil it is reported once that
+// has returned nil.
 type batch[E any] struct {
 	expired []E
-	scopes  []backend.Scope
+	durable func(context.Context) error
 }
 
-// New returns hooks that call report in Run. durable returns when what is visible
-// under the scopes is durable.
-func New[E any](report func(E), durable func(context.Context, []backend.Scope) error) *Hooks[E] {
-	h := &Hooks[E]{report: report, durable: durable}
+// New returns hooks that call report in Run.
+func New[E any](report func(E)) *Hooks[E] {
+	h := &Hooks[E]{report: report}
 	h.changed.L = &h.mu
 	return h
 }
 
-// Add queues what an Update has expired. Where that is not durable yet, scopes
-// are those of the Update; otherwise nil.
-func (h *Hooks[E]) Add(expired []E, scopes []backend.Scope) {
+// Add queues what an Update has expired. Where that is not durable yet, durable
+// returns nil when it is, and an error where nobody can know; otherwise it is nil.
+func (h *Hooks[E]) Add(expired []E, durable func(context.Context) error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.queue = append(h.queue, batch[E]{expired, scopes})
+	h.queue = append(h.queue, batch[E]{expired, durable})
 	h.queued += len(expired)
 	if h.queued >= queueLength && h.room == nil {
 		h.room = make(chan struct{})
@@ -116,7 +112,7 @@ func (h *Hooks[E]) take() []batch[E] {
 // reportBatch reports each of b, none where it can't be known that they stay
 // expired.
 func (h *Hooks[E]) reportBatch(b batch[E]) {
-	if b.scopes != nil && h.durable(context.Background(), b.scopes) != nil {
+	if b.durable != nil && b.durable(context.Background()) != nil {
 		return
 	}
 	for expired := b.expired; len(expired) > 0; {

@@ -4,7 +4,7 @@
 // The invariant: what waits here never takes more than the budget for longer than
 // the owner of the queue needs to remove the excess, the oldest first. Time ends a
 // grace too; the sweeper sees to that, and the queue only stops counting what it
-// has seen to. It is a count in memory of what this process has let go of: whoever
+// has seen to. It is a count in memory of what this process has let go of: a caller that
 // removes by it looks first whether the bytes still wait, since an Update that
 // released them may have been taken back, and others may have removed them.
 package imagegrace
@@ -56,6 +56,13 @@ func (q *Queue) Add(b Blob) {
 		default:
 		}
 	}
+}
+
+// Bytes returns how much waits, as the budget counts it.
+func (q *Queue) Bytes() int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.bytes
 }
 
 // Over receives after Add when more waits than the budget has room for.

@@ -58,6 +58,15 @@ const (
 	HEIC = "image/heic"
 )
 
+// IsKind reports whether s is one of the values of [Info.ContentType].
+func IsKind(s string) bool {
+	switch s {
+	case JPEG, PNG, GIF, WebP, AVIF, HEIC:
+		return true
+	}
+	return false
+}
+
 // Info describes an image by its header.
 type Info struct {
 	// ContentType is one of the constants of this package.

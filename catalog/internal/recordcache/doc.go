@@ -19,6 +19,10 @@
 //     nobody has marked the stripe since, and nobody has it marked now. A reader
 //     that took its token after reading could fill what was replaced meanwhile.
 //
+// A store that takes back what was visible has [Cache.Clear] called, at a moment at
+// which no writer is between its Mark and its Put: it ends every token before it
+// drops the entries, so that none is filled behind it with what was read before.
+//
 // So a writer that holds the scope may take an entry in place of a read, as long
 // as it has not marked the key itself. All this needs a backend on which nobody
 // else writes.

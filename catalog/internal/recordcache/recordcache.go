@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/maypok86/otter/v2"
+	"github.com/maypok86/otter/v2/stats"
 
 	"github.com/shelflife-db/shelflife/catalog/internal/productkey"
 )
@@ -19,6 +20,7 @@ import (
 // It is safe for concurrent use, by the rules of the package.
 type Cache struct {
 	entries *otter.Cache[productkey.Key, []byte]
+	lookups *stats.Counter
 	seed    maphash.Seed
 	// lately holds fingerprints of keys that were wanted and not there, each in
 	// the slot that it hashes to. Blocks of slots are made when they are needed
@@ -60,7 +62,9 @@ type Token struct {
 // New returns a cache of about so many bytes, keys and upkeep included.
 func New(bytes int64) *Cache {
 	slots := 1 << bits.Len64(uint64(min(max(bytes/bytesPerSlot, blockSlots), maxSlots)-1))
+	lookups := stats.NewCounter()
 	return &Cache{
+		lookups: lookups,
 		entries: otter.Must(&otter.Options[productkey.Key, []byte]{
 			MaximumWeight: uint64(bytes),
 			Weigher: func(k productkey.Key, record []byte) uint32 {
@@ -68,7 +72,8 @@ func New(bytes int64) *Cache {
 			},
 			// Upkeep runs in the caller's goroutine: it is short, and then
 			// nothing is left running when the catalog is closed.
-			Executor: func(fn func()) { fn() },
+			Executor:      func(fn func()) { fn() },
+			StatsRecorder: lookups,
 		}),
 		seed:   maphash.MakeSeed(),
 		lately: make([]atomic.Pointer[[blockSlots]atomic.Uint32], slots/blockSlots),
@@ -78,6 +83,12 @@ func New(bytes int64) *Cache {
 // Get returns the record of k, which must not be changed.
 func (c *Cache) Get(k productkey.Key) ([]byte, bool) {
 	return c.entries.GetIfPresent(k)
+}
+
+// Lookups returns how many calls of Get found an entry, and how many did not.
+func (c *Cache) Lookups() (hits, misses uint64) {
+	s := c.lookups.Snapshot()
+	return s.Hits, s.Misses
 }
 
 // BeforeRead returns what Fill needs; it is called before the read of the store.
@@ -92,6 +103,10 @@ func (c *Cache) BeforeRead(k productkey.Key) Token {
 	defer s.mu.Unlock()
 	return Token{s.epoch, s.marks == 0}
 }
+
+// Fills reports whether Fill may keep the record. Where it does not the caller
+// need not read it into memory that it could leave there.
+func (t Token) Fills() bool { return t.ok }
 
 // Fill keeps record, which was read from the store after t was taken, unless it
 // may have been replaced since, or is not worth it. It reports whether it did:
@@ -139,6 +154,17 @@ func (c *Cache) Unmark(k productkey.Key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.marks--
+}
+
+// Clear drops every entry, and keeps out what readers have read before.
+func (c *Cache) Clear() {
+	for i := range c.stripes {
+		s := &c.stripes[i]
+		s.mu.Lock()
+		s.epoch++
+		s.mu.Unlock()
+	}
+	c.entries.InvalidateAll()
 }
 
 // Bytes estimates how much memory the entries take.

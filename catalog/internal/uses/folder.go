@@ -19,7 +19,7 @@ const (
 	// The journal is written when half a window has passed since it was the last
 	// time, or half of what a fold may be delayed: its turns are the folds' too.
 	// While that, or a part of a fold before it, takes longer than a
-	// quarter of a window, uses are durable one by one: that slows down whoever
+	// quarter of a window, uses are durable one by one: that slows down a caller that
 	// brings more than can be written.
 	journalsPerWindow = 2
 	stuckFraction     = 4
@@ -67,6 +67,8 @@ type Folder struct {
 	// unfinished is when the oldest work began that keeps uses from becoming
 	// durable, in nanoseconds of the monotonic clock; idle if there is none.
 	unfinished atomic.Int64
+	// reload says that the journal is to be read anew.
+	reload atomic.Bool
 
 	// The rest belongs to Run, and to Open and Finish while that does not run.
 
@@ -116,6 +118,28 @@ func (f *Folder) Open(ctx context.Context) error {
 	return nil
 }
 
+// Reload has the journal read anew, where the store has taken back what was not
+// durable: parts that were removed may be there again. It never blocks.
+func (f *Folder) Reload() {
+	f.reload.Store(true)
+	f.Wake()
+}
+
+// reloaded reads the journal anew if that is to be done, and reports whether what
+// the Folder knows of it is right. A fold that was going on begins again.
+func (f *Folder) reloaded(ctx context.Context) bool {
+	if !f.reload.CompareAndSwap(true, false) {
+		return true
+	}
+	f.due, f.folding, f.journaled = nil, false, 0
+	if err := f.journal.load(ctx, f.overlay.restore); err != nil {
+		f.reload.Store(true)
+		f.warn("shelflife: the use journal could not be read, will try again", err)
+		return false
+	}
+	return true
+}
+
 // Wake has the folder work in time. It never blocks.
 func (f *Folder) Wake() {
 	select {
@@ -136,7 +160,7 @@ func (f *Folder) Run(ctx context.Context) {
 		}
 		begun, failures := clock.Elapsed(), 0
 		f.lastUse = begun
-		for f.overlay.Len() > 0 {
+		for f.overlay.Len() > 0 || f.reload.Load() {
 			wait := max(interval-(clock.Elapsed()-begun), 0)
 			if failures > 0 {
 				wait = min(interval<<min(failures, 10), maxBackoff)
@@ -145,7 +169,7 @@ func (f *Folder) Run(ctx context.Context) {
 				return
 			}
 			begun = clock.Elapsed()
-			if f.writeJournal(ctx) {
+			if f.reloaded(ctx) && f.writeJournal(ctx) {
 				failures = 0
 			} else {
 				failures++
@@ -159,7 +183,7 @@ func (f *Folder) Run(ctx context.Context) {
 func (f *Folder) foldUntil(ctx context.Context, end time.Duration) bool {
 	clock := f.Clock
 	f.startFold()
-	for f.folding {
+	for f.folding && !f.reload.Load() {
 		begun := clock.Elapsed()
 		if !f.foldPart(ctx) {
 			break // tried again at the next turn
@@ -265,6 +289,9 @@ func (f *Folder) Finish(ctx context.Context) error {
 	if f.ReadOnly {
 		return nil
 	}
+	// Uses that it would have brought back are in the records, or are found by the
+	// next opening.
+	f.reloaded(ctx)
 	for part := range slices.Chunk(f.overlay.begin(), foldPart) {
 		if err := f.Fold(ctx, part, true); err != nil {
 			if fresh := f.overlay.takeFresh(); len(fresh) > 0 {

@@ -2,6 +2,7 @@ package uses
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 
 	"github.com/shelflife-db/shelflife/backend"
@@ -28,6 +29,9 @@ type journalPart struct {
 	bytes  int
 }
 
+// errTakenBack says that the parts may be gone.
+var errTakenBack = fmt.Errorf("%w: the store has healed meanwhile", backend.ErrUnavailable)
+
 const (
 	// journalPartBytes is about how long a part gets: far below the size from
 	// which a backend may keep values apart.
@@ -39,12 +43,16 @@ const (
 // load hands what an earlier opening left to restore. It fails where a part can't
 // be read from the store; one that can't be understood is left alone, for a check
 // of the store to report.
+//
+// Called again it reads the journal anew. Numbers go on from the highest that was
+// ever given.
 func (j *journal) load(ctx context.Context, restore func(encoding.Use)) error {
+	var from uint64
 	// Many parts may have been removed, and an engine may still have to step over
 	// what is left of them.
 	startKey := encoding.AppendMetaKey(nil, encoding.UseJournalStart)
 	_, err := j.backend.Get(ctx, startKey, func(value []byte) (err error) {
-		j.next, err = encoding.DecodeUseJournalStart(value)
+		from, err = encoding.DecodeUseJournalStart(value)
 		return err
 	})
 	if encoding.IsUnreadable(err) {
@@ -52,7 +60,8 @@ func (j *journal) load(ctx context.Context, restore func(encoding.Use)) error {
 	} else if err != nil {
 		return err
 	}
-	start, _ := journalKey(j.next)
+	j.parts, j.size, j.next = nil, 0, max(j.next, from)
+	start, _ := journalKey(from)
 	_, end := encoding.UseJournalRange()
 	for e, err := range j.backend.Scan(ctx, backend.Range{Start: start, End: end}, backend.ScanOptions{}) {
 		if err != nil {
@@ -90,6 +99,7 @@ func (j *journal) write(ctx context.Context, due []encoding.Use) error {
 		due = due[n:]
 	}
 	o := backend.UpdateOptions{Buffered: true, Reclaim: true}
+	generation := backend.Generation(j.backend)
 	err := j.backend.Update(ctx, scopes, o, func(_ context.Context, txn backend.Txn) error {
 		for i, key := range keys {
 			if err := txn.Put(key, values[i]); err != nil {
@@ -104,7 +114,13 @@ func (j *journal) write(ctx context.Context, due []encoding.Use) error {
 	// They are there from now on, whether they turn out to be durable or not.
 	j.add(parts...)
 	j.next += uint64(len(parts))
-	return j.backend.Durable(ctx, scopes)
+	if err := j.backend.Durable(ctx, scopes); err != nil {
+		return err
+	}
+	if backend.Generation(j.backend) != generation {
+		return errTakenBack
+	}
+	return nil
 }
 
 // partOf returns how many of uses go into one part.

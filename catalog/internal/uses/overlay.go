@@ -117,6 +117,13 @@ func (u Pending) See(r *encoding.Record) {
 	}
 }
 
+// SeeHeader is See of the front of a record.
+func (u Pending) SeeHeader(h *encoding.Header) {
+	if u.incarnation == h.Incarnation && u.at > h.LastUsedAt {
+		TouchHeader(h, u.at)
+	}
+}
+
 // isNews reports whether the use is of this product and newer than what r shows.
 func (u Pending) isNews(r *encoding.Record) bool {
 	return u.incarnation == r.Incarnation && u.at > r.LastUsedAt
@@ -127,6 +134,12 @@ func (u Pending) isNews(r *encoding.Record) bool {
 func Touch(r *encoding.Record, at int64) {
 	r.LastUsedAt = max(at, r.LastUsedAt)
 	r.Anchor = max(at, r.Anchor)
+}
+
+// TouchHeader is Touch of the front of a record.
+func TouchHeader(h *encoding.Header, at int64) {
+	h.LastUsedAt = max(at, h.LastUsedAt)
+	h.Anchor = max(at, h.Anchor)
 }
 
 // Add notes a use of a product that expires at deadline without it. It reports
@@ -233,6 +246,12 @@ func (o *Overlay) putBack(uses []encoding.Use) {
 // begin starts a round and returns what it has to fold.
 func (o *Overlay) begin() []encoding.Use {
 	o.nextRound()
+	return o.Unfolded()
+}
+
+// Unfolded returns the uses that the records don't show yet, or not durably. Those
+// that were acknowledged before the call are among them.
+func (o *Overlay) Unfolded() []encoding.Use {
 	var due []encoding.Use
 	for i := range o.stripes {
 		s := &o.stripes[i]

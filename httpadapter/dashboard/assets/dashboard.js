@@ -7,6 +7,20 @@ const serverNow = (() => {
   return () => start + performance.now() - since;
 })();
 
+// A placeholder is shown for an image that can't be had.
+function imageFailed(image) {
+  const blank = document.createElement("span"), kind = document.createElement("span"), note = document.createElement("span");
+  blank.className = "blank";
+  blank.setAttribute("role", "img");
+  blank.setAttribute("aria-label", image.alt + ", which can't be shown");
+  kind.className = "kind";
+  kind.textContent = "Can't be shown";
+  note.className = "note";
+  note.textContent = image.currentSrc && new URL(image.currentSrc).origin !== location.origin ? new URL(image.currentSrc).hostname : "";
+  blank.append(kind, note);
+  image.replaceWith(blank);
+}
+
 // The words are those of lifetime.go.
 function timeLeft(ms) {
   const units = [["day", 86400000, 2], ["hour", 3600000, 2], ["minute", 60000, 2], ["second", 1000, 0]];
@@ -20,7 +34,7 @@ function countDown() {
   const now = serverNow();
   for (const life of document.querySelectorAll(".life[data-expires]")) {
     const left = Number(life.dataset.expires) - now;
-    const text = left > 0 ? timeLeft(left) : "expired";
+    const text = left > 0 ? timeLeft(left) : "Expired";
     const words = life.querySelector(".left");
     if (words.textContent !== text) words.textContent = text;
     life.querySelector(".ahead").setAttribute("width", Math.max(0, Math.min(100, 100 * left / Number(life.dataset.span))).toFixed(1));
@@ -36,9 +50,13 @@ function expired(life) {
   const product = life.closest(".product");
   if (!product || product.classList.contains("expired")) return;
   product.classList.add("expired");
-  product.querySelector(".gone").hidden = false;
+  const gone = product.querySelector(".gone"), focused = document.activeElement.closest(".actions");
+  gone.hidden = false;
+  const until = product.querySelector(".until");
+  until.replaceChildren("It expired ", until.querySelector("time"), ".");
   for (const control of product.querySelectorAll(".actions button")) control.disabled = true;
   for (const link of product.querySelectorAll(".actions a")) link.remove();
+  if (focused) gone.focus();
 }
 
 // Search as one types: the results alone are replaced, so the focus stays.
@@ -55,8 +73,7 @@ function searchAsOneTypes(form) {
       const answer = await fetch(address, { signal: running.signal });
       if (answer.redirected || !answer.ok) { location.assign(address); return; }
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      document.getElementById("results").replaceWith(page.getElementById("results"));
-      document.querySelector(".chips").replaceWith(page.querySelector(".chips"));
+      for (const part of ["#results", ".chips", ".title"]) document.querySelector(part).replaceWith(page.querySelector(part));
       history.replaceState(null, "", address);
       watchChoice();
       countDown();
@@ -70,12 +87,24 @@ function searchAsOneTypes(form) {
 function watchChoice() {
   const shelf = document.querySelector(".shelf");
   if (!shelf) return;
+  const boxes = [...shelf.querySelectorAll(".pick input")];
   const say = () => {
-    const n = shelf.querySelectorAll(".pick :checked").length;
+    const n = boxes.filter((box) => box.checked).length;
     shelf.querySelector(".chosen").textContent = `${n} chosen`;
+    return n;
+  };
+  const choose = (checked) => (e) => {
+    e.preventDefault();
+    const first = boxes.find((box) => box.checked);
+    for (const box of boxes) box.checked = checked;
+    // With nothing chosen the bar goes, and the focus must not go with it: nor to a
+    // box, where the same stroke of a key would send the form.
+    if (!say() && first) first.closest(".card").querySelector(".face").focus();
   };
   shelf.addEventListener("change", say);
-  shelf.addEventListener("reset", () => setTimeout(say));
+  shelf.querySelector(".all").addEventListener("click", choose(true));
+  shelf.querySelector(".none").addEventListener("click", choose(false));
+  say();
 }
 
 // Images are put in order by dragging and by keys; the positions are what counts.
@@ -160,6 +189,11 @@ function takeFiles(input) {
   });
 }
 
+// Whoever types a number of days means it.
+function chooseDays(days) {
+  days.addEventListener("input", () => { if (days.value) days.form.querySelector("[name=keep][value=days]").checked = true; });
+}
+
 // JSON is looked at while it is typed; what counts is what the server says.
 function checkJSON(area) {
   const state = document.createElement("p");
@@ -217,11 +251,15 @@ async function follow(place) {
   }
 }
 
+// Errors of images don't bubble; some came before this script.
+document.addEventListener("error", (e) => { if (e.target instanceof HTMLImageElement) imageFailed(e.target); }, true);
+for (const image of document.images) if (image.complete && !image.naturalWidth && image.getAttribute("src")) imageFailed(image);
 countDown();
 setInterval(countDown, 1000);
 document.querySelectorAll("form[data-live]").forEach(searchAsOneTypes);
 document.querySelectorAll("[data-sortable]").forEach(sortable);
 document.querySelectorAll("[data-drop]").forEach(takeFiles);
+document.querySelectorAll("#days").forEach(chooseDays);
 document.querySelectorAll("[data-json]").forEach(checkJSON);
 document.querySelectorAll("[data-load]").forEach((place) => { loadPart(place).catch(() => {}); });
 document.querySelectorAll("#job").forEach(follow);

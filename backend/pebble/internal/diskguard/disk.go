@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/shelflife-db/shelflife/backend"
 )
 
 // nudgeEvery is how many bytes may be written between two looks at the free
@@ -24,6 +26,10 @@ var (
 type disk struct {
 	real vfs.FS
 	fail *Failure
+	// operations are those under way that change something on the disk.
+	operations backend.Lifecycle
+	// keeper keeps what an earlier opening still reads.
+	keeper *Keeper
 	// overlay holds the files made after the failure, by their base names.
 	overlay *vfs.MemFS
 	// nudge asks the watcher for a look at the disk.
@@ -39,6 +45,8 @@ type disk struct {
 	stopping chan struct{}
 	// retry is closed and replaced when compactions that failed may try again.
 	retry atomic.Pointer[chan struct{}]
+	// tries is how often a file is tried to be opened where too many are.
+	tries int
 	// opened says that Pebble is: before, compactions that failed do not wait.
 	opened atomic.Bool
 	// backoff says that a compaction failed since.
@@ -58,13 +66,15 @@ type parking struct {
 	set   chan struct{}
 }
 
-func newDisk(real vfs.FS, fail *Failure) *disk {
+func newDisk(real vfs.FS, fail *Failure, keeper *Keeper) *disk {
 	d := &disk{
 		real:     real,
 		fail:     fail,
+		keeper:   keeper,
 		overlay:  vfs.NewMem(),
 		nudge:    make(chan struct{}, 1),
 		every:    nudgeEvery,
+		tries:    outOfFilesTries,
 		stopping: make(chan struct{}),
 		parked:   parking{set: make(chan struct{})},
 	}
@@ -97,6 +107,10 @@ func (d *disk) count(n int) {
 // LookEvery asks for a look at the disk after n written bytes, at the latest. It
 // is called before anything is written.
 func (d *disk) LookEvery(n int64) { d.every = max(1, min(n, nudgeEvery)) }
+
+// TryToOpen says how often a file is tried to be opened where too many are. It is
+// called before anything is.
+func (d *disk) TryToOpen(times int) { d.tries = times }
 
 // LookDue reports whether so much was written since it last did.
 func (d *disk) LookDue() bool { return d.due.Load() && d.due.CompareAndSwap(true, false) }
@@ -176,7 +190,33 @@ func (d *disk) park(cause error) {
 }
 
 func (d *disk) failOn(op, name string, err error) {
-	d.fail.Fail(fmt.Errorf("%s %s: %w", op, name, err))
+	d.fail.failedDisk(fmt.Errorf("%s %s: %w", op, name, err))
+}
+
+// begin counts in an operation that changes something on the disk, and reports
+// whether it may: not after a failure. If so, end follows.
+//
+// It is counted before the failure is looked at: either Freeze waits for it, or it
+// is refused.
+func (d *disk) begin() bool {
+	if d.operations.Enter() != nil {
+		return false
+	}
+	if d.fail.Failed() {
+		d.operations.Exit()
+		return false
+	}
+	return true
+}
+
+func (d *disk) end() { d.operations.Exit() }
+
+// Freeze admits no more operations, and returns when those under way are over: from
+// then on nothing reaches the disk, and another opening may have it. The opening
+// has failed, or was never finished. Freeze waits for a disk that hangs. It may be
+// called again.
+func (d *disk) Freeze() {
+	_ = d.operations.Close(func() error { return nil })
 }
 
 // The longest that the guard waits for a free file descriptor: nothing is lost
@@ -189,12 +229,13 @@ const (
 // patiently opens a file, again and again while the process or the system has
 // too many open.
 func (d *disk) patiently(open func() (vfs.File, error)) (f vfs.File, err error) {
-	for range outOfFilesTries {
-		if f, err = open(); !isOutOfFiles(err) || isDone(d.stopping) {
+	for range d.tries {
+		if f, err = open(); !isOutOfFiles(err) || isDone(d.stopping) || d.fail.Failed() {
 			break
 		}
 		select {
 		case <-time.After(outOfFilesPause):
+		case <-d.fail.Happened():
 		case <-d.stopping:
 		}
 	}

@@ -9,6 +9,10 @@
 // on Pebble writes to memory. A call that waits for a commit asks the Failure after
 // Pebble has reported success.
 //
+// Where the error [Passes], the store may be opened anew, on another FS, while the
+// first is still read. [FS.Freeze] returns when the first leaves the disk alone, and
+// a [Keeper] keeps the files that it reads.
+//
 // # A disk hangs
 //
 // [Hang] notices that calls which wait for the disk get no answer. It is not for
@@ -22,8 +26,8 @@
 //
 // # Locks
 //
-// The once of [Failure], and two leaves: one is held while a log is renamed or
-// removed, the other while a directory is opened or closed. The other parts are
-// atomics and channels that are closed. So Pebble may call all of it with any lock
-// of its own held.
+// The once of [Failure], and three leaves: one is held while a log is renamed or
+// removed, one while a directory is opened or closed, one by a [Keeper]. The other
+// parts are atomics and channels that are closed. So Pebble may call all of it with
+// any lock of its own held.
 package diskguard

@@ -9,15 +9,19 @@ import (
 	"github.com/shelflife-db/shelflife/backend"
 )
 
-// Failure is the end of a store's writing: set once, by the first error that
-// makes it unsafe to go on.
+// Failure is the end of an opening's writing: set once, by the first error that
+// makes it unsafe to go on. Where that passes, see Passes, the store may be opened
+// anew, once there is room.
 type Failure struct {
 	log  *slog.Logger
 	once sync.Once
 	// err is what Unavailable returns, for cause.
 	err   atomic.Pointer[error]
-	cause error
+	cause atomic.Pointer[error]
 	set   chan struct{}
+	// lasting says that the disk has returned an error that does not pass, first or
+	// later: several operations may have been under way.
+	lasting atomic.Bool
 	// broken says that Pebble panicked in a call of ours, and may hold its main
 	// lock for good. It must not even be closed then.
 	broken atomic.Bool
@@ -28,21 +32,52 @@ func NewFailure(log *slog.Logger) *Failure {
 	return &Failure{log: log, set: make(chan struct{})}
 }
 
-// Fail stops the store for cause. Only the first call counts.
+// Fail stops the opening for cause. Only the first call counts: what Pebble
+// complains of afterwards may come of that.
 func (f *Failure) Fail(cause error) {
 	f.once.Do(func() {
-		err := fmt.Errorf("%w: %w", backend.ErrStopped, cause)
-		f.cause = cause
-		f.err.Store(&err)
+		f.lasting.Store(!Passes(cause))
+		f.because(cause)
 		close(f.set)
-		f.log.Error("backend/pebble: a write failed, the store is read-only until it is opened again", "error", cause)
+		if Passes(cause) {
+			f.log.Error("backend/pebble: a write failed for want of room, the store is read-only until there is some", "error", cause)
+		} else {
+			f.log.Error("backend/pebble: a write failed, the store is read-only until it is opened again", "error", cause)
+		}
 	})
 }
 
-// Failed reports whether the store has failed.
+// failedDisk is Fail for an error of the disk itself. It counts too where it does
+// not pass and the first one did.
+func (f *Failure) failedDisk(cause error) {
+	f.Fail(cause)
+	if !Passes(cause) && f.lasting.CompareAndSwap(false, true) {
+		f.because(cause)
+		f.log.Error("backend/pebble: another write failed, the store is read-only until it is opened again", "error", cause)
+	}
+}
+
+// because sets what is returned for cause.
+func (f *Failure) because(cause error) {
+	err := fmt.Errorf("%w: %w", backend.ErrStopped, cause)
+	if Passes(cause) {
+		err = fmt.Errorf("%w: read-only until there is room: %w", backend.ErrUnavailable, cause)
+	}
+	f.cause.Store(&cause)
+	f.err.Store(&err)
+}
+
+// Failed reports whether the opening has failed.
 func (f *Failure) Failed() bool { return f.err.Load() != nil }
 
-// Happened is closed when the store fails.
+// Passing reports whether the opening has failed for want of room alone, so that
+// the store may be opened anew beside it. It is for good only once no operation
+// on the disk is under way, see FS.Freeze.
+func (f *Failure) Passing() bool {
+	return f.Failed() && !f.lasting.Load() && !f.broken.Load()
+}
+
+// Happened is closed when the opening fails.
 func (f *Failure) Happened() <-chan struct{} { return f.set }
 
 // Unavailable returns nil, or the error for calls that changed nothing.
@@ -53,12 +88,12 @@ func (f *Failure) Unavailable() error {
 	return nil
 }
 
-// Cause returns what stopped the store, nil where nothing has.
+// Cause returns what stopped the opening, nil where nothing has.
 func (f *Failure) Cause() error {
-	if !f.Failed() {
-		return nil
+	if cause := f.cause.Load(); cause != nil {
+		return *cause
 	}
-	return f.cause
+	return nil
 }
 
 // Engine returns an error if Pebble must not be asked for what takes its main
@@ -70,13 +105,13 @@ func (f *Failure) Engine() error {
 	return nil
 }
 
-// Unknown returns the error for a commit that was applied when the store had
+// Unknown returns the error for a commit that was applied when the opening had
 // failed.
 func (f *Failure) Unknown() error {
 	return fmt.Errorf("%w: %v", backend.ErrUnknownOutcome, f.Unavailable())
 }
 
-// OnPanic, deferred around a call of Pebble, fails the store when Pebble
+// OnPanic, deferred around a call of Pebble, fails the opening when Pebble
 // panicked: its locks are in no known state then.
 func (f *Failure) OnPanic(err *error) {
 	if p := recover(); p != nil {

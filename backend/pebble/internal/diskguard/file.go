@@ -60,10 +60,11 @@ var _ vfs.File = (*guardedFile)(nil)
 
 // do runs a write, and returns what Pebble is to see of its error.
 func (f *guardedFile) do(op string, write func() error) error {
-	if err := f.disk.fail.Unavailable(); err != nil {
+	if !f.disk.begin() {
 		// A table that is half on the disk is of no use.
-		return f.visible(err)
+		return f.visible(f.disk.fail.Unavailable())
 	}
+	defer f.disk.end()
 	err := write()
 	if err == nil {
 		f.disk.answered.Add(1)
@@ -87,8 +88,9 @@ func (f *guardedFile) visible(err error) error {
 func (f *guardedFile) Write(p []byte) (int, error) {
 	n := len(p)
 	f.disk.count(n)
-	if f.log != nil && !f.disk.fail.Failed() {
+	if f.log != nil && f.disk.begin() {
 		f.log.reserve(f.File, n)
+		f.disk.end()
 	}
 	done := false
 	err := f.do("write", func() error { _, err := f.File.Write(p); done = err == nil; return err })
@@ -167,8 +169,9 @@ func (f *guardedFile) Stat() (vfs.FileInfo, error) {
 // Preallocate helps only the speed of later writes, which report for
 // themselves. Logs get their room as they are written, see logRoom.
 func (f *guardedFile) Preallocate(offset, length int64) error {
-	if f.log == nil && !f.disk.fail.Failed() {
+	if f.log == nil && f.disk.begin() {
 		_ = f.File.Preallocate(offset, length)
+		f.disk.end()
 	}
 	return nil
 }

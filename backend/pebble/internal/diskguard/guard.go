@@ -12,7 +12,7 @@ import (
 // before Pebble does, records it, and keeps it from Pebble, for which such an
 // error ends the process. From then on nothing on the disk is written, renamed
 // or removed: what Pebble writes goes to a file system in memory, from which it
-// is read back, and compactions wait. Whoever waits for a commit looks at the
+// is read back, and compactions wait. A call that waits for a commit looks at the
 // failure after Pebble has reported success.
 //
 // Pebble v2.1.7: unnecessary when a failed write of the log, the manifest or a
@@ -21,22 +21,29 @@ import (
 type FS struct {
 	vfs.FS // reads, names, locks and listings pass through
 	*disk
-	logs logs
-	dirs dirs
+	logs  logs
+	dirs  dirs
+	aside aside
 }
 
 var _ vfs.FS = (*FS)(nil)
 
 // New returns a guard of the disk below, which records in fail what ends its
-// use.
-func New(below vfs.FS, fail *Failure) *FS {
-	return &FS{FS: below, disk: newDisk(below, fail), logs: logs{lock: make(chan struct{}, 1)}}
+// use. It removes no file that keeper keeps.
+func New(below vfs.FS, fail *Failure, keeper *Keeper) *FS {
+	return &FS{FS: below, disk: newDisk(below, fail, keeper), logs: logs{lock: make(chan struct{}, 1)}}
 }
+
+// Keeper returns that of New.
+func (g *FS) Keeper() *Keeper { return g.keeper }
 
 // Unwrap implements vfs.FS.
 func (g *FS) Unwrap() vfs.FS { return g.FS }
 
 func (g *FS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	if g.isAside(name) {
+		return g.openApart(func() (vfs.File, error) { return g.FS.Create(name, category) })
+	}
 	if strings.HasPrefix(g.PathBase(name), "marker.") {
 		// A crash must not leave the marker and take the file that it names,
 		// which has just been made beside it.
@@ -76,23 +83,34 @@ func (g *FS) create(name string, kind fileKind, real func() (vfs.File, error)) (
 			return nil, err
 		}
 	}
-	if !g.fail.Failed() {
-		f, err := g.patiently(real)
-		switch {
-		case err == nil:
-			guarded := &guardedFile{File: f, disk: g.disk, name: name, kind: kind}
-			if isLog(name) {
-				guarded.log = newLogRoom(f)
-				g.logs.began(name)
-			}
-			return guarded, nil
-		case kind == kindCompaction:
-			g.backoff.Store(true)
-			return nil, err
+	if g.begin() {
+		f, err := g.createReal(name, kind, real)
+		g.end()
+		if f != nil || err != nil {
+			return f, err
 		}
-		g.failOn("create", name, err)
 	}
 	return g.overlay.Create(g.PathBase(name), vfs.WriteCategoryUnspecified)
+}
+
+// createReal makes a file on the disk. It returns neither a file nor an error where
+// that has failed and Pebble is not to see it.
+func (g *FS) createReal(name string, kind fileKind, real func() (vfs.File, error)) (vfs.File, error) {
+	f, err := g.patiently(real)
+	switch {
+	case err == nil:
+		guarded := &guardedFile{File: f, disk: g.disk, name: name, kind: kind}
+		if isLog(name) {
+			guarded.log = newLogRoom(f)
+			g.logs.began(name)
+		}
+		return guarded, nil
+	case kind == kindCompaction:
+		g.backoff.Store(true)
+		return nil, err
+	}
+	g.failOn("create", name, err)
+	return nil, nil
 }
 
 // inOverlay reports whether name was made after the failure.
@@ -122,6 +140,13 @@ func (g *FS) Stat(name string) (vfs.FileInfo, error) {
 }
 
 func (g *FS) OpenDir(name string) (vfs.File, error) {
+	if g.isAside(name) {
+		f, err := g.openApart(func() (vfs.File, error) { return g.FS.OpenDir(name) })
+		if err != nil {
+			return nil, err
+		}
+		return asideDir{f, &g.aside}, nil
+	}
 	f, err := g.patiently(func() (vfs.File, error) { return g.dirs.get(g.FS, name) })
 	if err != nil {
 		return nil, err
@@ -130,17 +155,24 @@ func (g *FS) OpenDir(name string) (vfs.File, error) {
 }
 
 func (g *FS) Link(oldname, newname string) error {
+	if g.isAside(newname) {
+		return g.apart(func() error { return g.FS.Link(oldname, newname) })
+	}
 	return g.change("link", newname, func() error { return g.FS.Link(oldname, newname) })
 }
 
 func (g *FS) Rename(oldname, newname string) error {
+	if g.isAside(newname) {
+		return g.apart(func() error { return g.FS.Rename(oldname, newname) })
+	}
 	return g.change("rename", newname, func() error { return g.FS.Rename(oldname, newname) })
 }
 
 func (g *FS) change(op, name string, real func() error) error {
-	if g.fail.Failed() {
+	if !g.begin() {
 		return nil
 	}
+	defer g.end()
 	if err := real(); err != nil {
 		g.failOn(op, name, err)
 	}
@@ -149,10 +181,17 @@ func (g *FS) change(op, name string, real func() error) error {
 
 // Remove fails without consequence: Pebble leaves the file for later.
 func (g *FS) Remove(name string) error {
+	if g.isAside(name) {
+		return g.apart(func() error { return g.FS.Remove(name) })
+	}
 	if g.inOverlay(name) {
 		return g.overlay.Remove(g.PathBase(name))
 	}
-	if g.fail.Failed() {
+	if !g.begin() {
+		return nil
+	}
+	defer g.end()
+	if g.keeper.keep(name) {
 		return nil
 	}
 	if err := g.FS.Remove(name); err != nil {
@@ -165,16 +204,24 @@ func (g *FS) Remove(name string) error {
 }
 
 func (g *FS) RemoveAll(name string) error {
-	if g.fail.Failed() {
+	if g.isAside(name) {
+		return g.apart(func() error { return g.FS.RemoveAll(name) })
+	}
+	if !g.begin() {
 		return nil
 	}
+	defer g.end()
 	return g.FS.RemoveAll(name)
 }
 
 func (g *FS) MkdirAll(dir string, perm os.FileMode) error {
-	if g.fail.Failed() {
+	if g.isAside(dir) {
+		return g.apart(func() error { return g.FS.MkdirAll(dir, perm) })
+	}
+	if !g.begin() {
 		return nil
 	}
+	defer g.end()
 	return g.FS.MkdirAll(dir, perm)
 }
 

@@ -31,7 +31,7 @@ func TestGuardAfterFailure(t *testing.T) {
 	fs := vfs.NewMem()
 	require.NoError(t, fs.MkdirAll("d", 0o700))
 	fail := newFailure()
-	g := New(fs, fail)
+	g := New(fs, fail, NewKeeper(fs))
 	f, err := g.Create("d/000001.log", "pebble-wal")
 	require.NoError(t, err)
 	table, err := g.Create("d/000002.sst", "pebble-memtable-flush")
@@ -82,7 +82,7 @@ func TestCompactionsWaitAfterFailure(t *testing.T) {
 		return done
 	}
 	fail := newFailure()
-	g := New(vfs.NewMem(), fail)
+	g := New(vfs.NewMem(), fail, NewKeeper(nil))
 	require.Error(t, <-create(g), "there is no directory")
 	require.ErrorIs(t, <-create(g), errOpening, "Pebble waits for it before it is open")
 	g.Opened()
@@ -103,7 +103,7 @@ func TestCompactionsWaitAfterFailure(t *testing.T) {
 // TestRunningCompactionGoesOn: the store's closing ends no compaction that
 // could go on.
 func TestRunningCompactionGoesOn(t *testing.T) {
-	g := New(vfs.NewMem(), newFailure())
+	g := New(vfs.NewMem(), newFailure(), NewKeeper(nil))
 	g.Opened()
 	const category = "pebble-compaction"
 	first, err := g.Create("000001.sst", category)
@@ -129,7 +129,7 @@ func TestSizeThatCannotBeHad(t *testing.T) {
 			return syscall.EIO
 		}
 		return nil
-	})), fail)
+	})), fail, NewKeeper(mem))
 	f, err := g.Create("000001.log", "pebble-wal")
 	require.NoError(t, err)
 	_, err = f.Write([]byte("before"))

@@ -51,12 +51,12 @@ func NewHang(timeout time.Duration, log *slog.Logger, written func() uint64) *Ha
 	return h
 }
 
-// begun is closed when the disk hangs: from now on, or already.
-func (h *Hang) begun() <-chan struct{} { return *h.hung.Load() }
+// Begun is closed when the disk hangs: from now on, or already.
+func (h *Hang) Begun() <-chan struct{} { return *h.hung.Load() }
 
 // Err returns an error that matches backend.ErrUnavailable while the disk hangs.
 func (h *Hang) Err() error {
-	if isDone(h.begun()) {
+	if isDone(h.Begun()) {
 		return errHanging
 	}
 	return nil

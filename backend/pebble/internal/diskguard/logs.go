@@ -57,6 +57,10 @@ func (g *FS) FreshLogs(fresh bool) {
 // it must need nothing of what is in them. Logs that it has begun to use again
 // are left alone, and so are those that can't be removed.
 func (g *FS) DropLogs(names []string) {
+	if !g.begin() {
+		return
+	}
+	defer g.end()
 	g.logs.lock <- struct{}{}
 	defer func() { <-g.logs.lock }()
 	for _, name := range names {

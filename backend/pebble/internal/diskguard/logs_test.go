@@ -37,7 +37,9 @@ func (f roomFile) Preallocate(offset, length int64) error {
 	return nil
 }
 
-func newGuard(below vfs.FS) *FS { return New(below, NewFailure(slog.New(slog.DiscardHandler))) }
+func newGuard(below vfs.FS) *FS {
+	return New(below, NewFailure(slog.New(slog.DiscardHandler)), NewKeeper(below))
+}
 
 // TestLogsGetRoomInSteps: a log takes no more of the disk than it needs, and a
 // step, whatever Pebble asks for.

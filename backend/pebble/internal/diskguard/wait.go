@@ -34,7 +34,7 @@ func (w Wait) hung() <-chan struct{} {
 	if w.hang == nil {
 		return nil
 	}
-	return w.hang.begun()
+	return w.hang.Begun()
 }
 
 // Hanging returns an error where the caller would not wait at all, since the

@@ -1,0 +1,62 @@
+package catalog
+
+import (
+	"context"
+	"iter"
+
+	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/encoding"
+)
+
+// AccountsOptions choose the accounts of [Catalog.Accounts]. The zero value
+// chooses all.
+type AccountsOptions struct {
+	// After is the account behind which the loop begins, whether there is one or
+	// not. Default: the beginning.
+	After string
+}
+
+// Accounts yields the accounts that have products, in byte order: each that has one
+// through the whole loop exactly once, whatever is written meanwhile. Those whose
+// products have all expired are among them until the background has removed these;
+// Stats knows what lives. The cost is one seek an account, however many products it
+// has. After an error, which is its last step, it ends; where damage lies in the
+// way that error matches ErrDamaged.
+func (c *Catalog) Accounts(ctx context.Context, o AccountsOptions) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		ctx, call := c.begin(ctx, OpAccounts)
+		var last error
+		defer func() { _ = call.end(last) }()
+		start, end := encoding.SpaceRange(encoding.SpaceProduct)
+		if o.After != "" {
+			_, start = encoding.ProductRange(o.After)
+		}
+		for {
+			account, err := c.firstAccount(ctx, backend.Range{Start: start, End: end})
+			if account == "" && err == nil {
+				return
+			}
+			last = c.wrap("list accounts", "", err)
+			if !yield(account, last) || err != nil {
+				return
+			}
+			_, start = encoding.ProductRange(account)
+		}
+	}
+}
+
+// firstAccount returns the account of the first product in r, "" if there is none.
+func (c *Catalog) firstAccount(ctx context.Context, r backend.Range) (account string, err error) {
+	if err := c.calls.Enter(); err != nil {
+		return "", err
+	}
+	defer c.calls.Exit()
+	for e, err := range c.backend.Scan(ctx, r, backend.ScanOptions{KeysOnly: true, Limit: 1}) {
+		if err != nil {
+			return "", err
+		}
+		account, _, err := encoding.DecodeProductKey(e.Key)
+		return account, err
+	}
+	return "", nil
+}

@@ -1,0 +1,117 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"slices"
+)
+
+// An Operation is what a call of a Catalog does, as Options.Observe is told.
+type Operation string
+
+// The operations. Each but the last is the method of that name, and those are one
+// operation that differ in how they hand out what they read, as Get and View. What a
+// function of the caller returns, as that of View, is no error of the operation.
+const (
+	OpGet             Operation = "get"
+	OpGetMany         Operation = "get_many"
+	OpList            Operation = "list"
+	OpAll             Operation = "all"      // from the first step of the loop to its end
+	OpAccounts        Operation = "accounts" // likewise
+	OpOpenImage       Operation = "open_image"
+	OpUpsert          Operation = "upsert"
+	OpUpsertInline    Operation = "upsert_inline"
+	OpCreateOneShot   Operation = "create_one_shot"
+	OpUpsertMany      Operation = "upsert_many"
+	OpEdit            Operation = "edit"
+	OpPreview         Operation = "preview"
+	OpUse             Operation = "use"
+	OpDelete          Operation = "delete"
+	OpDeleteAccount   Operation = "delete_account"
+	OpStageImage      Operation = "stage_image"
+	OpStats           Operation = "stats"
+	OpStoreStats      Operation = "store_stats"
+	OpSweep           Operation = "sweep"
+	OpCheck           Operation = "check"
+	OpReclaim         Operation = "reclaim"
+	OpBackup          Operation = "backup"
+	OpExtendLifetimes Operation = "extend_lifetimes"
+	// OpCommit is a part of other operations, and of the work in the background: an
+	// Update of the backend, from its begin until what it wrote, or was decided on,
+	// is durable as Options.Durability has it. What the operation makes of it, as
+	// ErrNotFound, is no error of the commit.
+	OpCommit Operation = "commit"
+)
+
+var operations = []Operation{
+	OpGet, OpGetMany, OpList, OpAll, OpAccounts, OpOpenImage,
+	OpUpsert, OpUpsertInline, OpCreateOneShot, OpUpsertMany, OpEdit, OpPreview, OpUse, OpDelete, OpDeleteAccount, OpStageImage,
+	OpStats, OpStoreStats, OpSweep, OpCheck, OpReclaim, OpBackup, OpExtendLifetimes, OpCommit,
+}
+
+// Operations returns all operations.
+func Operations() []Operation { return slices.Clone(operations) }
+
+// Ended is how a call ended that Options.Observe was told of.
+type Ended struct {
+	// Err is what the call returned, and of OpAll the error that the loop ended with.
+	Err error
+	// Outcome is that of an upsert; zero after an error and for other operations.
+	Outcome Outcome
+	// Items are the results of OpUpsertMany, which has no Err. They are lent.
+	Items []UpsertManyResult
+}
+
+// observed is a call that Options.Observe was told of; the zero value is one that
+// nobody observes.
+type observed struct{ ended func(Ended) }
+
+// begin tells Options.Observe that a call begins, and returns the context to go on
+// with.
+func (c *Catalog) begin(ctx context.Context, op Operation) (context.Context, observed) {
+	if c.opts.Observe == nil {
+		return ctx, observed{}
+	}
+	return c.observe(ctx, op)
+}
+
+func (c *Catalog) observe(ctx context.Context, op Operation) (context.Context, observed) {
+	inner, ended := c.opts.Observe(ctx, op)
+	if inner == nil {
+		inner = ctx
+	}
+	return inner, observed{ended}
+}
+
+// end ends a call with an error, which it returns.
+func (o observed) end(err error) error {
+	if o.ended != nil {
+		o.ended(Ended{Err: err})
+	}
+	return err
+}
+
+// upserted ends a call with its outcome, or with an error, which it returns.
+func (o observed) upserted(outcome Outcome, err error) error {
+	if o.ended != nil {
+		o.ended(Ended{Outcome: outcome, Err: err})
+	}
+	return err
+}
+
+func (o observed) upsertedMany(items []UpsertManyResult) {
+	if o.ended != nil {
+		o.ended(Ended{Items: items})
+	}
+}
+
+// committed ends OpCommit with the error of an Update whose callback returned own.
+func (o observed) committed(err, own error) {
+	if o.ended == nil {
+		return
+	}
+	if own != nil && errors.Is(err, own) {
+		err = nil
+	}
+	o.ended(Ended{Err: wrap("commit", "", err)})
+}

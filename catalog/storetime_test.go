@@ -1,0 +1,185 @@
+package catalog_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/backend/backendtest"
+	"github.com/shelflife-db/shelflife/backend/memory"
+	"github.com/shelflife-db/shelflife/backend/postgres"
+	"github.com/shelflife-db/shelflife/backend/postgres/postgrestest"
+	"github.com/shelflife-db/shelflife/catalog"
+	"github.com/shelflife-db/shelflife/encoding"
+	"github.com/shelflife-db/shelflife/ttl"
+)
+
+// contract 8: time is the store's: processes whose clocks are hours apart give the
+// same times and see a product expire at the same instant.
+func TestTimeIsTheStores(t *testing.T) {
+	dsn := postgrestest.Database(t)
+	set := postgrestest.SetClock(t, dsn)
+	start := time.Now()
+	set(start)
+	open := func(skew time.Duration) *catalog.Catalog {
+		b, err := postgres.Open(t.Context(), postgrestest.WithClock(dsn), &postgres.Options{Partition: encoding.AccountPartition{}, Parts: 4})
+		require.NoError(t, err)
+		// Nothing sweeps: what is gone is so by the clock.
+		c, err := catalog.Open(t.Context(), b, &catalog.Options{
+			Clock: skewedClock{ttl.SystemClock(), skew}, Sweeper: ttl.SweeperOptions{Grace: 1000 * day},
+		})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, c.Close()) })
+		return c
+	}
+	all := []*catalog.Catalog{open(6 * time.Hour), open(-6 * time.Hour), open(0)}
+	const products = 30
+	p := withImage(catalog.Patch{ValidForDays: catalog.Set(1)})
+	var last time.Time
+	for i := range products {
+		res, err := all[i%len(all)].Upsert(t.Context(), acme, fmt.Sprint(i), p)
+		require.NoError(t, err)
+		require.WithinDuration(t, start, res.Product.CreatedAt, time.Minute)
+		last = res.Product.ExpiresAt
+		require.Equal(t, res.Product.CreatedAt.Add(day), last)
+	}
+	requireListed := func(n int) {
+		t.Helper()
+		for i, c := range all {
+			page, err := c.List(t.Context(), acme, catalog.ListOptions{})
+			require.NoError(t, err)
+			require.Len(t, page.Products, n, i)
+			for i := range products {
+				_, err := c.Get(t.Context(), acme, fmt.Sprint(i))
+				require.Equal(t, i >= n, errors.Is(err, catalog.ErrNotFound), "%d: %v", i, err)
+			}
+		}
+	}
+	requireListed(products)
+	set(start.Add(23 * time.Hour))
+	requireListed(products)
+	used, err := all[0].Use(t.Context(), acme, "0")
+	require.NoError(t, err)
+	require.WithinDuration(t, start.Add(23*time.Hour), used.LastUsedAt, time.Minute)
+
+	// Behind the last of them, where "0" lives on.
+	set(last.Add(time.Second))
+	requireListed(1)
+
+	// Another server, whose clock is behind: what was seen to expire stays so.
+	set(last.Add(-10 * time.Minute))
+	all = append(all, open(-time.Hour))
+	requireListed(1)
+}
+
+// contract 4: what one process has seen to expire stays expired, though another
+// has read it before the deadline and commits its renewal afterwards, on an engine
+// that holds up nobody.
+func TestExpirySeenIsDecided(t *testing.T) {
+	w := &world{t: t, clock: ttl.NewManualClock(epoch), handles: 2, open: onPostgresAlways(t)}
+	w.start()
+	t.Cleanup(w.close)
+	w.decorate(func(b backend.Backend) backend.Backend { return steppedBackend{b} })
+	renewer, reader := w.catalogs[0], w.catalogs[1]
+	w.createFor("p", 1)
+	w.clock.Advance(day - tick)
+	ready, commit, used := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		ctx := withUpdateSteps(t.Context(), updateSteps{func() {}, func() { close(ready); <-commit }})
+		_, err := renewer.Use(ctx, acme, "p")
+		used <- err
+	}()
+	<-ready
+	w.clock.Advance(tick)
+	_, err := reader.Get(t.Context(), acme, "p")
+	require.ErrorIs(t, err, catalog.ErrNotFound)
+	close(commit)
+	require.ErrorIs(t, <-used, catalog.ErrNotFound, "somebody was told that it is gone")
+	for _, c := range w.catalogs {
+		_, err := c.Get(t.Context(), acme, "p")
+		require.ErrorIs(t, err, catalog.ErrNotFound)
+	}
+}
+
+// callCounter counts what a caller asks of the store, without what is asked in the
+// background, which is about the meta space.
+type callCounter struct {
+	backend.Backend
+	gets, updates int64
+}
+
+func (b *callCounter) Get(ctx context.Context, key []byte, fn func([]byte) error) (bool, error) {
+	if key[0] != encoding.SpaceMeta {
+		b.gets++
+	}
+	return b.Backend.Get(ctx, key, fn)
+}
+
+func (b *callCounter) Update(ctx context.Context, scopes []backend.Scope, o backend.UpdateOptions, fn func(context.Context, backend.Txn) error) error {
+	if meta, _ := encoding.MetaScope(""); scopes[0].Group != meta {
+		b.updates++
+	}
+	return b.Backend.Update(ctx, scopes, o, fn)
+}
+
+// The store's time costs nothing: it comes with the reads that are made anyway.
+func TestStoresTimeCostsNoCall(t *testing.T) {
+	asked := map[bool][]int64{}
+	for _, clocked := range []bool{false, true} {
+		clock := ttl.NewManualClock(epoch)
+		counter := &callCounter{Backend: memory.New(&memory.Options{Shared: true})}
+		var b backend.Backend = counter
+		if clocked {
+			b = backendtest.Clocked(b, clock.Now)
+		}
+		c, err := catalog.Open(t.Context(), b, &catalog.Options{Clock: clock})
+		require.NoError(t, err)
+		for _, call := range []func() error{
+			func() error {
+				_, err := c.Upsert(t.Context(), acme, "p", withImage(catalog.Patch{ValidForDays: catalog.Set(1)}))
+				return err
+			},
+			func() error { _, err := c.Get(t.Context(), acme, "p"); return err },
+			func() error { _, err := c.Use(t.Context(), acme, "p"); return err },
+			func() error { _, err := c.List(t.Context(), acme, catalog.ListOptions{}); return err },
+			func() error { return c.Delete(t.Context(), acme, "p") },
+		} {
+			counter.gets, counter.updates = 0, 0
+			require.NoError(t, call())
+			asked[clocked] = append(asked[clocked], counter.gets, counter.updates)
+		}
+		require.NoError(t, c.Close())
+	}
+	require.Equal(t, []int64{0, 1, 1, 0, 0, 1, 0, 0, 0, 1}, asked[false])
+	require.Equal(t, asked[false], asked[true])
+}
+
+// A backend that states a clock and brings no time is refused: nothing would ever
+// expire on it.
+func TestStoreWithoutTheTimeItStates(t *testing.T) {
+	_, err := catalog.Open(t.Context(), timeless{memory.New(&memory.Options{Shared: true})}, nil)
+	require.ErrorContains(t, err, "bring no time")
+}
+
+type timeless struct{ backend.Backend }
+
+func (b timeless) Properties() backend.Properties {
+	p := b.Backend.Properties()
+	p.Clock = true
+	return p
+}
+
+// onPostgresAlways is for tests of what only an engine on a server does.
+func onPostgresAlways(t *testing.T) func() backend.Backend {
+	dsn := postgrestest.Database(t)
+	return func() backend.Backend {
+		b, err := postgres.Open(context.Background(), dsn, &postgres.Options{Partition: encoding.AccountPartition{}, Parts: 4})
+		require.NoError(t, err)
+		return b
+	}
+}

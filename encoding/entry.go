@@ -1,0 +1,91 @@
+package encoding
+
+// AppendListedValue appends the value of a listed entry, which says nothing but
+// its schema.
+func AppendListedValue(dst []byte) []byte {
+	return appendInt(appendArrayLen(dst, 1), Schema)
+}
+
+// CheckListedValue returns nil if data is the value of a listed entry that this
+// version understands. It fails with [ErrCorrupt] or [ErrNewerSchema].
+func CheckListedValue(data []byte) error {
+	_, err := decodeEntry(data, "listed entry", 0)
+	return err
+}
+
+// ExpiryFlags are what an expiry entry says of a product, so that it may be
+// removed without its record having been read. A version that does not know a
+// flag reads the record: see [ExpiryFlags.MustRead].
+type ExpiryFlags uint32
+
+const (
+	// ExpiryRenewed: the deadline has moved, and the entry has not.
+	ExpiryRenewed ExpiryFlags = 1 << 0
+	// ExpiryUploads: the product owns blobs, which must be let go of with it.
+	ExpiryUploads ExpiryFlags = 1 << 1
+	// ExpiryUnkept: the writers of the product do not keep the other flags, so
+	// that their absence says nothing. This version sets it in every entry.
+	ExpiryUnkept ExpiryFlags = 1 << 2
+)
+
+// MustRead reports whether the record must be read before the product may be
+// removed. It is false only where no flag is set at all, known or not.
+func (f ExpiryFlags) MustRead() bool { return f != 0 }
+
+// An ExpiryValue is the value of an expiry entry.
+type ExpiryValue struct {
+	Flags ExpiryFlags
+	// RecordSize is the length of the record when the entry was written, in
+	// bytes; 0 = not known. It is a hint.
+	RecordSize uint32
+}
+
+// expiryElements counts the elements behind the schema.
+const expiryElements = 2
+
+// AppendExpiryValue appends the encoding of v.
+func AppendExpiryValue(dst []byte, v ExpiryValue) []byte {
+	dst = appendInt(appendArrayLen(dst, 1+expiryElements), Schema)
+	dst = appendInt(dst, int64(v.Flags))
+	return appendInt(dst, int64(v.RecordSize))
+}
+
+// DecodeExpiryValue returns the value in data. It fails with [ErrCorrupt] or
+// [ErrNewerSchema].
+func DecodeExpiryValue(data []byte) (ExpiryValue, error) {
+	const kind = "expiry entry"
+	values, err := decodeEntry(data, kind, expiryElements)
+	if err != nil {
+		return ExpiryValue{}, err
+	}
+	v := ExpiryValue{ExpiryFlags(values[0]), uint32(values[1])}
+	if int64(v.Flags) != values[0] || int64(v.RecordSize) != values[1] {
+		return ExpiryValue{}, corrupt(kind, "flags or size")
+	}
+	return v, nil
+}
+
+// decodeEntry decodes an array of a schema and so many integers, and passes by
+// what a newer writer has appended: entries are not rewritten, but replaced.
+func decodeEntry(data []byte, kind string, integers int) (values [expiryElements]int64, err error) {
+	if err := checkSchema(data, kind); err != nil {
+		return values, err
+	}
+	in := reader{data: data}
+	n := in.arrayLen("array") - 1
+	in.smallInt("schema")
+	if n < integers {
+		return values, corrupt(kind, "number of elements")
+	}
+	for i := range integers {
+		values[i] = in.int("integer")
+	}
+	in.elements(n-integers, "unknown elements")
+	if in.bad == "" && in.left() != 0 {
+		in.fail("bytes after the end")
+	}
+	if in.bad != "" {
+		return values, corrupt(kind, in.bad)
+	}
+	return values, nil
+}

@@ -1,0 +1,406 @@
+package httpadapter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/shelflife-db/shelflife/catalog"
+	"github.com/shelflife-db/shelflife/catalog/productimport"
+)
+
+// linesType is the media type of many JSON objects, one a line.
+const linesType = "application/x-ndjson; charset=utf-8"
+
+const (
+	// bulkAhead is how many bytes of lines are read ahead of those that are at work.
+	bulkAhead = productimport.MaxEntryBytes
+	// bulkMemory is what a bulk upsert is charged for, however long it is: the lines
+	// read ahead, those of a batch as text and as what was made of them, and results
+	// that wait to be sent.
+	bulkMemory = bulkAhead + 3*productimport.MaxEntryBytes + answerAhead
+)
+
+var errLinesType = &answer{status: http.StatusUnsupportedMediaType, code: errMediaType.code,
+	message: "the body must be application/x-ndjson, in UTF-8 and without a content encoding"}
+
+// upsertLines is POST /bulk: an upsert a line, of any number, and a line of the
+// answer for each that says what became of it, and one more in the end.
+//
+// Three things go on at once, so that no end of the connection waits for the other:
+// a client may send everything before it reads anything, or read what became of a
+// line before it sends the next.
+//
+//   - A goroutine reads lines from the body, no further ahead than bulkAhead.
+//   - This one upserts what has been read, in batches: what there is when the batch
+//     before is done, so a line alone does not wait for others.
+//   - The answer's own sends the results, which wait in the spool until the client
+//     reads.
+func (h *Handler) upsertLines(w http.ResponseWriter, r *request) error {
+	if !isLines(r.Header) {
+		return errLinesType
+	}
+	q := h.readQuery(r.URL.RawQuery, true)
+	if len(q.faults) > 0 {
+		return &catalog.ValidationError{Fields: q.faults}
+	}
+	if err := r.usage.admit(r.Context(), kindMultipart, bulkMemory); err != nil {
+		return err
+	}
+	body := r.Body
+	if body == nil {
+		body = http.NoBody
+	}
+	in, err := productimport.NewLineReader(body)
+	switch {
+	case errors.Is(err, productimport.ErrFormat):
+		return begunError{invalidField("", err.Error())}
+	case err != nil:
+		return begunError{bodyError(err, "")}
+	}
+	if early, ok := w.(*earlyWriter); ok {
+		early.endsWithAnswer = false
+	}
+	b := &bulk{h: h, r: r, judged: h.options.Budget.clock.Elapsed(), lines: readLines(r.Context(), in), answer: h.answerLines(w, r)}
+	b.into = productimport.New(h.catalog, r.account, productimport.Options{Strict: q.strict, Report: b.report, Failed: b.report})
+	failure := b.run()
+	sent := b.answer.end(b.appendSummary(nil, failure))
+	whole := b.lines.end(w)
+	switch {
+	case sent != nil || r.Context().Err() != nil:
+		h.options.Logger.DebugContext(r.Context(), "the client left", "method", r.Method, "request_id", RequestID(w, r.Request), "error", errors.Join(sent, failure))
+	case failure != nil:
+		h.logBulk(w, r, failure)
+	}
+	if !whole && r.ProtoMajor < 2 {
+		// What the client may still send must not be taken for a request.
+		panic(http.ErrAbortHandler)
+	}
+	return nil
+}
+
+// isLines reports whether the header announces JSON lines.
+func isLines(header http.Header) bool {
+	value, ok := plainContentType(header)
+	if !ok {
+		return false
+	}
+	media, params, err := mime.ParseMediaType(value)
+	switch media {
+	case "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines":
+		charset := params["charset"]
+		return err == nil && (charset == "" || strings.EqualFold(charset, "utf-8"))
+	}
+	return false
+}
+
+// bulk is a bulk upsert at work.
+type bulk struct {
+	h      *Handler
+	r      *request
+	lines  *lineQueue
+	into   *productimport.Importer
+	answer *lineAnswer
+
+	dealt    int64 // bytes of the lines in the batch
+	count    int
+	outcomes [catalog.Used + 1]int
+	refused  int
+	line     []byte
+	failed   error // of sending
+	// judged is when the key was found valid last, as the clock's Elapsed.
+	judged time.Duration
+}
+
+// run upserts the lines. It returns nil at the end of the body, and otherwise why it
+// stopped between two lines.
+func (b *bulk) run() error {
+	ctx := b.r.Context()
+	for {
+		e, err := b.lines.next(ctx, b.flush)
+		switch {
+		case err == io.EOF:
+			return b.flush()
+		case err != nil:
+			if failure := b.flush(); failure != nil {
+				return failure
+			}
+			return bodyError(err, "")
+		}
+		err = b.judge()
+		if err == nil {
+			err = b.takeTurn(ctx)
+		}
+		if err != nil {
+			if failure := b.flush(); failure != nil {
+				return failure
+			}
+			return err
+		}
+		b.count++
+		b.dealt += int64(len(e.Text))
+		if err := b.into.Add(ctx, e); err != nil {
+			return err
+		}
+		if b.failed != nil {
+			return b.failed
+		}
+	}
+}
+
+// flush upserts what was read and waits in the batch.
+func (b *bulk) flush() error {
+	err := b.into.Flush(b.r.Context())
+	b.lines.release(b.dealt)
+	b.dealt = 0
+	if err == nil {
+		err = b.failed
+	}
+	return err
+}
+
+// judgeEvery is how often the key of a bulk upsert is judged anew: it may go on for
+// ever, and its key be taken back meanwhile.
+const judgeEvery = 5 * time.Second
+
+func (b *bulk) judge() error {
+	now := b.h.options.Budget.clock.Elapsed()
+	if now-b.judged < judgeEvery {
+		return nil
+	}
+	b.judged = now
+	account, err := b.h.authenticate(b.r.Request)
+	if err == nil && account != b.r.account {
+		err = ErrInvalidKey
+	}
+	return err
+}
+
+// takeTurn waits for the token of a line, where the rate of the account is bounded.
+func (b *bulk) takeTurn(ctx context.Context) error {
+	for {
+		err := b.h.options.Budget.spend(b.r.account)
+		limited := (*rateError)(nil)
+		if !errors.As(err, &limited) {
+			return err
+		}
+		if err := b.flush(); err != nil {
+			return err
+		}
+		if err := b.h.options.Budget.sleep(ctx, limited.wait); err != nil {
+			return err
+		}
+	}
+}
+
+// report answers for a line.
+func (b *bulk) report(r productimport.Result) {
+	line := append(b.line[:0], `{"line":`...)
+	line = strconv.AppendInt(line, int64(r.Entry.Number), 10)
+	line = append(line, `,"externalId":`...)
+	if r.ExternalID == "" {
+		line = append(line, `null`...)
+	} else {
+		line = appendString(line, r.ExternalID)
+	}
+	err := r.Err
+	if r.Refused() {
+		err = &catalog.ValidationError{Fields: r.Faults}
+	}
+	if err == nil {
+		b.outcomes[r.Outcome]++
+		line = append(line, `,"outcome":"`...)
+		line = append(line, r.Outcome.String()...)
+		line = append(line, '"')
+	} else {
+		b.refused++
+		line = append(line, `,"error":`...)
+		line = answerFor(err).appendJSON(line)
+	}
+	b.line = append(line, '}', '\n')
+	if err := b.answer.add(b.line); err != nil && b.failed == nil {
+		b.failed = err
+	}
+}
+
+// appendSummary appends the last line of the answer.
+func (b *bulk) appendSummary(line []byte, failure error) []byte {
+	line = fmt.Appendf(line, `{"summary":{"lines":%d,"created":%d,"edited":%d,"unchanged":%d,"refused":%d}`,
+		b.count, b.outcomes[catalog.Created], b.outcomes[catalog.Edited], b.outcomes[catalog.Unchanged], b.refused)
+	if failure != nil {
+		line = append(line, `,"error":`...)
+		line = answerFor(failure).appendJSON(line)
+	}
+	return append(line, '}', '\n')
+}
+
+// logBulk logs why a bulk upsert stopped, where that is the server's.
+func (h *Handler) logBulk(w http.ResponseWriter, r *request, failure error) {
+	a := answerFor(failure)
+	recordCode(w, a.code)
+	if a.status >= http.StatusInternalServerError {
+		h.options.Logger.WarnContext(r.Context(), "a bulk upsert stopped", "request_id", RequestID(w, r.Request), "error", failure)
+	}
+}
+
+// lineQueue reads the lines of a body ahead.
+type lineQueue struct {
+	lines chan productimport.Entry
+	err   error // why there are no more, once lines is closed
+	ahead *semaphore.Weighted
+	stop  context.CancelFunc
+	ended sync.WaitGroup
+	// whole is, when it has ended, whether the body was read to its end.
+	whole bool
+}
+
+// readLines begins to read. The caller must call end.
+func readLines(ctx context.Context, in *productimport.Reader) *lineQueue {
+	ctx, stop := context.WithCancel(ctx)
+	q := &lineQueue{lines: make(chan productimport.Entry, 256), ahead: semaphore.NewWeighted(bulkAhead), stop: stop}
+	q.ended.Go(func() {
+		defer close(q.lines)
+		for {
+			var e productimport.Entry
+			if e, q.err = in.Next(); q.err != nil {
+				q.whole = q.err == io.EOF
+				return
+			}
+			if q.err = q.ahead.Acquire(ctx, int64(len(e.Text))); q.err == nil {
+				select {
+				case q.lines <- e:
+					continue
+				case <-ctx.Done():
+					q.err = ctx.Err()
+				}
+			}
+			q.drop(in)
+			return
+		}
+	})
+	return q
+}
+
+// drop reads what nobody wants any more, until end has its deadline.
+func (q *lineQueue) drop(in *productimport.Reader) {
+	for {
+		if _, err := in.Next(); err != nil {
+			q.whole = err == io.EOF
+			return
+		}
+	}
+}
+
+// next returns the next line, at the end of the body io.EOF. Where that does not
+// stand ready it calls idle first.
+func (q *lineQueue) next(ctx context.Context, idle func() error) (productimport.Entry, error) {
+	select {
+	case e, ok := <-q.lines:
+		return q.took(e, ok)
+	default:
+	}
+	if err := idle(); err != nil {
+		return productimport.Entry{}, err
+	}
+	select {
+	case e, ok := <-q.lines:
+		return q.took(e, ok)
+	case <-ctx.Done():
+		return productimport.Entry{}, ctx.Err()
+	}
+}
+
+func (q *lineQueue) took(e productimport.Entry, ok bool) (productimport.Entry, error) {
+	if !ok {
+		return e, q.err
+	}
+	return e, nil
+}
+
+// release says that lines of so many bytes are dealt with.
+func (q *lineQueue) release(n int64) { q.ahead.Release(n) }
+
+// end reads on as [Handler.ReadOn] says if the body was not read to its end, and
+// reports whether it was now.
+func (q *lineQueue) end(w http.ResponseWriter) (whole bool) {
+	q.stop()
+	timer := startReadTimer(w)
+	q.ended.Wait()
+	timer.stop()
+	return q.whole
+}
+
+// sendLines is GET /bulk: every listed product, as it is at one instant, a JSON
+// object a line in the form of the other answers, which POST /bulk takes in the same
+// store. Where it can't go on the answer is cut off: it has no end then.
+func (h *Handler) sendLines(w http.ResponseWriter, r *request) error {
+	q := h.readQuery(r.URL.RawQuery, true, "prefix", "unlisted")
+	o := catalog.AllOptions{Prefix: q.given["prefix"]}
+	q.flag("unlisted", &o.Unlisted)
+	if len(q.faults) > 0 {
+		return &catalog.ValidationError{Fields: q.faults}
+	}
+	// A slow client holds a state of the store: bounded as uploads are.
+	if err := r.usage.admit(r.Context(), kindMultipart, linesMemory); err != nil {
+		return err
+	}
+	begin := func() {
+		w.Header().Set("Content-Type", linesType)
+		w.Header().Set("Cache-Control", "no-store")
+	}
+	if r.Method == http.MethodHead {
+		begin()
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), linesTime)
+	defer cancel()
+	lines, begun := make([]byte, 0, linesPiece+linesPiece/4), false
+	for v, err := range h.catalog.AllViews(ctx, r.account, o) {
+		if err != nil {
+			if !begun {
+				return err
+			}
+			if !isLeaving(r.Request, err) {
+				h.options.Logger.ErrorContext(r.Context(), "an answer was cut off", "path", r.URL.Path, "request_id", RequestID(w, r.Request), "error", err)
+			}
+			// The one way to end the answer so that the client notices.
+			panic(http.ErrAbortHandler)
+		}
+		if !begun {
+			begin()
+			begun = true
+		}
+		lines = append(h.appendView(lines, r.Request, v), '\n')
+		if len(lines) < linesPiece {
+			continue
+		}
+		if _, err := w.Write(lines); err != nil {
+			return nil // the client left
+		}
+		lines = lines[:0]
+	}
+	if !begun {
+		begin()
+	}
+	_, _ = w.Write(lines) // an error says that the client left
+	return nil
+}
+
+// linesTime is for how long the state of the store may be held that is sent.
+const linesTime = 15 * time.Minute
+
+// linesPiece is how many bytes of products are sent at once, and linesMemory what a
+// request for all is charged for: that, a product and what is read ahead of it.
+const (
+	linesPiece  = 64 << 10
+	linesMemory = 1 << 20
+)
