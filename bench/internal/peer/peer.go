@@ -5,6 +5,7 @@ package peer
 import (
 	"context"
 	"errors"
+	"io"
 	"sync/atomic"
 	"time"
 
@@ -118,4 +119,29 @@ type Store interface {
 	Compact(ctx context.Context) error
 	// Close ends the use of the store; everything is durable then.
 	Close() error
+}
+
+// How says what is done with a product that is lent.
+type How int
+
+// What is done with it: nothing, all fields are read, its JSON is written.
+const (
+	Untouched How = iota
+	Fields
+	JSON
+)
+
+// Lender is a store that lends products to callers that only look, and reads many
+// at once.
+type Lender interface {
+	// View looks at a live product, in the way how; with keep it returns what Get
+	// returns. JSON is written to scratch, which is the caller's.
+	View(ctx context.Context, k dataset.Key, how How, scratch *[]byte, keep bool) (any, error)
+	// PageOfViews reads all fields of a page of a list; the same goes for its
+	// result.
+	PageOfViews(ctx context.Context, p dataset.Page, keep bool) (any, error)
+	// GetMany reads and decodes products of one account, of which all live.
+	GetMany(ctx context.Context, keys []dataset.Key, keep bool) (any, error)
+	// WriteImage writes the uploaded image of a live product to w.
+	WriteImage(ctx context.Context, k dataset.Key, w io.Writer) error
 }

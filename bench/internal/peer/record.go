@@ -28,6 +28,16 @@ func NewRecord(p *dataset.Product, now int64) *encoding.Record {
 	return r
 }
 
+// Decode sets r to the record in data, which it may refer to. It leaves out the
+// checksum, which is Shelflife's own care: no peer pays for it.
+func Decode(data []byte, r *encoding.Record) error {
+	images, err := encoding.BeginRecord(data, r)
+	if err != nil {
+		return err
+	}
+	return images.Rest(r)
+}
+
 // FromRecord returns the product in a record.
 func FromRecord(r *encoding.Record) dataset.Product {
 	p := dataset.Product{

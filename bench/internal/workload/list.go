@@ -8,13 +8,22 @@ import (
 
 // The workloads that do not depend on the configuration.
 var (
-	importBase  = result.Workload{Name: "import", Title: "bulk import", Unit: "products/s"}
-	diskBytes   = result.Workload{Name: "disk", Title: "disk per product, compacted", Unit: "B", LowerIsBetter: true}
-	getUniform  = result.Workload{Name: "get-uniform", Title: "get, uniform", Unit: "op/s"}
-	getZipf     = result.Workload{Name: "get-zipf", Title: "get, Zipf", Unit: "op/s"}
-	getHot      = result.Workload{Name: "get-hot", Title: "get, small working set", Unit: "op/s"}
-	getMiss     = result.Workload{Name: "get-miss", Title: "get, no such product", Unit: "op/s"}
-	getExpired  = result.Workload{Name: "get-expired", Title: "get, expired", Unit: "op/s"}
+	importBase    = result.Workload{Name: "import", Title: "bulk import", Unit: "products/s"}
+	diskBytes     = result.Workload{Name: "disk", Title: "disk per product, compacted", Unit: "B", LowerIsBetter: true}
+	getUniform    = result.Workload{Name: "get-uniform", Title: "get, uniform", Unit: "op/s"}
+	getZipf       = result.Workload{Name: "get-zipf", Title: "get, Zipf", Unit: "op/s"}
+	getHot        = result.Workload{Name: "get-hot", Title: "get, small working set", Unit: "op/s"}
+	getMiss       = result.Workload{Name: "get-miss", Title: "get, no such product", Unit: "op/s"}
+	getExpired    = result.Workload{Name: "get-expired", Title: "get, expired", Unit: "op/s"}
+	viewUniform   = result.Workload{Name: "view-uniform", Title: "view, uniform", Unit: "op/s"}
+	viewZipf      = result.Workload{Name: "view-zipf", Title: "view, Zipf", Unit: "op/s"}
+	viewHot       = result.Workload{Name: "view-hot", Title: "view, small working set", Unit: "op/s"}
+	viewHotFields = result.Workload{Name: "view-hot-fields", Title: "view, all fields read, small working set", Unit: "op/s"}
+	viewHotJSON   = result.Workload{Name: "view-hot-json", Title: "view, to JSON, small working set", Unit: "op/s"}
+	viewPage50    = result.Workload{Name: "view-page-50", Title: "page of 50 views, all fields read", Unit: "op/s"}
+	getMany50     = result.Workload{Name: "get-many-50", Title: "get 50 at once", Unit: "op/s"}
+	imageWrite    = result.Workload{Name: "image-write", Title: "write image of 200 KB", Unit: "op/s"}
+
 	page50      = result.Workload{Name: "page-50", Title: "page of 50", Unit: "op/s"}
 	imageRead   = result.Workload{Name: "image-read", Title: "read image of 200 KB", Unit: "op/s"}
 	imageUpload = result.Workload{Name: "image-upload", Title: "upload image of 200 KB, durable", Unit: "op/s"}
@@ -67,7 +76,8 @@ func editWorkload(durable, zipf bool, writers int) result.Workload {
 
 // All returns the workloads that a configuration can measure, in order.
 func (c *Config) All() []result.Workload {
-	all := []result.Workload{importBase, diskBytes, getUniform, getZipf, getHot, getMiss, page50, imageRead}
+	all := []result.Workload{importBase, diskBytes, getUniform, getZipf, getHot, getMiss,
+		viewUniform, viewZipf, viewHot, viewHotFields, viewHotJSON, page50, viewPage50, getMany50, imageRead, imageWrite}
 	for _, durable := range []bool{true, false} {
 		for _, w := range c.Writers {
 			all = append(all, editWorkload(durable, false, w))

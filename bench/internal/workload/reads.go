@@ -20,8 +20,16 @@ func (r *run) reads(ctx context.Context) error {
 		{getZipf, r.Readers, getTask(r.zipf)},
 		{getHot, r.Readers, getTask(dataset.Uniform(min(hotProducts, r.set.Len())))},
 		{getMiss, r.Readers, missTask},
+		{viewUniform, r.Readers, viewTask(dataset.Uniform(r.set.Len()), peer.Untouched)},
+		{viewZipf, r.Readers, viewTask(r.zipf, peer.Untouched)},
+		{viewHot, r.Readers, viewTask(dataset.Uniform(min(hotProducts, r.set.Len())), peer.Untouched)},
+		{viewHotFields, r.Readers, viewTask(dataset.Uniform(min(hotProducts, r.set.Len())), peer.Fields)},
+		{viewHotJSON, r.Readers, viewTask(dataset.Uniform(min(hotProducts, r.set.Len())), peer.JSON)},
 		{page50, r.Readers, pageTask},
+		{viewPage50, r.Readers, viewPageTask},
+		{getMany50, r.Readers, getManyTask},
 		{imageRead, r.Readers, imageReadTask},
+		{imageWrite, r.Readers, imageWriteTask},
 	}
 	if !r.wantsAny(list) {
 		return nil
@@ -111,13 +119,18 @@ const preparedPages = 512
 
 // pageTask reads pages. Each was read once before the clock starts.
 func pageTask(t *turn, segment uint64, workers int) (task, error) {
+	return t.pages(segment, workers, t.store.Page)
+}
+
+// pages reads the products of pages, in a way.
+func (t *turn) pages(segment uint64, workers int, read func(context.Context, dataset.Page, bool) (any, error)) (task, error) {
 	pages := t.set.Pages(50)
 	pages = pages[:min(preparedPages, len(pages))]
 	if len(pages) == 0 {
 		return task{}, errors.New("no account has 50 products")
 	}
 	for _, p := range pages {
-		if _, err := t.store.Page(context.Background(), p, false); err != nil {
+		if _, err := read(context.Background(), p, false); err != nil {
 			return task{}, err
 		}
 	}
@@ -125,7 +138,7 @@ func pageTask(t *turn, segment uint64, workers int) (task, error) {
 	op := func(ctx context.Context, w, n int) error {
 		p := pages[random[w].IntN(len(pages))]
 		keep := results[w].wants(n)
-		got, err := t.store.Page(ctx, p, keep)
+		got, err := read(ctx, p, keep)
 		if keep && err == nil {
 			results[w].add(p, got)
 		}

@@ -2,6 +2,7 @@
 package badger
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -113,7 +114,7 @@ func load(txn *dgraph.Txn, key []byte) (*encoding.Record, error) {
 
 func decode(item *dgraph.Item) (*encoding.Record, error) {
 	r := new(encoding.Record)
-	return r, item.Value(func(value []byte) error { return encoding.DecodeRecord(value, r) })
+	return r, item.Value(func(value []byte) error { return peer.Decode(bytes.Clone(value), r) })
 }
 
 func (s *store) Edit(ctx context.Context, k dataset.Key, metadata []byte) error {

@@ -158,7 +158,7 @@ func load(tx *bbolt.Tx, key []byte, now int64) (*encoding.Record, error) {
 		return nil, peer.ErrNotFound
 	}
 	r := new(encoding.Record)
-	if err := encoding.DecodeRecord(value, r); err != nil {
+	if err := peer.Decode(bytes.Clone(value), r); err != nil {
 		return nil, err
 	}
 	if !peer.Live(r, now) {
@@ -211,7 +211,7 @@ func (s *store) Page(_ context.Context, p dataset.Page, _ bool) (any, error) {
 		c := tx.Bucket(products).Cursor()
 		for key, value := c.Seek(start); key != nil && bytes.Compare(key, end) < 0 && len(page) < p.Limit; key, value = c.Next() {
 			r := new(encoding.Record)
-			if err := encoding.DecodeRecord(value, r); err != nil {
+			if err := peer.Decode(bytes.Clone(value), r); err != nil {
 				return err
 			}
 			if peer.Live(r, now) {

@@ -138,7 +138,7 @@ func load(tx *buntdb.Tx, key string) (*encoding.Record, error) {
 // decode makes its own copy of the value, which the record then refers to.
 func decode(value string) (*encoding.Record, error) {
 	r := new(encoding.Record)
-	return r, encoding.DecodeRecordAliasing([]byte(value), r)
+	return r, peer.Decode([]byte(value), r)
 }
 
 func (s *store) Edit(_ context.Context, k dataset.Key, metadata []byte) error {

@@ -104,14 +104,15 @@ func (s *store) put(b *crdb.Batch, p *dataset.Product, buf []byte) ([]byte, erro
 		return buf, err
 	}
 	key = encoding.AppendListedKey(space[:0], p.Account, p.ID)
-	if err := b.Set(key, nil, nil); err != nil {
+	if err := b.Set(key, encoding.AppendListedValue(nil), nil); err != nil {
 		return buf, err
 	}
 	if r.IndexedAt == encoding.None {
 		return buf, nil
 	}
 	key = encoding.AppendExpiryKey(space[:0], expiryOf(r))
-	return buf, b.Set(key, nil, nil)
+	value := encoding.AppendExpiryValue(nil, encoding.ExpiryValue{RecordSize: uint32(len(buf))})
+	return buf, b.Set(key, value, nil)
 }
 
 func expiryOf(r *encoding.Record) encoding.Expiry {
@@ -224,7 +225,7 @@ func (s *store) GetImage(_ context.Context, k dataset.Key, dst []byte) ([]byte, 
 func (s *store) Product(got any) (dataset.Product, error) {
 	data, _ := got.([]byte)
 	r := new(encoding.Record)
-	if err := encoding.DecodeRecord(data, r); err != nil {
+	if err := peer.Decode(data, r); err != nil {
 		return dataset.Product{}, err
 	}
 	return peer.FromRecord(r), nil
