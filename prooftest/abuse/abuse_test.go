@@ -33,7 +33,7 @@ const (
 // scenarios do for a round what they do, over the attacker's protocol.
 var scenarios = []struct {
 	name string
-	mib  int // that a request sends
+	mib  int // that a request sends, twice for products that are also looked up
 	run  func(*attacker)
 }{
 	{"pages of 24 MB that nobody reads", 0, func(a *attacker) { a.hold(60, "GET", "/products?limit=200", "", "") }},
@@ -49,18 +49,18 @@ var scenarios = []struct {
 		a.hold(200, "POST", "/products", "application/json", `{"title":"`+strings.Repeat("x", 500<<10))
 	}},
 	{"uploads that stop", 18, func(a *attacker) {
-		kind, body := form("u", make([]byte, 19<<20))
+		kind, body := upload("u", make([]byte, 19<<20))
 		a.hold(40, "POST", "/products", kind, string(body[:18<<20]))
 	}},
 	{"an image that is replaced all the time", 4, func(a *attacker) {
-		kind, body := form("i", noise(4<<20))
+		kind, body := upload("i", noise(4<<20))
 		for range 6 {
 			a.do("POST", "/products", kind, bytes.NewReader(body))
 		}
 	}},
 	{"images that nobody reads", 0, func(a *attacker) { a.hold(100, "GET", "/products/i/images/0", "", "") }},
 	{"a PNG of 1.6 million chunks", 19, func(a *attacker) {
-		kind, body := form("c", chunks(1_600_000))
+		kind, body := upload("c", chunks(1_600_000))
 		for range 4 {
 			a.do("POST", "/products", kind, bytes.NewReader(body))
 		}
@@ -72,6 +72,29 @@ var scenarios = []struct {
 		}
 		a.raw(400, begin)
 	}},
+	{"connections that come, begin a request and go", 0, func(a *attacker) {
+		begin := []byte("POST /products HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")
+		if a.http2 {
+			begin = headers(true, 1)
+		}
+		for range 10 {
+			a.raw(100, begin)
+			a.drop()
+		}
+	}},
+	{"frames that ask for nothing, and bodies in pieces of a byte", 2, func(a *attacker) {
+		for range 20 {
+			a.raw(20, trifles(a.http2, 100_000))
+			a.drop()
+		}
+	}},
+	{"requests that are taken back", 0, func(a *attacker) {
+		for range 20 {
+			a.raw(10, pages(a.http2, 2000, true))
+			a.drop()
+		}
+	}},
+	{"as many requests as go, at once", 0, func(a *attacker) { a.raw(60, pages(a.http2, 100, false)) }},
 	{"half a head of a request", 0, func(a *attacker) {
 		half := []byte("GET /products HTTP/1.1\r\n")
 		if a.http2 {
@@ -80,14 +103,56 @@ var scenarios = []struct {
 		}
 		a.raw(300, half)
 	}},
+	{"many ranges of an image", 0, func(a *attacker) {
+		ranges := "bytes=0-0" + strings.Repeat(",0-0", 2000)
+		for range 20 {
+			r := a.request(a.ctx, "GET", "/products/i/images/0", "", nil)
+			r.Header.Set("Range", ranges)
+			a.send(r)
+		}
+	}},
+	{"pages of the dashboard that nobody reads", 0, func(a *attacker) {
+		a.signIn()
+		a.hold(60, "GET", "/dashboard/product?id=p000", "", "")
+		a.hold(60, "GET", "/dashboard/", "", "")
+		a.hold(20, "GET", "/dashboard/export", "", "")
+	}},
+	{"forms for signing in that stop", 0, func(a *attacker) {
+		a.hold(300, "POST", "/dashboard/signin", formKind, "key="+strings.Repeat("x", 60<<10))
+	}},
+	{"uploads in forms of the dashboard that stop", 18, func(a *attacker) {
+		a.signIn()
+		kind, body := form("files", "f.png", make([]byte, 19<<20))
+		a.hold(40, "POST", "/dashboard/new", kind, string(body[:18<<20]))
+	}},
+	{"texts in forms of the dashboard that stop", 1, func(a *attacker) {
+		a.signIn()
+		kind, body := form("title", "", bytes.Repeat([]byte("x"), 1<<20))
+		a.hold(100, "POST", "/dashboard/new", kind, string(body[:1<<20-10_000]))
+	}},
+	{"headers of parts in forms of the dashboard that stop", 1, func(a *attacker) {
+		a.signIn()
+		begin := "--b\r\nX: " + strings.Repeat("x", 9<<20)
+		a.hold(40, "POST", "/dashboard/new", "multipart/form-data; boundary=b", begin)
+		a.hold(40, "POST", "/dashboard/import", "multipart/form-data; boundary=b", begin)
+	}},
+	{"imports in the dashboard that nobody answers", 8, func(a *attacker) {
+		a.signIn()
+		kind, body := form("file", "products.ndjson", lines(4<<20))
+		for range 10 {
+			a.do("POST", "/dashboard/import", kind, bytes.NewReader(body))
+		}
+	}},
+	{"wrong keys in the dashboard", 0, func(a *attacker) {
+		for range 100 {
+			a.do("POST", "/dashboard/signin", formKind, strings.NewReader(fmt.Sprint("key=wrong", rand.Uint64())))
+		}
+	}},
 	{"wrong keys", 0, func(a *attacker) {
 		for range 200 {
 			r := a.request(a.ctx, "GET", "/products", "", nil)
 			r.Header.Set("X-API-Key", fmt.Sprint("wrong", rand.Uint64()))
-			if res, err := a.transport.RoundTrip(r); err == nil {
-				_ = res.Body.Close()
-				a.count(res.StatusCode)
-			}
+			a.send(r)
 		}
 	}},
 }
@@ -102,7 +167,7 @@ func TestAbuse(t *testing.T) {
 			`{"externalId":"p%03d","description":"%s","images":[{"source":{"url":"https://c.example/a.jpg"}}]}`, i, strings.Repeat(`\u0001`, 20_000))))
 		require.Equal(t, http.StatusCreated, status)
 	}
-	kind, body := form("i", noise(4<<20))
+	kind, body := upload("i", noise(4<<20))
 	require.Equal(t, http.StatusCreated, a.do("POST", "/products", kind, bytes.NewReader(body)))
 	a.stop()
 
@@ -126,7 +191,7 @@ func TestAbuse(t *testing.T) {
 				w := startWorker(s.addr)
 				begin, requests, files := time.Now(), 0, 0
 				statuses := map[int]int{}
-				for time.Since(begin) < each || requests == 0 || w.answered.Load() < served && time.Since(begin) < 30*time.Second {
+				for time.Since(begin) < each || requests == 0 || w.answered.Load() < served && time.Since(begin) < time.Minute {
 					a := newAttacker(t, s.addr, overHTTP2)
 					sc.run(a)
 					// Long enough for the server to have met all that is held.
@@ -169,6 +234,16 @@ func noise(size int) []byte {
 	random := rand.New(rand.NewPCG(1, 2))
 	for b.Len() < size {
 		_ = binary.Write(&b, binary.LittleEndian, random.Uint64())
+	}
+	return b.Bytes()
+}
+
+// lines is a file of products with names that nobody knows, as deep as they may be.
+func lines(size int) []byte {
+	var b bytes.Buffer
+	deep := strings.Repeat("[", 60) + strings.Repeat("]", 60)
+	for i := 0; b.Len() < size; i++ {
+		fmt.Fprintf(&b, `{"externalId":"l%d","x":%s,"metadata":{"d":%s},"images":[{"source":{"url":"https://c.example/a.jpg"}}]}`+"\n", i, deep, deep)
 	}
 	return b.Bytes()
 }

@@ -32,6 +32,8 @@ type attacker struct {
 	http2     bool
 	transport *http.Transport
 
+	cookie string // of a session of the dashboard, used instead of the key
+
 	ctx    context.Context // of what is held
 	cancel context.CancelFunc
 	held   sync.WaitGroup
@@ -58,13 +60,19 @@ func newAttacker(t *testing.T, addr string, overHTTP2 bool) *attacker {
 // stop lets go of everything.
 func (a *attacker) stop() {
 	a.cancel()
+	a.drop()
+	a.held.Wait()
+	a.transport.CloseIdleConnections()
+}
+
+// drop closes the raw connections.
+func (a *attacker) drop() {
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	for _, c := range a.conns {
 		_ = c.Close()
 	}
-	a.mu.Unlock()
-	a.held.Wait()
-	a.transport.CloseIdleConnections()
+	a.conns = nil
 }
 
 func (a *attacker) count(status int) {
@@ -94,24 +102,48 @@ func (a *attacker) request(ctx context.Context, method, path, kind string, body 
 	if err != nil {
 		panic(err) // of what is written here
 	}
-	r.Header.Set("X-API-Key", greedyKey)
+	if a.cookie == "" {
+		r.Header.Set("X-API-Key", greedyKey)
+	} else {
+		r.Header.Set("Cookie", a.cookie)
+	}
 	if kind != "" {
 		r.Header.Set("Content-Type", kind)
 	}
 	return r
 }
 
-// do sends a request and reads its answer.
+// signIn begins a session of the dashboard.
+func (a *attacker) signIn() {
+	res := a.send(a.request(a.ctx, "POST", "/dashboard/signin", formKind, strings.NewReader("key="+greedyKey)))
+	if res == nil {
+		return
+	}
+	if cookies := res.Cookies(); len(cookies) > 0 {
+		a.cookie = cookies[0].String()
+	}
+}
+
+// do sends a request, reads its answer and returns the status, 0 where there was
+// none.
 func (a *attacker) do(method, path, kind string, body io.Reader) int {
-	res, err := a.transport.RoundTrip(a.request(a.ctx, method, path, kind, body))
+	if res := a.send(a.request(a.ctx, method, path, kind, body)); res != nil {
+		return res.StatusCode
+	}
+	return 0
+}
+
+// send sends a request and reads its answer, which is nil where there was none.
+func (a *attacker) send(r *http.Request) *http.Response {
+	res, err := a.transport.RoundTrip(r)
 	if err != nil {
 		a.count(0)
-		return 0
+		return nil
 	}
 	_, _ = io.Copy(io.Discard, res.Body)
 	_ = res.Body.Close()
 	a.count(res.StatusCode)
-	return res.StatusCode
+	return res
 }
 
 // hold sends n requests whose bodies begin so and stop, or that have none, and
@@ -192,13 +224,67 @@ func headers(overHTTP2 bool, n int) []byte {
 	return b.Bytes()
 }
 
-// form is a multipart body with a product and its image.
-func form(id string, image []byte) (kind string, body []byte) {
+// trifles is n PINGs of HTTP/2, or over HTTP/1 a body in n pieces.
+func trifles(overHTTP2 bool, n int) []byte {
+	if !overHTTP2 {
+		return []byte("POST /products HTTP/1.1\r\nHost: x\r\nX-API-Key: " + greedyKey +
+			"\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n" + strings.Repeat("1\r\n \r\n", n))
+	}
+	b := preface()
+	framer := http2.NewFramer(b, nil)
+	for range n {
+		_ = framer.WritePing(false, [8]byte{})
+	}
+	return b.Bytes()
+}
+
+// pages is n requests for a long page, over HTTP/1 in a row. Of HTTP/2 the client
+// resets the streams if it does not want them any more.
+func pages(overHTTP2 bool, n int, reset bool) []byte {
+	if !overHTTP2 {
+		return []byte(strings.Repeat("GET /products?limit=200 HTTP/1.1\r\nHost: x\r\nX-API-Key: "+greedyKey+"\r\n\r\n", n))
+	}
+	b := preface()
+	framer := http2.NewFramer(b, nil)
+	var block bytes.Buffer
+	fields := hpack.NewEncoder(&block)
+	for i := range n {
+		block.Reset()
+		for _, f := range [][2]string{{":method", "GET"}, {":path", "/products?limit=200"}, {":scheme", "http"}, {":authority", "x"}, {"x-api-key", greedyKey}} {
+			_ = fields.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]})
+		}
+		id := uint32(2*i + 1)
+		_ = framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block.Bytes(), EndStream: true, EndHeaders: true})
+		if reset {
+			_ = framer.WriteRSTStream(id, http2.ErrCodeCancel)
+		}
+	}
+	return b.Bytes()
+}
+
+const formKind = "application/x-www-form-urlencoded"
+
+// upload is a multipart body with a product and its image.
+func upload(id string, image []byte) (kind string, body []byte) {
 	var b bytes.Buffer
 	w := multipart.NewWriter(&b)
 	_ = w.WriteField("data", fmt.Sprintf(`{"externalId":%q,"images":[{"source":{"fileKey":"f"}}]}`, id))
 	part, _ := w.CreateFormFile("f", "f.png")
 	_, _ = part.Write(image)
+	_ = w.Close()
+	return w.FormDataContentType(), b.Bytes()
+}
+
+// form is a form of the dashboard with one field, a text where it is no file.
+func form(field, file string, value []byte) (kind string, body []byte) {
+	var b bytes.Buffer
+	w := multipart.NewWriter(&b)
+	if file == "" {
+		_ = w.WriteField(field, string(value))
+	} else {
+		part, _ := w.CreateFormFile(field, file)
+		_, _ = part.Write(value)
+	}
 	_ = w.Close()
 	return w.FormDataContentType(), b.Bytes()
 }

@@ -57,7 +57,7 @@ func requireNoSidewaysScroll(b *tab) {
 
 // views are every page, in the states that it has.
 var views = []struct{ name, ref string }{
-	{"list", ""}, {"list-all", "?show=all"}, {"nothing", "?q=zz"}, {"product", "product?id=mug"}, {"product-forever", "product?id=lamp"},
+	{"list", ""}, {"list-all", "?show=all"}, {"nothing", "?q=zz"}, {"past-the-end", "?from=zzz"}, {"all-chosen", "?choose=all"}, {"product", "product?id=mug"}, {"product-forever", "product?id=lamp"}, {"used", "product?id=mug&done=used"}, {"product-web", "product?id=web"},
 	{"edit", "edit?id=mug"}, {"new", "new"}, {"delete", "delete?id=mug"}, {"account", "account"}, {"figures", "figures"}, {"ahead", "ahead"}, {"store", "store"}, {"failure", "product?id=none"},
 }
 
@@ -73,6 +73,7 @@ func TestEveryPage(t *testing.T) {
 	require.NoError(t, err)
 	s := newSite(t, dashboard.Options{Store: true}, "/d/", atPath("/d/"))
 	shelf(s)
+	nothing := newSite(t, dashboard.Options{Store: true}, "/d/", atPath("/d/"))
 	for name, l := range map[string]look{"desktop": desktop, "desktop-dark": desktop.inDark(), "phone": phone, "phone-dark": phone.inDark()} {
 		t.Run(name, func(t *testing.T) {
 			b := open(t, l)
@@ -93,10 +94,35 @@ func TestEveryPage(t *testing.T) {
 			for _, v := range views {
 				b.goTo(s.url + v.ref)
 				if v.name == "account" {
-					b.await(`document.querySelectorAll(".parts .figures").length === 2 && document.querySelectorAll(".parts .chart").length === 1`)
+					awaitParts(b)
 				}
 				check(v.name)
 			}
+			// What can't be had of other servers has placeholders.
+			b.goTo(s.url + "?show=all")
+			b.click(".remote button")
+			b.await(`!document.querySelector('img[src^="https:"]')`)
+			check("remote")
+			b.click(".remote button")
+			// A form with faults, then one that was overtaken too.
+			b.goTo(s.url + "edit?id=mug")
+			b.fill("#days", "999")
+			b.fill("#urls", "ftp://x/")
+			b.fill("#metadata", "{")
+			b.click(".edit .main")
+			check("edit-faults")
+			b.goTo(s.url + "edit?id=web")
+			s.add("web", catalog.Patch{Title: catalog.Set("From the web, " + name)})
+			b.fill("#title", "Mine")
+			b.click(".edit .main")
+			check("edit-conflict")
+			s.add("short", catalog.Patch{})
+			b.goTo(s.url + "edit?id=short")
+			require.NoError(t, s.catalog.Delete(t.Context(), account, "short"))
+			b.fill("#title", "Mine")
+			b.click(".edit .main")
+			require.Contains(t, b.text(".notice"), "expired or was deleted while you edited it")
+			check("edit-gone")
 			b.goTo(s.url + "import")
 			chooseFile(b, importText(60))
 			b.click(".stack .main")
@@ -104,9 +130,20 @@ func TestEveryPage(t *testing.T) {
 			check("import-asks")
 			b.goTo(s.url + "import")
 			check("import")
+			nothing.signIn(b)
+			for _, v := range views {
+				if !strings.Contains(v.ref, "=") || strings.HasPrefix(v.ref, "?show") {
+					b.goTo(nothing.url + v.ref)
+					if v.name == "account" {
+						awaitParts(b)
+					}
+					check("empty-" + v.name)
+				}
+			}
 			if l.width > 320 {
 				release := s.store.hold()
 				t.Cleanup(release)
+				b.goTo(s.url + "import")
 				b.fill("#lines", importText(1))
 				b.click(".stack .main")
 				check("import-running")
@@ -117,6 +154,12 @@ func TestEveryPage(t *testing.T) {
 			}
 		})
 	}
+}
+
+// awaitParts waits for what the account's page fetches.
+func awaitParts(b *tab) {
+	b.t.Helper()
+	b.await(`document.querySelectorAll(".parts .figures").length === 2 && !document.querySelector(".parts [href='./ahead']")`)
 }
 
 // shelf fills a site with what pages may have to show.

@@ -38,7 +38,12 @@ type server struct {
 }
 
 func start(t *testing.T, binary, data string) *server {
-	args := []string{"serve", "--addr", "127.0.0.1:0", "--log-format", "json", "--data", data, "--cache-size", "2MiB", "--use-window", useWindow.String()}
+	return startOn(t, binary, "--data", data, "--cache-size", "2MiB", "--use-window", useWindow.String())
+}
+
+// startOn starts a server on the store that the arguments name.
+func startOn(t *testing.T, binary string, store ...string) *server {
+	args := append([]string{"serve", "--addr", "127.0.0.1:0", "--log-format", "json"}, store...)
 	for i := range writers {
 		args = append(args, "--api-key", fmt.Sprintf("%s=%s", accountOf(i), keyOf(i)))
 	}

@@ -75,6 +75,7 @@ type writer struct {
 	rng     *rand.Rand
 	client  *http.Client
 	url     string
+	urls    []string // several servers of one store, in place of url
 	stop    atomic.Bool
 
 	known   map[string]*product // acknowledged
@@ -122,7 +123,11 @@ func (w *writer) draw() *attempt {
 var errCutOff = errors.New("cut off")
 
 func (w *writer) send(method, path, contentType string, body []byte) (status int, answer []byte, err error) {
-	r, err := http.NewRequest(method, w.url+path, bytes.NewReader(body))
+	base := w.url
+	if len(w.urls) > 0 {
+		base = w.urls[w.rng.IntN(len(w.urls))]
+	}
+	r, err := http.NewRequest(method, base+path, bytes.NewReader(body))
 	if err != nil {
 		return 0, nil, err
 	}
@@ -182,9 +187,19 @@ func (w *writer) call(a attempt) error {
 
 func expect(status, want int, answer []byte) error {
 	if status != want {
-		return fmt.Errorf("status %d, not %d: %s", status, want, answer)
+		return &statusError{status, want, answer}
 	}
 	return nil
+}
+
+// statusError is an answer other than what was expected.
+type statusError struct {
+	status, want int
+	answer       []byte
+}
+
+func (e *statusError) Error() string {
+	return fmt.Sprintf("status %d, not %d: %s", e.status, e.want, e.answer)
 }
 
 // upsert says in the title, the metadata and the images one and the same

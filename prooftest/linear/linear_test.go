@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,11 +16,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/backend/backendtest"
 	"github.com/shelflife-db/shelflife/backend/memory"
 	"github.com/shelflife-db/shelflife/backend/pebble"
+	"github.com/shelflife-db/shelflife/backend/postgres"
+	"github.com/shelflife-db/shelflife/backend/postgres/postgrestest"
 	"github.com/shelflife-db/shelflife/catalog"
+	"github.com/shelflife-db/shelflife/encoding"
 	"github.com/shelflife-db/shelflife/ttl"
 )
+
+func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
 
 var (
 	linearSeed  = flag.Uint64("linear.seed", 0, "seed of what the clients call; 0: random. How they interleave is not replayed")
@@ -30,25 +37,41 @@ var (
 // another client was at work on the same product.
 const enoughContention = 0.5
 
-// stores are the kinds of store; shared has two catalogs on it.
+// stores are the kinds of store; shared and postgres have two catalogs, which go by
+// the store's clock there: their own are off by hours and days.
 var stores = []struct {
 	name    string
 	open    func(t *testing.T) []backend.Backend
 	opts    catalog.Options
 	overlay bool // uses wait in memory
+	// slower divides the number of calls.
+	slower int
 }{
-	{"memory", inMemory, catalog.Options{}, true},
-	{"memory-nocache-nowindow", inMemory, catalog.Options{CacheBytes: -1, UseWindow: catalog.NoUseWindow}, false},
+	{"memory", inMemory, catalog.Options{}, true, 1},
+	{"memory-nocache-nowindow", inMemory, catalog.Options{CacheBytes: -1, UseWindow: catalog.NoUseWindow}, false, 1},
 	{"shared", func(*testing.T) []backend.Backend {
 		s := memory.New(&memory.Options{Shared: true, Shards: 4})
 		return []backend.Backend{s.Handle(), s.Handle()}
-	}, catalog.Options{}, false},
-	{"pebble", onPebble, catalog.Options{}, true},
-	{"pebble-nowindow", onPebble, catalog.Options{UseWindow: catalog.NoUseWindow}, false},
-	{"pebble-tinyoverlay", onPebble, catalog.Options{UseCapacity: 1, CacheBytes: 5000}, true},
+	}, catalog.Options{}, false, 1},
+	{"postgres", onPostgres, catalog.Options{}, false, 20},
+	{"pebble", onPebble, catalog.Options{}, true, 1},
+	{"pebble-nowindow", onPebble, catalog.Options{UseWindow: catalog.NoUseWindow}, false, 1},
+	{"pebble-tinyoverlay", onPebble, catalog.Options{UseCapacity: 1, CacheBytes: 5000}, true, 1},
 }
 
 func inMemory(*testing.T) []backend.Backend { return []backend.Backend{memory.New(nil)} }
+
+func onPostgres(t *testing.T) []backend.Backend {
+	dsn := postgrestest.Database(t)
+	o := &postgres.Options{Partition: encoding.AccountPartition{}, Parts: 4}
+	var both []backend.Backend
+	for range 2 {
+		s, err := postgres.Open(t.Context(), dsn, o)
+		require.NoError(t, err)
+		both = append(both, s)
+	}
+	return both
+}
 
 func onPebble(t *testing.T) []backend.Backend {
 	s, err := pebble.Open(t.Context(), "db", &pebble.Options{FS: vfs.NewMem(), CacheSize: 1 << 20, MemTableSize: 256 << 10})
@@ -59,7 +82,11 @@ func onPebble(t *testing.T) []backend.Backend {
 func open(t *testing.T, backends []backend.Backend, o catalog.Options, seed uint64) *load {
 	l := &load{clock: ttl.NewManualClock(epoch), seed: seed, kinds: map[string]int{}}
 	o.Clock = l.clock
-	for _, b := range backends {
+	for i, b := range backends {
+		if len(backends) > 1 {
+			b = backendtest.Clocked(b, l.clock.Now)
+			o.Clock = wrongClock{l.clock, []time.Duration{6 * time.Hour, -31 * 24 * time.Hour}[i]}
+		}
 		c, err := catalog.Open(t.Context(), yielding{b}, &o)
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, c.Close()) })
@@ -67,6 +94,14 @@ func open(t *testing.T, backends []backend.Backend, o catalog.Options, seed uint
 	}
 	return l
 }
+
+// wrongClock is a clock whose wall clock is wrong.
+type wrongClock struct {
+	ttl.Clock
+	ahead time.Duration
+}
+
+func (c wrongClock) Now() time.Time { return c.Clock.Now().Add(c.ahead) }
 
 // TestLinearizable has many clients at work on the same products and finds, for
 // each product, an order of all calls that explains every answer.
@@ -78,8 +113,8 @@ func TestLinearizable(t *testing.T) {
 	for _, s := range stores {
 		t.Run(s.name, func(t *testing.T) {
 			l := open(t, s.open(t), s.opts, seed)
-			l.overlay = s.overlay
-			for n := 0; l.calls < *linearCalls; n++ {
+			l.overlay, l.brief = s.overlay, s.name == "postgres"
+			for n := 0; l.calls < *linearCalls/s.slower; n++ {
 				start := l.clock.Now().UnixMilli()
 				histories, err := l.round(n)
 				require.NoError(t, err, "seed %d", seed)

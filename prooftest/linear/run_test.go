@@ -36,6 +36,10 @@ type load struct {
 	seed     uint64
 	overlay  bool // uses wait in memory
 	idle     bool // clients take turns: a load without contention
+	// brief says that the clock moves on by hours only between calls. Where processes
+	// share a store an Update is taken to end in a minute.
+	brief   bool
+	calling sync.RWMutex // held by calls for reading, by such a move for writing
 
 	calls, overlapping int
 	kinds              map[string]int
@@ -125,6 +129,15 @@ func (c *client) step(round int) error {
 	ctx, rng := context.Background(), c.rng
 	id := fmt.Sprintf("r%d-p%d", round, rng.IntN(products))
 	api := c.catalogs[rng.IntN(len(c.catalogs))]
+	pick := rng.IntN(100)
+	step := []time.Duration{time.Millisecond, 3 * time.Second, 7 * time.Hour, 12*time.Hour - 1, 24 * time.Hour}[rng.IntN(5)]
+	if c.brief && pick >= 93 && step > time.Minute {
+		c.calling.Lock()
+		defer c.calling.Unlock()
+	} else {
+		c.calling.RLock()
+		defer c.calling.RUnlock()
+	}
 	in := input{called: c.clock.Now().UnixMilli(), days: absentDays}
 	begin := c.ticks.Add(1)
 	note := func(id string, in input, out output) {
@@ -140,10 +153,10 @@ func (c *client) step(round int) error {
 			})
 		}
 	}
-	switch n := rng.IntN(100); {
+	switch n := pick; {
 	case n < 25:
 		in.kind = get
-		p, err := api.Get(ctx, c.account, id)
+		p, err := c.read(ctx, api, id)
 		out, err := c.answered(p, err)
 		if err != nil {
 			return err
@@ -166,10 +179,34 @@ func (c *client) step(round int) error {
 		return err
 	default:
 		in.kind = advance
-		in.to = c.tick([]time.Duration{time.Millisecond, 3 * time.Second, 7 * time.Hour, 12*time.Hour - 1, 24 * time.Hour}[rng.IntN(5)])
+		in.to = c.tick(step)
 		note("", in, output{})
 	}
 	return nil
+}
+
+// read reads a product in one of the ways that are of one instant each. A list is
+// not: it may show a use on an older edit.
+func (c *client) read(ctx context.Context, api *catalog.Catalog, id string) (p *catalog.Product, err error) {
+	switch c.rng.IntN(3) {
+	case 0:
+		return api.Get(ctx, c.account, id)
+	case 1:
+		err = api.View(ctx, c.account, id, func(v catalog.ProductView) error {
+			yield() // while the view is lent
+			p = v.Product()
+			return nil
+		})
+		return p, err
+	}
+	many, err := api.GetMany(ctx, c.account, []string{id})
+	if err == nil {
+		p = many[0]
+	}
+	if err == nil && p == nil {
+		err = catalog.ErrNotFound
+	}
+	return p, err
 }
 
 // tick moves the clock and returns what it shows then.
@@ -219,6 +256,14 @@ func (c *client) upsert(ctx context.Context, api *catalog.Catalog, id string, in
 	call := api.Upsert
 	if in.inline {
 		call = api.UpsertInline
+	} else if in.cond == ifExists {
+		// Of a product that lives an Edit is this.
+		call = func(ctx context.Context, account, id string, p catalog.Patch, conds ...catalog.Condition) (catalog.Result, error) {
+			return api.Edit(ctx, account, id, func(catalog.ProductView) (catalog.Patch, error) {
+				yield()
+				return p, nil
+			}, conds...)
+		}
 	}
 	res, err := call(ctx, c.account, id, p, conds...)
 	out, err := c.answered(res.Product, err)
@@ -310,6 +355,12 @@ func (y yielding) Get(ctx context.Context, key []byte, fn func([]byte) error) (b
 	yield()
 	defer yield()
 	return y.Backend.Get(ctx, key, fn)
+}
+
+func (y yielding) GetMany(ctx context.Context, keys [][]byte, fn func(int, []byte) error) error {
+	yield()
+	defer yield()
+	return y.Backend.GetMany(ctx, keys, fn)
 }
 
 func (y yielding) Update(ctx context.Context, scopes []backend.Scope, o backend.UpdateOptions, fn func(context.Context, backend.Txn) error) error {

@@ -1,30 +1,59 @@
 package main
 
 const (
-	validate = "catalog/validate.go"
-	imageURL = "catalog/imageurl.go"
-	merge    = "catalog/merge.go"
-	record   = "encoding/record.go"
-	use      = "catalog/use.go"
-	upsert   = "catalog/upsert.go"
-	tx       = "catalog/tx.go"
-	write    = "catalog/write.go"
-	expire   = "catalog/expire.go"
-	remove   = "catalog/delete.go"
-	hang     = "backend/pebble/internal/diskguard/hang.go"
-	looking  = "catalog/look.go"
-	cache    = "catalog/internal/recordcache/recordcache.go"
-	overlay  = "catalog/internal/uses/overlay.go"
-	folder   = "catalog/internal/uses/folder.go"
-	renewals = "catalog/internal/uses/renewals.go"
-	header   = "catalog/internal/imageheader/"
-	budgets  = "httpadapter/internal/budget/pool.go"
+	validate  = "catalog/validate.go"
+	imageURL  = "catalog/imageurl.go"
+	merge     = "catalog/merge.go"
+	record    = "encoding/record.go"
+	use       = "catalog/use.go"
+	upsert    = "catalog/upsert.go"
+	tx        = "catalog/tx.go"
+	write     = "catalog/write.go"
+	expire    = "catalog/expire.go"
+	remove    = "catalog/delete.go"
+	hang      = "backend/pebble/internal/diskguard/hang.go"
+	looking   = "catalog/look.go"
+	viewing   = "catalog/view.go"
+	appending = "catalog/appendjson.go"
+	cache     = "catalog/internal/recordcache/recordcache.go"
+	overlay   = "catalog/internal/uses/overlay.go"
+	folder    = "catalog/internal/uses/folder.go"
+	renewals  = "catalog/internal/uses/renewals.go"
+	header    = "catalog/internal/imageheader/"
+	budgets   = "httpadapter/internal/budget/pool.go"
 
 	connections = "cmd/shelflife/internal/connlimit/connlimit.go"
 )
 
 // mutations break every rule of validation, merging and lifetimes.
 var mutations = []mutation{
+	{"views: the pending use is on top", viewing, `v.lastUsedAt, v.anchor = s.header.LastUsedAt, s.header.Anchor`, `h := v.record.Header(); v.lastUsedAt, v.anchor = h.LastUsedAt, h.Anchor`},
+	{"views: their shape is looked at", viewing, `} else if v.record, err = encoding.ViewRecord(s.data); err != nil {`, `} else if v.record = encoding.ViewChecked(s.data); false {`},
+	{"views: Close waits for them", viewing, `	defer c.calls.Exit()
+	q := c.takeQuery()`, `	c.calls.Exit()
+	q := c.takeQuery()`},
+	{"views: a product does not share what is lent", "encoding/recordview.go", `return append([]byte(nil), v.data...)`, `return v.data`},
+	{"views: a page ends before the product", viewing, `case count > 0 && errors.Is(err, ErrEndPage):`, `case errors.Is(err, ErrEndPage):`},
+	{"views: a page of so many bytes", viewing, `count > 0 && size > o.MaxBytes`, `count > 0 && size >= o.MaxBytes`},
+	{"cache: what it takes can be read to its end", "catalog/read.go", `if _, err := encoding.ViewRecord(data); err != nil {
+		return false // the reader is told
+	}`, ``},
+	{"get many: the pending use is on top", "catalog/getmany.go", `pending[i].SeeHeader(&s.header)`, `_ = pending[i]`},
+	{"get many: what has expired is looked at again", "catalog/getmany.go", `live, err = c.lookAgain(ctx, k, &s)`, `live = true`},
+	{"get many: its number", "catalog/getmany.go", `len(ids) > maxGetMany`, `len(ids) > maxGetMany+1`},
+	{"edit: conditions come first", "catalog/edit.go", `case !conditionsHold(e.conds, f.live):`, `case false:`},
+	{"edit: of what lives", "catalog/edit.go", `case f.live == nil:
+		return Result{}, ErrNotFound`, `case f.stored == nil:
+		return Result{}, ErrNotFound`},
+	{"edit: no uploads", "catalog/edit.go", `if images[i].Upload != nil {`, `if false {`},
+	{"condition: says which version stood", "catalog/condition.go", `e.Version = versionOf(old)`, `_ = old`},
+	{"JSON: control characters are escaped", appending, `(control | quote | backslash)`, `(control&0 | quote | backslash)`},
+	{"JSON: quotes are escaped", appending, `(control | quote | backslash)`, `(control | quote&0 | backslash)`},
+	{"JSON: backslashes are escaped", appending, `(control | quote | backslash)`, `(control | quote | backslash&0)`},
+	{"JSON: what is no UTF-8 is replaced", appending, `(all&highBits == 0 || utf8.Valid(s))`, `(utf8.Valid(s) || true)`},
+	{"JSON: leap days", appending, `(4*days + 3) / 146_097`, `(4*days + 2) / 146_097`},
+	{"image: what is copied is verified", "encoding/chunk.go", `binary.BigEndian.Uint32(value[len(dst):]) != chunkSum(dst, id, n)`, `false`},
+	{"image: the length of a chunk", "encoding/chunk.go", `len(value) != len(dst)+ChunkTrailer`, `len(value) < len(dst)+ChunkTrailer`},
 	{"account: not empty", validate, `account == "" || len(account) > maxNameBytes`, `len(account) > maxNameBytes`},
 	{"account: its length", validate, `account == "" || len(account) > maxNameBytes`, `account == ""`},
 	{"account: UTF-8", validate, `!utf8.ValidString(account)`, `false`},
@@ -70,22 +99,24 @@ var mutations = []mutation{
 	{"url: no control characters", imageURL, `case unicode.IsControl(r):`, `case false:`},
 	{"url: no space at the ends", imageURL, `unicode.IsSpace(r) && (i == 0 ||`, `unicode.IsSpace(r) && (false ||`},
 	{"url: no credentials", imageURL, `i := strings.IndexByte(authority, '@'); i >= 0`, `i := strings.LastIndexByte(authority, '@'); i >= 0 && false`},
-	{"url: its port", imageURL, `err != nil || n == 0`, `n == 0`},
-	{"url: a port of zero", imageURL, `err != nil || n == 0`, `err != nil`},
+	{"url: its port", imageURL, `err != nil || n == 0`, `err == nil && n == 0`},
+	{"url: a port of zero", imageURL, `err != nil || n == 0`, `err != nil || n > 65535`},
 	{"url: no empty label", imageURL, `case label == "":`, `case false:`},
 	{"url: the length of a label", imageURL, `len(label) > 63`, `len(label) > 64`},
 	{"url: the length of a host", imageURL, `len(name) > 253`, `len(name) > 254`},
 	{"url: an address of numbers", imageURL, `if isNumeric(labels[len(labels)-1]) {`, `if false {`},
 	{"url: a zone of an address", imageURL, `|| ip.Zone() != ""`, ``},
 	{"url: what an international name is mapped to", imageURL, `if err != nil || strings.ContainsFunc(ascii,`, `if err != nil || false && strings.ContainsFunc(ascii,`},
-	{"url: a percent sign in the query", imageURL, `if !query && !isEscape(raw[i:]) {`, `if !isEscape(raw[i:]) {`},
-	{"url: a question mark in the fragment", imageURL, `query = !fragment`, `query = true`},
+	{"url: a percent sign in the query", imageURL, `if !query && !isEscape(raw[i:]) {`, `if (query || !query) && !isEscape(raw[i:]) {`},
+	{"url: a question mark in the fragment", imageURL, `query = !fragment`, `query = !fragment || fragment`},
 	{"url: a reference is well formed", validate, `if !ok || id.IsZero() {`, `if !ok && id.IsZero() && false {`},
 	{"url: a reference is the product's own", merge, `			if at < 0 {`, `			if at < -1 {`},
 	{"creating needs an image", merge, `if p.images == nil {
 		faults`, `if false {
 		faults`},
 	{"strict: an unknown name is a fault", "catalog/productjson/decode.go", `!d.options.Strict || slices.Contains(readOnly, m.name)`, `true`},
+	{"strict: names without end are counted", "catalog/productjson/decode.go", `d.unknowns <= maxUnknowns`, `true`},
+	{"strict: parameters without end are counted", "httpadapter/query.go", `min(len(unknown), maxUnknowns)`, `len(unknown)`},
 	{"strict: read-only names are known", "catalog/productjson/decode.go", `!d.options.Strict || slices.Contains(readOnly, m.name)`, `!d.options.Strict`},
 	{"image headers: a bound on parts", header + "source.go", `s.steps == maxSteps`, `s.steps == maxSteps+1`},
 	{"image headers: boxes are parts", header + "bmff.go", `if err := r.src.step(); err != nil {`, `if err := r.src.step(); err != nil && false {`},
@@ -168,10 +199,10 @@ var mutations = []mutation{
 	{"the margin is ten seconds at least", use, `minUseMargin  = 10 * time.Second`, `minUseMargin  = 9 * time.Second`},
 	{"the margin is five windows at least", use, `marginWindows = 5`, `marginWindows = 4`},
 	{"a use that comes late is none", overlay, `deadline == encoding.None || o.now() < deadline`, `true`},
-	{"what has expired can't be read", looking, `if l.found && isLive(&s.Record, l.now) {`, `if l.found {`},
+	{"what has expired can't be read", looking, `if l.found && s.isLive(l.now) {`, `if l.found {`},
 	{"an edit at work may renew what has expired", renewals, `r.others || r.stripe(k).count.Load() > 0`, `r.others`},
 	{"so may one of another catalog", renewals, `r.others || r.stripe(k).count.Load() > 0`, `r.stripe(k).count.Load() > 0`},
-	{"what has expired stays gone", looking, `err == nil && l.found && isLive(&s.Record, l.now), err`, `err == nil && l.found, err`},
+	{"what has expired stays gone", looking, `err == nil && l.found && s.isLive(l.now), err`, `err == nil && l.found, err`},
 	{"what has expired can't be used durably", use, `if f.live == nil {
 			return ErrNotFound`, `if f.stored == nil {
 			return ErrNotFound`},
@@ -191,8 +222,8 @@ var mutations = []mutation{
 	{"a product is no larger than the backend takes", write, `limit == 0 || size < limit/2 ||`, `true ||`},
 	{"a long window does not delay folds", folder, `min(f.Window, maxFoldDelay)`, `f.Window`},
 	{"Close waits for a disk that hangs", folder, `f.Fold(ctx, part, true)`, `f.Fold(ctx, part, false)`},
-	{"expiries are reported after a hang", "catalog/effects.go", `case err == nil, t.visible && errors.Is(err, backend.ErrUnknownOutcome):`, `case err == nil:`},
-	{"not before they are durable", "catalog/internal/expiryhooks/expiryhooks.go", `b.scopes != nil && h.durable(context.Background(), b.scopes) != nil`, `false`},
+	{"expiries are reported after a hang", "catalog/effects.go", `case err == nil, t.visible && errors.Is(err, backend.ErrUnknownOutcome):`, `case err == nil, t.visible && errors.Is(err, backend.ErrUnknownOutcome) && false:`},
+	{"not before they are durable", "catalog/internal/expiryhooks/expiryhooks.go", `b.durable != nil && b.durable(context.Background()) != nil`, `false`},
 	{"an engine that may resume may renew", looking, `errors.Is(err, backend.ErrStopped)`, `errors.Is(err, backend.ErrUnavailable)`},
 	{"the cache: a mark takes the entry out", cache, `_, cached := c.entries.Invalidate(k)`, `_, cached := c.entries.GetIfPresent(k)`},
 	{"the cache: nobody fills what is marked", cache, `return Token{s.epoch, s.marks == 0}`, `return Token{s.epoch, true}`},
@@ -213,9 +244,9 @@ var mutations = []mutation{
 	{"nor for staged ones", "catalog/patch_json.go", `case img.Staged != "":
 		w.fail(path, errStagedInJSON)`, `case img.Staged != "":`},
 	{"the context of OnExpire ends when Close is called", "catalog/catalog.go", `opts.OnExpire(c.closing, c, e)`, `opts.OnExpire(context.Background(), c, e)`},
-	{"a list skips nothing silently", "catalog/lister.go", `past = l.pastDamage && errors.As(err, &damage)`, `past = errors.As(err, &damage)`},
+	{"a list skips nothing silently", "catalog/lister.go", `if err == nil || !l.pastDamage {`, `if err == nil {`},
 	{"what is read past damage is marked", "catalog/list.go", `		case past:
-			page.Damaged = append(page.Damaged, damage)`, `		case past:
+			info.Damaged = append(info.Damaged, damage)`, `		case past:
 			page.Damaged = append(page.Damaged[:0:0], damage)[:0]`},
 	{"a report of nothing is not sound", "catalog/check.go", `return r.Complete && len(r.Problems) == 0`, `return len(r.Problems) == 0`},
 
@@ -232,9 +263,27 @@ var mutations = []mutation{
 	{"budget: uploads of an account", "httpadapter/budget.go", `if kind == kindMultipart && u.uploads`, `if false && u.uploads`},
 	{"budget: what waits has read nothing", "httpadapter/products.go", `	// Before anything is read: what waits must hold nothing that is not counted.
 	if err := r.usage.await(r.Context(), answerMemory); err != nil {`, `	if err := r.usage.await(r.Context(), answerMemory); false {`},
+	{"budget: an account's rate", "httpadapter/routes.go", `h.options.Budget.spend(account); err != nil`, `error(nil); err != nil`},
+	{"budget: an account's rate, of claims", "httpadapter/claim.go", `b.spend(account); err != nil`, `error(nil); err != nil`},
+	{"budget: when there is a request again", "httpadapter/errors.go", `header.Set("Retry-After", retryAfter(err))`, `header.Set("Retry-After", "1")`},
+	{"rates: what was refused costs nothing", "httpadapter/internal/rates/rates.go", `	taken.CancelAt(now)`, ``},
+	{"rates: memory is bounded", "httpadapter/internal/rates/rates.go", `if len(s.buckets) >= maxPerShard {`, `if false {`},
+	{"rates: full buckets go first", "httpadapter/internal/rates/rates.go", `b.TokensAt(now) >= float64(burst)`, `b.TokensAt(now) < 0`},
 	{"budget: requests of an account", "httpadapter/budget.go", `if u.requests.Grow(1) != nil {`, `if false {`},
 	{"budget: of an account or of all", "httpadapter/budget.go", `case errors.Is(err, budget.ErrShare):`, `case false:`},
-	{"budget: uploads leave free disk alone", "httpadapter/spool.go", `if ok && free < reserve+n {`, `if false {`},
+	{"budget: uploads leave free disk alone", "httpadapter/spool.go", `if ok && free < reserve+n {`, `if ok && free < reserve+n && false {`},
+	{"keys: a sum is no key", "httpadapter/apikeys.go", `	if !hashed {`, `	if true || !hashed {`},
+	{"keys: replaced ones are gone", "httpadapter/apikeys.go", `	a.keys.Store(&sums)`, `	if old := a.keys.Load(); old != nil {
+		for k, v := range *old {
+			sums[k] = v
+		}
+	}
+	a.keys.Store(&sums)`},
+	{"admin: names that are not its own", "httpadapter/admin/admin.go", `	case !h.knows(r):`, `	case false:`},
+	{"admin: pages of other sites", "httpadapter/admin/admin.go", `	case isForeign(r):`, `	case false:`},
+	{"admin: a backup that failed is cut off", "httpadapter/admin/admin.go", `		panic(http.ErrAbortHandler) // net`, `		return // net`},
+	{"admin: the machine alone", "cmd/shelflife/admin.go", `(err != nil || !address.IsLoopback()) && len(f.AdminHost) == 0`, `false && address.IsLoopback()`},
+	{"admin: a file is no socket", "cmd/shelflife/admin.go", `if info.Mode()&fs.ModeSocket == 0 {`, `if info.Mode()&fs.ModeSocket == 0 && false {`},
 	{"connections: from one address", connections, `own != nil && own.full()`, `false && own.full()`},
 	{"connections: without a key", connections, `case c.unproven && l.unproven.full():`, `case false:`},
 	{"connections: in all", connections, `case l.served.full():`, `case false:`},
@@ -245,8 +294,47 @@ var mutations = []mutation{
 	{"connections: streams that find none are forgotten", connections, `		l.overflow--`, ``},
 	{"connections: a key moves streams too", "cmd/shelflife/internal/connlimit/connset.go", `	s.extra -= p.conn.extra()
 `, ``},
+	{"connections: header blocks that no handler sees", "cmd/shelflife/internal/connlimit/frames.go", `m.headers.Add(int64(n)) > maxHeaderBacklog`, `false`},
+	{"connections: header blocks within TLS", "cmd/shelflife/internal/connlimit/tls.go", `sent := c.own.meter(p[:n]); sent != nil`, `sent := c.own.meter(p[:0]); sent != nil`},
+	{"connections: a request ends the backlog", "cmd/shelflife/internal/connlimit/frames.go", `m.headers.Store(0)`, ``},
+	{"connections: bodies are no header blocks", "cmd/shelflife/internal/connlimit/frames.go", `if m.isHeader && `, `if `},
+	{"answers: memory of one that failed", "httpadapter/bodies.go", `written == nil && cap(*body) <= b.most`, `cap(*body) <= b.most`},
+	{"answers: memory of an image that failed", "catalog/image_reader.go", `			r.pooled, r.chunk, r.number = nil, nil, -1
+			return n, err`, `			return n, err`},
+	{"bulk: a long result waits alone", "httpadapter/lineanswer.go", `len(a.memory) == 0 || len`, `len`},
+	{"bulk: its key is judged anew", "httpadapter/bulk.go", `if now-b.judged < judgeEvery {`, `if true {`},
+	{"admin: so many copies at once", "httpadapter/admin/admin.go", `defer func() { <-h.copying }()`, `<-h.copying`},
+	{"connections: time gives frames", "cmd/shelflife/internal/connlimit/frames.go", `m.earn(int64(min(frames, maxFrames)) * bytesPerFrame)`, ``},
+	{"one-shots: one for a key", "catalog/upsert.go", `if w == oneShot && f.live != nil {`, `if false {`},
+	{"one-shots: the account is part of the key", "catalog/oneshot.go", `len(account), account, key)`, `0, "", key)`},
+	{"one-shots: an account and a key are two", "catalog/oneshot.go", `len(account), account, key)`, `0, account, key)`},
+	{"one-shots: the secret makes the ID", "catalog/oneshot.go", `hmac.New(sha256.New, c.secret)`, `hmac.New(sha256.New, nil)`},
+	{"bulk: what was read is written before more is waited for", "httpadapter/bulk.go", `	if err := idle(); err != nil {
+		return productimport.Entry{}, err
+	}
+`, ``},
+	{"bulk: a line waits for its rate", "httpadapter/bulk.go", `b.h.options.Budget.sleep(ctx, limited.wait); err != nil`, `error(nil); err == nil`},
+	{"bulk: what was sent leaves the file", "httpadapter/lineanswer.go", `a.sent += int64(n)`, ``},
+	{"bulk: memory after the file", "httpadapter/lineanswer.go", `if a.file == nil && (len(a.memory) == 0`, `if (len(a.memory) == 0`},
+	{"bulk: a full spool waits", "httpadapter/lineanswer.go", `} else if a.late || a.file.Size() != size {`, `} else {`},
+	{"bulk: lines that failed are answered", "httpadapter/bulk.go", `Report: b.report, Failed: b.report}`, `Report: b.report}`},
+	{"bulk: one who sends may read later", "cmd/shelflife/pace.go", `b.answer.excuse()`, ``},
+	{"connections: streams leave room for connections", connections, `c.spare, l.served.extra >= l.streams():`, `c.spare:`},
+	{"connections: requests that are taken back", "cmd/shelflife/internal/connlimit/frames.go", `m.credit.Add(-framesPerReset * bytesPerFrame)`, `m.credit.Add(-bytesPerFrame)`},
+	{"connections: control frames", connections, `wait > 0 {`, `false && wait > 0 {`},
+	{"connections: a request earns frames", "cmd/shelflife/internal/connlimit/frames.go", `m.earn(framesPerRequest * bytesPerFrame)`, ``},
+	{"connections: so many and no more", "cmd/shelflife/internal/connlimit/frames.go", `sum := min(old+n, maxFrames*bytesPerFrame)`, `sum := old + n`},
+	{"connections: an answer earns frames", connections, `c.frames.wrote(n)`, ``},
+	{"connections: bodies are no control frames", "cmd/shelflife/internal/connlimit/frames.go", `case kind == frameData && m.payload >= smallData:`, `case false:`},
+	{"connections: empty pieces of bodies are", "cmd/shelflife/internal/connlimit/frames.go", `m.payload >= smallData:`, `m.payload >= 0:`},
+	{"connections: clients at work keep theirs", "cmd/shelflife/internal/connlimit/connlimit.go", `from.quietest(unproven, now-restingTime)`, `from.quietest(unproven, now)`},
+	{"connections: streams leave alone what has just come", "cmd/shelflife/internal/connlimit/connlimit.go", `		unproven -= restingTime // one`, `		unproven -= 0 // one`},
+	{"budget: uploads end before a store does", "httpadapter/spool.go", `min(max(total*3/20, 24<<20), total*3/8, 384<<20)`, `min(total/16, 128<<20)`},
+	{"memory: the cache is a share of it", "cmd/shelflife/memory.go", `max(min(defaultCache, limit/cacheShare), minCache)`, `int64(defaultCache + 0*limit)`},
+	{"connections: quiet ones are closed", "cmd/shelflife/internal/connlimit/connset.go", `e.Value.(*conn).since <= t`, `false`},
+	{"connections: those that were used are not", "cmd/shelflife/internal/connlimit/connlimit.go", `		c.since = l.o.Clock.Elapsed()`, ``},
 	{"connections: one at work does not give way", "cmd/shelflife/internal/connlimit/connset.go", `case c.running > 0:`, `case false:`},
-	{"connections: without a key they go first", "cmd/shelflife/internal/connlimit/connset.go", `{&s.unproven, &s.proven}`, `{&s.proven, &s.unproven}`},
+	{"connections: without a key they go first", "cmd/shelflife/internal/connlimit/connset.go", `{{&s.unproven, unproven}, {&s.proven, proven}}`, `{{&s.proven, proven}, {&s.unproven, unproven}}`},
 	{"erasure: tables that a snapshot kept are forced", "backend/pebble/pass.go", `if left, err = r.force(ctx, paced, ranges); err != nil {`, `if false {`},
 	{"erasure: what is owed is compacted", "backend/pebble/pass.go", `			if err := r.compact(ctx, part.Range); err != nil {
 				return nil, err
@@ -254,6 +342,44 @@ var mutations = []mutation{
 			if`, `			if`},
 	{"erasure: blob files keep no garbage", "backend/pebble/pass.go", `		target = 0
 `, ``},
+	{"healing: the cache lets go", cache, `	c.entries.InvalidateAll()
+`, ``},
+	{"healing: the sweeper begins anew", "ttl/step.go", `r.startOver, r.sweptTo, r.unsaved = true, 0, true`, ``},
+	{"healing: the journal is read anew", folder, `if err := f.journal.load(ctx, f.overlay.restore); err != nil {
+		f.reload`, `if err := error(nil); err != nil {
+		f.reload`},
+	{"healing: a lost part of the journal is written again", "catalog/internal/uses/journal.go", `if backend.Generation(j.backend) != generation {`, `if backend.Generation(j.backend) < generation {`},
+	{"healing: what is lost is not called durable", "catalog/heal.go", `err == nil && c.generation() != generation`, `false`},
+	{"healing: an image keeps all its chunks", "catalog/staging.go", `} else if err := t.since(w.generation); err != nil {`, `} else if err := error(nil); err != nil {`},
+	{"healing: nor is one claimed that lost some", "catalog/blob.go", `		if b.ours {
+			if`, `		if false {
+			if`},
+	{"healing: by the error's number", "backend/pebble/internal/diskguard/passing.go", `syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE`, `syscall.ENOSPC, syscall.EMFILE, syscall.ENFILE`},
+	{"healing: not where another error was met", "backend/pebble/internal/diskguard/failure.go", `f.Failed() && !f.lasting.Load() && !f.broken.Load()`, `f.Failed() && !f.broken.Load()`},
+	{"healing: nor from one that was met later", "backend/pebble/internal/diskguard/failure.go", `if !Passes(cause) && f.lasting.CompareAndSwap(false, true) {`, `if false {`},
+	{"healing: no late write", "backend/pebble/internal/diskguard/disk.go", `	_ = d.operations.Close(func() error { return nil })
+`, ``},
+	{"healing: files that are read are kept", "backend/pebble/internal/diskguard/keeper.go", `	return k.holders > 0
+`, `	return false
+`},
+	{"healing: loops end", "backend/pebble/heal.go", `	o.refuse(errHealing)
+	_ = o.updates.Close(func() error { return nil })
+`, `	_ = o.updates.Close(func() error { return nil })
+	o.life.Refuse()
+`},
+	{"healing: Updates are over before the caller is told", "backend/pebble/heal.go", `	_ = o.updates.Close(func() error { return nil })
+	o.unwatch()
+	h.tell(`, `	o.unwatch()
+	h.tell(`},
+	{"healing: the caller is told", "backend/pebble/heal.go", `		fn(generation)
+`, `		_ = fn
+`},
+	{"healing: calls are told that the disk hangs", "backend/pebble/heal.go", `		hung = h.hang.Begun()
+`, ``},
+	{"opening: compactions fail rather than wait", "backend/pebble/internal/diskguard/disk.go", `		case !d.opened.Load():
+			return errOpening
+`, ``},
+	{"healing: tries get rarer", "backend/pebble/heal.go", `min(max(1, 2*h.interval), maxHealInterval)`, `max(1, 2*h.interval)`},
 	{"blob files: a tick leaves a pass its aim", "backend/pebble/blobrewrites.go", `if on != b.loop.on {`, `if b.pass.on = false; on != b.loop.on {`},
 	{"blob files: a pass has an aim of its own", "backend/pebble/blobrewrites.go", `[]rewriteAim{b.loop, b.pass}`, `[]rewriteAim{b.loop}`},
 	{"dead spans: a writer cuts its product out", "catalog/write.go", `	if next != nil {
@@ -286,15 +412,73 @@ var mutations = []mutation{
 	{"lists: an Update at work may renew what has expired", "catalog/lister.go", `!l.c.uses.Has(k) && l.unrenewed(k, deadline)`, `!l.c.uses.Has(k)`},
 	{"renewals: what ended since is not quiet", "catalog/internal/uses/renewals.go", `s.count.Load() == 0 && s.last.Load() < then`, `s.count.Load() == 0`},
 	{"erasure: no log is written over meanwhile", "backend/pebble/pass.go", `r.dropLogs(logs, 0)`, `_ = logs`},
-	{"erasure: a store is left with what it owes", "backend/pebble/engine.go", `if exists && owed {`, `if false {`},
+	{"erasure: a store is left with what it owes", "backend/pebble/engine.go", `if exists && owed {`, `if false && owed {`},
 	{"reserve: what was deleted is given back at once below it", "backend/pebble/reclaimer.go", `pass = r.dueWhenShort()`, `pass = reclaim.None`},
+	{"backup: what was acknowledged becomes tables", "backend/pebble/checkpoint.go", `	if err := o.flush(); err != nil {
+		return nil, fmt.Errorf("%w: %w", backend.ErrUnavailable, err)
+	}
+	c := &checkpoint`, `	c := &checkpoint`},
+	{"backup: torn logs are left out", "backend/pebble/checkpoint.go", `		err = c.removeLogs()`, ``},
+	{"backup: one at a time", "backend/pebble/checkpoint.go", `make(chan struct{}, 1)}`, `make(chan struct{}, 9)}`},
+	{"backup: the end of the store ends it", "backend/pebble/checkpoint.go", `		c.closed = true`, ``},
+	{"backup: what a crash leaves is removed", "backend/pebble/store.go", `		if err := f.removeCheckpoint(); err != nil {`, `		if err := error(nil); err != nil {`},
+	{"backup: a failure of the copy is none of the store", "backend/pebble/engine.go", `	e.guard.Aside(f.checkpointDir())`, ``},
+	{"backup: its sum is compared", "backend/pebble/backup.go", `if !bytes.Equal(want, got) {`, `if !bytes.Equal(want, want) {`},
+	{"backup: nothing stands behind it", "backend/pebble/backup.go", `	case n > 0:
+		return backend.BackupInfo{}, fmt.Errorf("%w: something`, `	case n > 1:
+		return backend.BackupInfo{}, fmt.Errorf("%w: something`},
+	{"backup: it is restored to an empty folder", "backend/pebble/restore.go", `if name != "lost+found" {`, `if false {`},
+	{"backup: a folder that is being restored to is no store", "backend/pebble/contents.go", `case slices.Contains(names, restoringName):`, `case false:`},
+	{"backup: a failed one leaves nothing", "backend/pebble/restore.go", `			err = errors.Join(err, f.clear())`, ``},
+	{"backup: uses in memory are in it", "catalog/backup.go", `c.foldUses(ctx, c.uses.Unfolded(), false)`, `c.foldUses(ctx, nil, false)`},
+	{"backup: a restored store begins an epoch", "catalog/catalog.go", `restored == nil || !restored.WasRestored()`, `restored == nil || true`},
+	{"backup: but one", "catalog/catalog.go", `return meta, restored.SettleRestored()`, `return meta, nil`},
+	{"backup: what has expired since lives again", "catalog/extend.go", `next.Anchor = min(next.Anchor+by, t.now)`, `next.Anchor = min(next.Anchor, t.now)`},
+	{"backup: no lifetime begins later than now", "catalog/extend.go", `next.Anchor = min(next.Anchor+by, t.now)`, `next.Anchor += by`},
+	{"backup: it is checked before it is written", "catalog/backup.go", `if !report.Sound() {`, `if false {`},
+	{"dump: uses in memory are in it", "catalog/verbatim.go", `ok && u.Incarnation == r.Incarnation {`, `ok && false {`},
+	{"dump: what has expired is left out", "catalog/verbatim.go", `if !isLive(r, v.now) {`, `if false {`},
+	{"dump: image bytes of a sound product are compared", "catalog/verbatim.go", `left != 0 || [sha256.Size]byte(hash.Sum(nil)) != img.SHA256`, `left != 0`},
+	{"dump: its sum is compared", "catalog/dump/archive.go", `if !bytes.Equal(a.in.tail(), appendTrailer(nil, a.in.sum)) {`, `if false {`},
+	{"dump: lines are compared before they are loaded", "catalog/dump/archive.go", `hex.EncodeToString(got[:]) != sum[1]`, `len(got) == 0`},
+	{"dump: image bytes are compared", "catalog/dump/read.go", `from.left == 0 && [sha256.Size]byte(from.sum.Sum(nil)) != img.SHA256`, `false`},
+	{"dump: products are in order", "catalog/dump/read.go", `cmp.Compare(r.ID, p.id)) <= 0`, `cmp.Compare(r.ID, p.id)) < -1`},
+	{"dump: its manifest is compared", "catalog/dump/read.go", `Products: p.info.Products,`, `Products: m.Products,`},
+	{"dump: equal bytes come once", "catalog/dump/internal/repeats/repeats.go", `return taken <= 1, left > 0, err`, `return taken <= 9, left > 0, err`},
+	{"dump: bytes that were left out come with the next", "catalog/dump/internal/repeats/repeats.go", `_, _, err := c.update(h, 0)`, `_, _, err := c.update(h, 1)`},
+	{"load: uses go forward alone", "catalog/verbatim_restore.go", `		next.LastUsedAt, next.Anchor = max(r.LastUsedAt, stored.LastUsedAt), max(r.Anchor, stored.Anchor)`, `		_ = stored`},
+	{"load: another version stays unless it is to be replaced", "catalog/verbatim_restore.go", `		if !replace {`, `		if false {`},
+	{"load: what has expired stays out", "catalog/verbatim_restore.go", `case f.live == nil && !isLive(&next, t.now):`, `case false:`},
+	{"load: bytes that come again are held", "catalog/dump/load.go", `	if u.again {
+		held`, `	if false {
+		held`},
+	{"load: and let go of", "catalog/dump/load.go", `			l.used = append(l.used, u.images[0])`, ``},
+	{"load: a product that comes back has not expired", "catalog/verbatim_restore.go", `	if !f.isOf(r) {
+		t.expire(f)`, `	if true {
+		t.expire(f)`},
+	{"accounts: a seek each", "catalog/accounts.go", `			_, start = encoding.ProductRange(account)`, `			start = encoding.AppendSuccessor(nil, encoding.AppendProductKey(nil, account, ""))`},
+	{"import: it goes on at a line", "cmd/shelflife/input.go", `if err == nil && line < in.from {`, `if false {`},
+	{"salvage: what is old is not copied unasked", "catalog/salvage_damage.go", `if !s.options.IncludeStale {`, `if false {`},
+	{"salvage: nor where what is newest can be read", "catalog/salvage_damage.go", `if err != nil || !damaged {`, `if err != nil || !damaged && false {`},
+	{"salvage: image bytes below damage are read", "catalog/salvage.go", `s.read(encoding.AppendBlobKey(nil, r.Account, img.Blob, 0), func`, `s.from.Get(s.ctx, encoding.AppendBlobKey(nil, r.Account, img.Blob, 0), func`},
+	{"salvage: a damaged log ends there", "backend/pebble/salvage.go", `d.view.cut = log`, `d.view.cut = damagedLog{}`},
+	{"salvage: later logs are not read", "backend/pebble/salvagefs.go", `logNumber(name) > f.cut.number`, `false`},
+	{"salvage: what lies before a table that can't be opened", "backend/pebble/damage.go", `bytes.Compare(before, p.next) > 0 &&`, `false &&`},
+	{"ballast: dropped for deletions", "backend/pebble/gate.go", `if g.level() == spaceNone && g.folder.ballast.drop() {`, `if false {`},
+	{"ballast: not dropped before it is needed", "backend/pebble/gate.go", `if reclaim {
+		g.makeRoom()`, `{
+		g.makeRoom()`},
+	{"ballast: dropped for an opening", "backend/pebble/store.go", `isFull(err) && f.ballast.drop()`, `false`},
+	{"ballast: as much again stays free", "backend/pebble/ballast.go", `n < uint64(reserve)+2*uint64(size)`, `n < uint64(reserve)`},
+	{"ballast: grows with the store", "backend/pebble/ballast.go", `b.held && size < 2*b.size`, `b.held`},
+	{"ballast: none where it takes up no room", "backend/pebble/ballast.go", `after+uint64(size)/2 > before`, `after > before+uint64(size)`},
 	{"image grace: ends early beyond its budget", "catalog/internal/imagegrace/imagegrace.go", `if !ended && q.bytes <= q.budget {`, `if !ended {`},
 	{"image grace: no further than its budget", "catalog/internal/imagegrace/imagegrace.go", `if !ended && q.bytes <= q.budget {`, `if false {`},
 	{"image grace: what has ended counts no more", "catalog/internal/imagegrace/imagegrace.go", `ended := b.Deadline <= now`, `ended := now < 0`},
 	{"image grace: what could not be removed is tried again", "catalog/grace.go", `c.released.Return(excess)`, `_ = excess`},
 	{"image grace: a release counts", "catalog/blob.go", `t.c.released.Add(waits)`, `_ = waits`},
 	{"erasure: a product that is created again has left", "catalog/write.go", `f.stored != nil && f.stored.Incarnation != next.Incarnation`, `false`},
-	{"logs: room in steps", "backend/pebble/internal/diskguard/file.go", `if f.log == nil && !f.disk.fail.Failed() {`, `if !f.disk.fail.Failed() {`},
+	{"logs: room in steps", "backend/pebble/internal/diskguard/file.go", `if f.log == nil && f.disk.begin() {`, `if f.disk.begin() {`},
 	{"delete account: staged images too", "catalog/unowned.go", `h.State == encoding.BlobStaged && h.Kind != "" ||`, ``},
 	{"delete account: no grace where it is erased", "catalog/unowned.go", `h.State == encoding.BlobGarbage && garbage`, `false`},
 	{"delete account: erased now", remove, `return removed, backend.Reclaim(ctx, c.backend)`, `return removed, nil`},
@@ -306,11 +490,15 @@ var mutations = []mutation{
 	{"a folder is known by its inodes", "backend/pebble/folder.go", `err == nil && (!os.SameFile(now.dir`, `false && (!os.SameFile(now.dir`},
 	{"other files are left alone", "backend/pebble/contents.go", `!ownName.MatchString(name) && !isSocket`, `false && !isSocket`},
 	{"a store that must exist is not made", "backend/pebble/store.go", `o.MustExist || readOnly != nil`, `readOnly != nil`},
-	{"what can't be written is read", "backend/pebble/readonly.go", `syscall.EROFS, syscall.ENOSPC`, `syscall.EROFS`},
+	{"what can't be written is read", "backend/pebble/readonly.go", `return isFull(err) || errors.Is(err, syscall.EROFS)`, `return errors.Is(err, syscall.EROFS)`},
 	{"files are for their user alone", "backend/pebble/private.go", `_ = os.Chmod(name, privateFile)
 	}
 	return file, err`, `}
 	return file, err`},
-	{"readers judge the readers' schema", "catalog/catalog.go", `return meta, meta.Readable()`, `return meta, meta.Compatible()`},
+	{"readers judge the readers' schema", "catalog/catalog.go", `err = meta.Readable()`, `err = meta.Compatible()`},
 	{"readers keep what is in the journal", "catalog/internal/uses/folder.go", `if f.ReadOnly {`, `if false {`},
+
+	{"observe: what a call makes of a commit is no failure of it", "catalog/observe.go", `own != nil && errors.Is(err, own)`, `own != nil && errors.Is(err, own) && own == nil`},
+	{"figures: a failed backup is none", "catalog/backup.go", `if info.BackupInfo, err = copied.Write(ctx, w, taken); err != nil {`, `if info.BackupInfo, err = copied.Write(ctx, w, taken); false {`},
+	{"figures: what the store is at work on is due", "ttl/sweeper.go", `if s.handling = len(entries); s.handling > 0 {`, `if false {`},
 }

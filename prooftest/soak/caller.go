@@ -22,8 +22,9 @@ const (
 
 // caller makes one call after the other.
 type caller struct {
-	c   *catalog.Catalog
-	rng *rand.Rand
+	c       *catalog.Catalog
+	rng     *rand.Rand
+	refused int // calls that met a disk without room
 
 	mu    sync.Mutex // guards calls
 	calls map[string]*latencies
@@ -38,6 +39,11 @@ func (w *caller) run(ctx context.Context) error {
 		kind, call := w.draw()
 		begin := time.Now()
 		err := call(context.WithoutCancel(ctx))
+		if *noRoom > 0 && passes(err) {
+			w.refused++
+			time.Sleep(10 * time.Millisecond)
+			continue
+		}
 		if err != nil && !errors.Is(err, catalog.ErrNotFound) && !errors.Is(err, catalog.ErrImageNotFound) && !errors.Is(err, catalog.ErrImageGone) {
 			return fmt.Errorf("%s: %w", kind, err)
 		}

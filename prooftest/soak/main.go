@@ -5,7 +5,8 @@
 //
 // The catalog's clock runs faster than real time, so that products expire all
 // along. It fails when memory, goroutines, open files or the disk have grown
-// between the second quarter of the run and the last, or the store is broken.
+// between the second quarter of the run and the last, the store is broken, or it
+// does not heal where the disk had no room for a while.
 package main
 
 import (
@@ -28,6 +29,7 @@ var (
 	clients = flag.Int("clients", 8, "callers at a time")
 	folder  = flag.String("dir", "", "folder for the store; empty: a temporary one")
 	seed    = flag.Uint64("seed", 1, "seed of what the callers do")
+	noRoom  = flag.Duration("no-room", 0, "how often the disk has no room for a second, after which the store heals; 0: never")
 	pause   = flag.Duration("pause", time.Millisecond, "pause of a caller between two calls")
 )
 
@@ -50,7 +52,12 @@ func soak(ctx context.Context) (err error) {
 		defer os.RemoveAll(dir)
 	}
 	dir = filepath.Join(dir, "store")
-	b, err := pebble.Open(ctx, dir, &pebble.Options{CacheSize: 32 << 20, MemTableSize: 4 << 20})
+	o := &pebble.Options{CacheSize: 32 << 20, MemTableSize: 4 << 20}
+	var disk crowded
+	if *noRoom > 0 {
+		o.FS = disk.fs()
+	}
+	b, err := pebble.Open(ctx, dir, o)
 	if err != nil {
 		return err
 	}
@@ -73,12 +80,28 @@ func soak(ctx context.Context) (err error) {
 			}
 		})
 	}
+	if *noRoom > 0 {
+		wg.Go(func() { disk.crowd(running, *noRoom) })
+	}
 	samples, err := watch(running, dir, callers)
 	wg.Wait()
 	if err = errors.Join(append(failed, err)...); err != nil {
 		return err
 	}
 	printLatencies(callers)
+	if *noRoom > 0 {
+		if err := healed(c); err != nil {
+			return err
+		}
+		refused := 0
+		for _, w := range callers {
+			refused += w.refused
+		}
+		fmt.Printf("the disk had no room %d times: the store healed %d times, and refused %d calls\n", disk.times, b.Generation(), refused)
+		if disk.times > 0 && b.Generation() == 0 {
+			return errors.New("the store met none of it")
+		}
+	}
 	report, err := c.Check(ctx)
 	if err != nil {
 		return err

@@ -1,0 +1,72 @@
+package main
+
+// formatMutations break the rules of what is fixed on disk.
+var formatMutations = []mutation{
+	{"record: its checksum", record, `if binary.BigEndian.Uint32(data[offChecksum+1:]) != recordSum(data) {`, `if false {`},
+	{"record: the checksum is of what stands before it too", record, `crc32.Update(binary.BigEndian.Uint32(data), castagnoli, data[offFlags:])`, `crc32.Checksum(data[offFlags:], castagnoli)`},
+	{"record: the images are where the header says", record, `in.bad == "" && in.off != int(binary.BigEndian.Uint32(data[offImages+1:]))`, `false`},
+	{"record: nothing stands behind the images", record, `s.in.bad == "" && s.in.left() != 0`, `false`},
+	{"record: what is not known stays", record, `	dst = append(dst, r.extra...)
+	images`, `	images`},
+	{"record: its position in the feed stays", record, `putUint64(b, offPosition, codeUint64, r.FeedPosition)`, `putUint64(b, offPosition, codeUint64, 0)`},
+	{"record: what is read alone is verified", "catalog/read.go", `return encoding.VerifyRecord(q.data)`, `return nil`},
+	{"record: what a list meets is verified", "catalog/lister.go", `if err := encoding.VerifyRecord(record); err != nil {`, `if err := error(nil); err != nil {`},
+	{"record: what an Update reads is verified", tx, `		return encoding.DecodeRecordAliasing(data, r)
+	})`, `		images, err := encoding.BeginRecord(data, r)
+		if err == nil {
+			err = images.Rest(r)
+		}
+		return err
+	})`},
+	{"record: what is read together is verified", tx, `		return data, encoding.DecodeRecordAliasing(data, r)`, `		images, err := encoding.BeginRecord(data, r)
+		if err == nil {
+			err = images.Rest(r)
+		}
+		return data, err`},
+
+	{"chunk: its bytes", "encoding/chunk.go", `if binary.BigEndian.Uint32(value[size:]) != chunkSum(chunk, id, n) {`, `if false {`},
+	{"chunk: its place", "encoding/chunk.go", `crc32.Update(crc32.Checksum(chunk, castagnoli), castagnoli, place[:])`, `crc32.Checksum(chunk, castagnoli)`},
+	{"chunk: what a reader gives away was verified", "catalog/image_reader.go", `return encoding.CopyChunk(p, value, r.blob, n)`, `copy(p, value); return nil`},
+	{"chunk: check verifies", "catalog/check.go", `chunk, err := encoding.DecodeChunk(value, id, n)`, `chunk, err := value[:max(0, len(value)-encoding.ChunkTrailer)], error(nil)`},
+	{"chunk: salvage verifies", "catalog/salvage.go", `chunk, err = encoding.DecodeChunk(value, id, 1+n)`, `chunk = value[:max(0, len(value)-encoding.ChunkTrailer)]`},
+
+	{"entries: a flag that is not known has the record read", "encoding/entry.go", `return f != 0`, `return f&(ExpiryRenewed|ExpiryUploads|ExpiryUnkept) != 0`},
+	{"entries: every record is to be read before it is removed", write, `Flags: encoding.ExpiryUnkept, `, ``},
+	{"entries: lists refuse a newer listed one", "catalog/lister.go", `err = encoding.CheckListedValue(e.Value)`, `err = nil`},
+	{"entries: the sweeper leaves a newer one", expire, `entry == (encoding.Expiry{}) || errors.Is(err, encoding.ErrNewerSchema)`, `entry == (encoding.Expiry{})`},
+	{"entries: a damaged one keeps nothing in the store", expire, `entry == (encoding.Expiry{}) || errors.Is(err, encoding.ErrNewerSchema)`, `true`},
+	{"entries: damage is remembered", expire, `				x.met(err)
+				x.c.opts.Logger.Error("shelflife: met an`, `				x.c.opts.Logger.Error("shelflife: met an`},
+	{"entries: progress that can't be read is a hint", expire, `	if encoding.IsUnreadable(err) {
+		c.noteDamage(wrap("load`, `	if false {
+		c.noteDamage(wrap("load`},
+	{"entries: check finds renewals that are not said", "catalog/check.go", `if r.ExpiresAt() != e.Deadline {`, `if false {`},
+	{"entries: check finds uploads that are not said", "catalog/check.go", `for range blobsOf(&r) {`, `for range 0 {`},
+	{"entries: check looks into the list's", "catalog/check.go", `if err := encoding.CheckListedValue(value); err != nil {`, `if err := error(nil); err != nil {`},
+	{"entries: check looks into the store's description", "catalog/check.go", `case name == encoding.StoreMetaName:`, `case false:`},
+	{"entries: check looks into the progress", "catalog/check.go", `case name == encoding.SweepProgressName:`, `case false:`},
+
+	{"meta: no partition function that is not known", "encoding/meta.go", `case m.Partition > partitionNewest:`, `case false:`},
+	{"meta: an epoch", "encoding/meta.go", `case d.Epoch == 0:`, `case false:`},
+	{"meta: a secret", "encoding/meta.go", `len(secret) != len(d.Secret) || Secret(secret) == Secret{}`, `len(secret) != len(d.Secret)`},
+	{"meta: a secret is shown to nobody", "encoding/secret.go", `func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, hidden) }`, `func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, string(s[:])) }`},
+	{"meta: nor written as JSON", "encoding/secret.go", `func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }`, ``},
+	{"meta: the partition of its engine and no other", "catalog/catalog.go", `meta.Partition != partition || meta.Parts != props.Parts`, `false`},
+	{"meta: an engine by a function that stores may have", "catalog/catalog.go", `	if !ok {
+		return p, fmt.Errorf("the backend places`, `	if !ok && false {
+		return p, fmt.Errorf("the backend places`},
+	{"meta: cursors rest on the secret", "catalog/catalog.go", `meta.Secret[:]`, `meta.StoreID[:]`},
+	{"salvage: time went back", "catalog/salvage.go", `meta.Epoch, meta.Partition, meta.Parts = newEpoch(), partition, props.Parts`, `meta.Partition, meta.Parts = partition, props.Parts`},
+	{"salvage: keys are placed by the new engine", "catalog/salvage.go", `meta.Epoch, meta.Partition, meta.Parts = newEpoch(), partition, props.Parts`, `meta.Epoch = newEpoch()`},
+	{"salvage: what of the store itself is damaged stays behind", "catalog/salvage.go", `errors.Is(checkMetaValue(name, value), encoding.ErrCorrupt)`, `false`},
+
+	{"store's time: no process goes by its own", "catalog/catalog.go", `		opts.Clock = storeTime
+`, ``},
+	{"store's time: one that brings none is refused", "catalog/catalog.go", `c.clocked && !storeTime.Observed()`, `false`},
+	{"store's time: an expiry is decided before it is told", tx, `if f.undecided = t.c.clocked && live.ExpiresAt() > before-uses.LongUpdate; f.undecided {`, `if f.undecided {`},
+	{"store's time: never behind a read", "catalog/internal/storeclock/storeclock.go", `c.latest = max(c.latest, ahead)`, `c.latest = min(c.latest, ahead)`},
+	{"store's time: set back with the store's", "catalog/internal/storeclock/storeclock.go", `age >= 2*window:`, `false:`},
+	{"lease: one process sweeps", "catalog/sweeplease.go", `left > 0 && left <= sweepLease.Milliseconds()`, `false`},
+	{"lease: not beyond what any takes", "catalog/sweeplease.go", `left > 0 && left <= sweepLease.Milliseconds()`, `left > 0`},
+	{"lease: the sweeper asks", "ttl/step.go", `if wait := l.Lease(ctx); wait > 0 {`, `if wait := l.Lease(ctx); false && wait > 0 {`},
+}
