@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/catalog/internal/accountusage"
 	"github.com/shelflife-db/shelflife/catalog/internal/deadspans"
 	"github.com/shelflife-db/shelflife/catalog/internal/expiryhooks"
 	"github.com/shelflife-db/shelflife/catalog/internal/imagegrace"
@@ -51,6 +52,7 @@ type Catalog struct {
 	index   *ttl.Index
 	sweeper *ttl.Sweeper
 	lease   leaseTurn
+	usage   *accountusage.Usage // nil without quotas
 	// backedUp is the state that the last backup has, nil if there was none.
 	backedUp atomic.Pointer[time.Time]
 	// damage is what was met first, nil if none was.
@@ -138,6 +140,7 @@ func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) 
 		lease:        leaseTurn{holder: randomID()},
 		swept:        &sweptAccounts{accounts: make(map[string]struct{})},
 	}
+	c.usage = c.newUsage()
 	c.closing, c.close = context.WithCancelCause(context.Background())
 	c.hooks = expiryhooks.New(func(e Expired) { opts.OnExpire(c.closing, c, e) })
 	if c.exclusive {
@@ -185,6 +188,9 @@ func (c *Catalog) start() {
 		c.running.Go(func() { c.sweeper.Run(ctx) })
 		c.running.Go(func() { c.folder.Run(ctx) })
 		c.running.Go(func() { c.endGraceEarly(ctx) })
+		if c.usage != nil {
+			c.running.Go(func() { c.usage.Run(ctx) })
+		}
 	}
 	c.hooking.Go(c.hooks.Run)
 }

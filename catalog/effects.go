@@ -21,6 +21,8 @@ type effects struct {
 	counted []uses.Renewal
 	begun   int64     // the first time that was read of those that are counted
 	expired []Expired // products whose expiry this commits
+	grown   []growth  // what accounts have more or less when it has committed
+	turn    uint64    // of the usage, before the run read anything
 	// generation is the backend's, inside the callback.
 	generation uint64
 	visible    bool // it has committed, where there are some
@@ -36,6 +38,7 @@ type marked struct {
 // run stay: the backend may run it again without an end in between.
 func (e *effects) begin(generation uint64) {
 	e.expired, e.visible, e.generation = nil, false, generation
+	e.grown = e.grown[:0]
 }
 
 // settle ends the effects of an Update that ended with err.
@@ -51,6 +54,11 @@ func (t *tx) settle(o backend.UpdateOptions, err error) {
 	t.written = t.written[:0]
 	if len(t.expired) > 0 {
 		t.reportExpired(o, err)
+	}
+	if err == nil {
+		for _, g := range t.grown {
+			t.c.usage.Add(g.account, g.Amount, t.turn)
+		}
 	}
 }
 

@@ -61,6 +61,9 @@ const (
 	CodeInvalidImage Code = "INVALID_IMAGE"
 	// CodePayloadTooLarge: an upload is over Limits.ImageBytes.
 	CodePayloadTooLarge Code = "PAYLOAD_TOO_LARGE"
+	// CodeQuotaExceeded: what package productimport says of an entry that was refused
+	// with ErrQuotaExceeded.
+	CodeQuotaExceeded Code = "QUOTA_EXCEEDED"
 )
 
 // FieldError is one fault of an input.

@@ -175,5 +175,5 @@ func (m *manyUpserts) await() {
 // anything.
 func isRefusal(err error) bool {
 	var bad *ValidationError
-	return errors.As(err, &bad) || errors.Is(err, ErrPreconditionFailed) || encoding.IsUnreadable(err)
+	return errors.As(err, &bad) || errors.Is(err, ErrPreconditionFailed) || errors.Is(err, ErrQuotaExceeded) || encoding.IsUnreadable(err)
 }

@@ -76,6 +76,18 @@ type Options struct {
 	// Limits of the input. They bind what is written from now on, not what is
 	// stored.
 	Limits Limits
+	// Quota returns what an account may have. Upserts that would make it more fail with
+	// ErrQuotaExceeded; those that don't, uses and deletes never do, nor does what
+	// package dump loads. It is approximate: what an account has is counted in the
+	// background, by a walk over its products, when it is first written to and then
+	// once a minute at most while it is, and this process's writes are added. An
+	// account may go beyond its quota by what is written until it was counted once, by
+	// what other processes write until it is counted again, and by what is written at
+	// once; and one whose products have expired, or were deleted by others, may be
+	// refused until then, a second after a refusal at the soonest. It is called within
+	// commits, by many at once, and must be quick and call nothing of the catalog.
+	// Default: none.
+	Quota func(account string) Quota
 	// OnExpire is called after a product's expiry was committed, whether the
 	// sweeper removed it, at least Sweeper.Grace after the deadline, or an
 	// upsert replaced it; at most once per product,

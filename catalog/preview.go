@@ -3,12 +3,15 @@ package catalog
 import (
 	"context"
 	"errors"
+
+	"github.com/shelflife-db/shelflife/encoding"
 )
 
 // Preview returns what [Catalog.Upsert] would do with the same arguments, as the
 // product is now, and writes nothing: the outcome, or a *ValidationError with
-// every fault that can be found without reading uploads. Uploads and staged
-// images count as sound, and as other images than those that the product has.
+// every fault that can be found without reading uploads, or ErrQuotaExceeded. Uploads
+// and staged images count as sound, as other images than those that the product has,
+// and as of no size.
 //
 // It is a look, not a promise: another write may come before the upsert.
 func (c *Catalog) Preview(ctx context.Context, account, externalID string, p Patch) (Outcome, error) {
@@ -36,7 +39,7 @@ func (c *Catalog) preview(ctx context.Context, account, id string, p Patch) (Out
 	case errors.Is(err, ErrNotFound):
 		next, err := explicit.create(account, id, patch, c.now.Now(), c.random)
 		if err == nil {
-			err = c.checkSize(next)
+			err = c.foresee(account, nil, next)
 		}
 		return outcomeOf(Created, err)
 	case err != nil:
@@ -52,9 +55,17 @@ func (c *Catalog) preview(ctx context.Context, account, id string, p Patch) (Out
 	case !changed:
 		return Unchanged, nil
 	default:
-		err = c.checkSize(next)
+		err = c.foresee(account, old, next)
 	}
 	return outcomeOf(Edited, err)
+}
+
+// foresee returns why old can't become next, for what can be told without a write.
+func (c *Catalog) foresee(account string, old, next *encoding.Record) error {
+	if err := c.checkSize(next); err != nil || c.usage == nil {
+		return err
+	}
+	return c.admits(account, growthOf(old, next), nil)
 }
 
 // outcomeOf returns o, that of a write which err says would fail if it is not nil.

@@ -23,15 +23,19 @@ type AccountStats struct {
 // Stats walks an account and counts exactly what it had at one instant.
 func (c *Catalog) Stats(ctx context.Context, account string) (AccountStats, error) {
 	ctx, call := c.begin(ctx, OpStats)
-	s, err := c.accountStats(ctx, account)
+	s, err := c.accountStats(ctx, account, func() {})
 	return s, call.end(c.wrap("stats", "", err))
 }
 
-func (c *Catalog) accountStats(ctx context.Context, account string) (AccountStats, error) {
+// accountStats calls begun once, when the instant has passed that it counts.
+func (c *Catalog) accountStats(ctx context.Context, account string, begun func()) (AccountStats, error) {
 	var s AccountStats
 	var buf []byte
 	var r stored
 	for seen, err := range c.all(ctx, account, AllOptions{Unlisted: true}, true) {
+		if s.Products == 0 {
+			begun()
+		}
 		if err == nil {
 			if err = seen.decode(&r); err == nil {
 				err = r.images.Rest(&r.Record)
@@ -57,6 +61,9 @@ func (c *Catalog) accountStats(ctx context.Context, account string) (AccountStat
 		}
 		buf = encoding.AppendRecord(buf[:0], &r.Record)
 		s.RecordBytes += int64(len(buf))
+	}
+	if s.Products == 0 {
+		begun()
 	}
 	return s, nil
 }

@@ -86,6 +86,9 @@ func (c *Catalog) update(ctx context.Context, scopes []backend.Scope, o backend.
 			t.missing, t.undecided = t.missing[:0], t.undecided[:0]
 			t.scratch.begin()
 			t.effects.begin(c.generation())
+			if c.usage != nil {
+				t.turn = c.usage.Turn()
+			}
 			err := fn(t)
 			if err == nil && len(t.missing) > 0 {
 				err = errMoreScopes

@@ -32,7 +32,7 @@ func (plainUseError) Error() string { return "nothing but a use" }
 // A patch that changes nothing writes nothing.
 //
 // It fails with a *ValidationError, ErrPreconditionFailed, ErrUploadSpent,
-// ErrClosed, ErrUnavailable, ErrUnknownOutcome, the context's error, or that of
+// ErrQuotaExceeded, ErrClosed, ErrUnavailable, ErrUnknownOutcome, the context's error, or that of
 // the reader of an Upload; after all but ErrUnknownOutcome nothing was changed.
 func (c *Catalog) Upsert(ctx context.Context, account, externalID string, p Patch, conds ...Condition) (Result, error) {
 	ctx, call := c.begin(ctx, OpUpsert)
@@ -122,6 +122,9 @@ func (t *tx) upsert(w way, account, id string, in *intake, conds []Condition) (R
 		if err != nil {
 			return Result{}, t.refuse(err, f, next, in)
 		}
+		if err := t.admit(account, nil, next); err != nil {
+			return Result{}, err
+		}
 		replaced := *f
 		if err := t.write(f, next, in.blobs); err != nil {
 			return Result{}, err
@@ -148,6 +151,9 @@ func (t *tx) editLive(w way, f *found, in *intake) (Result, error) {
 		return Result{}, plainUseError{versionOf(next)}
 	case next.Anchor == f.stored.Anchor && next.LastUsedAt == f.stored.LastUsedAt:
 		return Result{newProduct(next), Unchanged}, nil
+	}
+	if err := t.admit(f.account, f.live, next); err != nil {
+		return Result{}, err
 	}
 	if err := t.write(f, next, in.blobs); err != nil {
 		return Result{}, err

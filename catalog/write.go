@@ -45,6 +45,7 @@ func (t *tx) write(f *found, next *encoding.Record, incoming []*incomingBlob) er
 	if err := t.writeRecord(f, next, wanted); err != nil {
 		return err
 	}
+	t.grow(f.account, f.live, next)
 	f.stored, f.size = next, len(t.value)
 	t.decided(f)
 	return t.writeExpiry(f, was, is)

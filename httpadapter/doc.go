@@ -87,7 +87,7 @@
 //	400  VALIDATION_FAILED, EXTERNAL_ID_REQUIRED, PRODUCT_IMAGES_REQUIRED,
 //	     INVALID_IMAGE_INPUT, INVALID_IMAGE, MULTIPART_FILE_NOT_FOUND
 //	401  MISSING_API_KEY, INVALID_API_KEY
-//	403  FORBIDDEN
+//	403  FORBIDDEN, QUOTA_EXCEEDED
 //	404  PRODUCT_NOT_FOUND, IMAGE_NOT_FOUND, NOT_FOUND
 //	405  METHOD_NOT_ALLOWED
 //	412  PRECONDITION_FAILED
@@ -101,6 +101,9 @@
 // RATE_LIMITED and OVERLOADED say that the requests of the account, or all
 // together, hold what they may of memory, of the disk for uploads, or of uploads
 // that are worked on at once: see [Budget].
+//
+// QUOTA_EXCEEDED says that the account has what it may have, by the Options.Quota of
+// the catalog, and that nothing was changed.
 //
 // A host's own endpoint answers its own faults in the same form by passing
 // [ProductRequest.Fault] to [Handler.WriteError].

@@ -58,6 +58,10 @@ func tooLarge(message string) *answer {
 	return &answer{status: http.StatusRequestEntityTooLarge, code: string(catalog.CodePayloadTooLarge), message: message}
 }
 
+func quotaExceeded(message string) *answer {
+	return &answer{status: http.StatusForbidden, code: string(catalog.CodeQuotaExceeded), message: message}
+}
+
 func invalidField(path, message string) error {
 	return &catalog.ValidationError{Fields: []catalog.FieldError{{Path: path, Code: catalog.CodeValidationFailed, Message: message}}}
 }
@@ -89,6 +93,9 @@ func answerFor(err error) *answer {
 	if v := (*catalog.ValidationError)(nil); errors.As(err, &v) {
 		return invalidAnswer(v)
 	}
+	if quota := (*catalog.QuotaError)(nil); errors.As(err, &quota) {
+		return quotaExceeded(quota.Error())
+	}
 	for _, known := range answers {
 		if errors.Is(err, known.err) {
 			return known.answer
@@ -102,8 +109,11 @@ func answerFor(err error) *answer {
 
 func invalidAnswer(v *catalog.ValidationError) *answer {
 	code := v.Code()
-	if code == catalog.CodePayloadTooLarge {
+	switch code {
+	case catalog.CodePayloadTooLarge:
 		return tooLarge(v.Fields[0].Message)
+	case catalog.CodeQuotaExceeded: // of an entry of a bulk upsert
+		return quotaExceeded(v.Fields[0].Message)
 	}
 	message := "the request has several faults: see details"
 	if len(v.Fields) == 1 {

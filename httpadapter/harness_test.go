@@ -64,6 +64,7 @@ type setup struct {
 	options httpadapter.Options
 	backend backend.Backend
 	limits  catalog.Limits
+	quota   catalog.Quota
 	mount   func(h *httpadapter.Handler) (handler http.Handler, base string)
 }
 
@@ -76,7 +77,9 @@ func newEnv(t testing.TB, s setup) *env {
 		s.backend = memory.New(nil)
 	}
 	var err error
-	e.catalog, err = catalog.Open(t.Context(), s.backend, &catalog.Options{Clock: e.clock, Limits: s.limits, UseWindow: catalog.NoUseWindow})
+	e.catalog, err = catalog.Open(t.Context(), s.backend, &catalog.Options{
+		Clock: e.clock, Limits: s.limits, UseWindow: catalog.NoUseWindow, Quota: func(string) catalog.Quota { return s.quota },
+	})
 	require.NoError(t, err)
 	if s.options.Authenticate == nil {
 		keys, err := httpadapter.NewAPIKeys(map[string]string{"key-a": "a", "key-a2": "a", "key-b": "b"})

@@ -42,6 +42,7 @@ const (
 	resultInvalid      = "invalid"
 	resultNotFound     = "not_found"
 	resultPrecondition = "precondition_failed"
+	resultQuota        = "quota_exceeded"
 	resultCanceled     = "canceled"
 	resultUnavailable  = "unavailable"
 	resultUnknown      = "unknown_outcome"
@@ -51,7 +52,7 @@ const (
 )
 
 var failures = []string{
-	resultInvalid, resultNotFound, resultPrecondition, resultCanceled, resultUnavailable, resultUnknown,
+	resultInvalid, resultNotFound, resultPrecondition, resultQuota, resultCanceled, resultUnavailable, resultUnknown,
 	resultClosed, resultDamaged, resultError,
 }
 
@@ -127,6 +128,8 @@ func resultOf(outcome catalog.Outcome, err error) string {
 		return resultNotFound
 	case errors.Is(err, catalog.ErrPreconditionFailed):
 		return resultPrecondition
+	case errors.Is(err, catalog.ErrQuotaExceeded):
+		return resultQuota
 	case errors.Is(err, catalog.ErrUnknownOutcome):
 		return resultUnknown
 	case errors.Is(err, catalog.ErrClosed):

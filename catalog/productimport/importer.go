@@ -112,13 +112,19 @@ func (m *Importer) read(d *decoded) (err error) {
 	return d.refuse(err)
 }
 
-// refuse takes the faults out of err, and returns any other error.
+// refuse takes what is wrong with the entry alone out of err, and returns any other
+// error.
 func (d *decoded) refuse(err error) error {
-	invalid := (*catalog.ValidationError)(nil)
-	if !errors.As(err, &invalid) {
+	var invalid *catalog.ValidationError
+	var quota *catalog.QuotaError
+	switch {
+	case errors.As(err, &invalid):
+		d.Faults = invalid.Fields
+	case errors.As(err, &quota):
+		d.Faults = []catalog.FieldError{{Code: catalog.CodeQuotaExceeded, Message: quota.Error()}}
+	default:
 		return err
 	}
-	d.Faults = invalid.Fields
 	return nil
 }
 

@@ -42,22 +42,24 @@ type serveCmd struct {
 	APIKey     []string `name:"api-key" sep:"none" placeholder:"ACCOUNT=KEY" help:"An API key and the account it is for; may be repeated. Other users of the machine may see it."`
 	APIKeyFile string   `name:"api-key-file" placeholder:"FILE" help:"File of API keys, one ACCOUNT=KEY a line; # begins a comment line. Others must not be able to write it, and should not to read it."`
 
-	LogFormat      string        `enum:"text,json" default:"text" placeholder:"FORMAT" help:"Form of the log: text or json. Default: ${default}."`
-	LogLevel       string        `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"What is logged: debug, info, warn or error, and what is graver. Requests are info. Default: ${default}."`
-	Durability     string        `enum:"synced,buffered" default:"synced" placeholder:"WHEN" help:"When a write is acknowledged: synced, when it is on disk; buffered, before that, so that a crash may take the last ones. Default: ${default}."`
-	UseWindow      time.Duration `default:"1s" placeholder:"TIME" help:"How long after its acknowledgement a use becomes durable: 0, or 1ms to 1h. Default: ${default}."`
-	CacheSize      byteSize      `placeholder:"SIZE" help:"Memory of the engine's cache, at least 2MiB; the cache of products takes an eighth as much again. Default: 256MiB, or an eighth of the memory that the process may have, by GOMEMLIMIT or its control group, if that is less."`
-	DiskReserve    byteSize      `placeholder:"SIZE" help:"Free disk space below which writes are refused; reads go on, and deletes as far as the room goes that is held for them (the file ballast). Default: a tenth of the volume, at least 16MiB or a quarter of it, at most 256MiB."`
-	ImageGraceSize byteSize      `placeholder:"SIZE" help:"Image bytes that stay for their readers after they were replaced or deleted, at most for a quarter of an hour; beyond it the oldest go at once. Default: a sixteenth of the volume, at most 1GiB."`
-	MaxImageSize   byteSize      `default:"20MiB" placeholder:"SIZE" help:"Largest uploaded image, at most --max-request-size. Default: ${default}."`
-	MaxRequestSize byteSize      `default:"64MiB" placeholder:"SIZE" help:"Largest multipart request. Default: ${default}."`
-	SpoolDir       string        `placeholder:"DIR" help:"Folder where uploads of more than 256KiB wait until they are stored, and the files of the dashboard's imports, made if it is missing. Default: spool in the folder of the store; with --store, the folder for temporary files."`
-	RequestMemory  byteSize      `placeholder:"SIZE" help:"Memory that all requests may hold at once for bodies and answers, at least 16MiB; those of one account get half. What passes it is refused with 503 or 429. Default: 64MiB, or an eighth of GOMEMLIMIT if that is less."`
-	SpoolSize      byteSize      `default:"1GiB" placeholder:"SIZE" help:"Disk space that waiting uploads may take at once; those of one account get half. Default: ${default}."`
-	AccountUploads int           `default:"32" placeholder:"N" help:"Multipart requests of one account that are worked on at once. Further ones wait, and are refused with 429 after 2s. Default: ${default}."`
-	AccountRate    float64       `placeholder:"N" help:"Requests a second that one account may make in the long run. Further ones are refused with 429, and Retry-After says when to try again. Default: as many as it likes."`
-	AccountBurst   int           `placeholder:"N" help:"Requests that an account may make at once when it has made none for a while. Default: --account-rate, rounded up."`
-	MaxConnections int           `placeholder:"N" help:"How many clients may be connected. Further ones take the place of those that stand still, those without a key first; where there are none they are answered 503. Default: 4096, or as many as the files that the process may have open allow."`
+	LogFormat       string        `enum:"text,json" default:"text" placeholder:"FORMAT" help:"Form of the log: text or json. Default: ${default}."`
+	LogLevel        string        `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"What is logged: debug, info, warn or error, and what is graver. Requests are info. Default: ${default}."`
+	Durability      string        `enum:"synced,buffered" default:"synced" placeholder:"WHEN" help:"When a write is acknowledged: synced, when it is on disk; buffered, before that, so that a crash may take the last ones. Default: ${default}."`
+	UseWindow       time.Duration `default:"1s" placeholder:"TIME" help:"How long after its acknowledgement a use becomes durable: 0, or 1ms to 1h. Default: ${default}."`
+	CacheSize       byteSize      `placeholder:"SIZE" help:"Memory of the engine's cache, at least 2MiB; the cache of products takes an eighth as much again. Default: 256MiB, or an eighth of the memory that the process may have, by GOMEMLIMIT or its control group, if that is less."`
+	DiskReserve     byteSize      `placeholder:"SIZE" help:"Free disk space below which writes are refused; reads go on, and deletes as far as the room goes that is held for them (the file ballast). Default: a tenth of the volume, at least 16MiB or a quarter of it, at most 256MiB."`
+	ImageGraceSize  byteSize      `placeholder:"SIZE" help:"Image bytes that stay for their readers after they were replaced or deleted, at most for a quarter of an hour; beyond it the oldest go at once. Default: a sixteenth of the volume, at most 1GiB."`
+	MaxImageSize    byteSize      `default:"20MiB" placeholder:"SIZE" help:"Largest uploaded image, at most --max-request-size. Default: ${default}."`
+	MaxRequestSize  byteSize      `default:"64MiB" placeholder:"SIZE" help:"Largest multipart request. Default: ${default}."`
+	SpoolDir        string        `placeholder:"DIR" help:"Folder where uploads of more than 256KiB wait until they are stored, and the files of the dashboard's imports, made if it is missing. Default: spool in the folder of the store; with --store, the folder for temporary files."`
+	RequestMemory   byteSize      `placeholder:"SIZE" help:"Memory that all requests may hold at once for bodies and answers, at least 16MiB; those of one account get half. What passes it is refused with 503 or 429. Default: 64MiB, or an eighth of GOMEMLIMIT if that is less."`
+	SpoolSize       byteSize      `default:"1GiB" placeholder:"SIZE" help:"Disk space that waiting uploads may take at once; those of one account get half. Default: ${default}."`
+	AccountUploads  int           `default:"32" placeholder:"N" help:"Multipart requests of one account that are worked on at once. Further ones wait, and are refused with 429 after 2s. Default: ${default}."`
+	AccountRate     float64       `placeholder:"N" help:"Requests a second that one account may make in the long run. Further ones are refused with 429, and Retry-After says when to try again. Default: as many as it likes."`
+	AccountBurst    int           `placeholder:"N" help:"Requests that an account may make at once when it has made none for a while. Default: --account-rate, rounded up."`
+	AccountProducts int64         `placeholder:"N" help:"About how many products one account may have. Writes that would make it more are refused with 403. Default: as many as it likes."`
+	AccountImages   byteSize      `placeholder:"SIZE" help:"About how many bytes the uploaded images of one account may have. Default: as many as they like."`
+	MaxConnections  int           `placeholder:"N" help:"How many clients may be connected. Further ones take the place of those that stand still, those without a key first; where there are none they are answered 503. Default: 4096, or as many as the files that the process may have open allow."`
 
 	MaxConnectionsPerAddress int      `placeholder:"N" help:"How many of them may come from one address, or one /64 of IPv6: not from loopback or a trusted proxy. Default: a quarter."`
 	TrustedProxy             []string `sep:"none" placeholder:"NETWORK" help:"Address or network (10.0.0.0/8) of proxies whose X-Forwarded-For is believed; may be repeated. Default: none."`
@@ -313,6 +315,7 @@ func (c *serveCmd) serve(p *process, at site) (err error) {
 		takeHTTP2(server)
 	}
 	server.ConnContext = clients.ConnContext
+	server.RegisterOnShutdown(api.Drain)
 	log.Info("serving", "url", url, "data", at.store.String(),
 		"open_files_limit", files.limit, "open_tables", files.tables, "max_connections", files.connections,
 		"cache_size", int64(c.CacheSize))

@@ -41,6 +41,8 @@ func (c *serveCmd) check() (prefix string, err error) {
 		err = errors.New("--account-burst is negative")
 	case c.AccountBurst > 0 && c.AccountRate == 0:
 		err = errors.New("--account-burst is given, but no --account-rate")
+	case c.AccountProducts < 0:
+		err = errors.New("--account-products is negative")
 	case c.CacheSize != 0 && c.CacheSize < minCache:
 		err = errors.New("--cache-size is less than 2MiB")
 	case c.MaxImageSize > c.MaxRequestSize:
@@ -100,5 +102,8 @@ func (c *serveCmd) catalogOptions(clock ttl.Clock) catalog.Options {
 	}
 	o.ImageGraceBytes = int64(c.ImageGraceSize)
 	o.Limits.ImageBytes = int64(c.MaxImageSize)
+	if quota := (catalog.Quota{Products: c.AccountProducts, ImageBytes: int64(c.AccountImages)}); quota != (catalog.Quota{}) {
+		o.Quota = func(string) catalog.Quota { return quota }
+	}
 	return o
 }

@@ -36,6 +36,7 @@ var (
 	errSignInFirst   = &failure{http.StatusUnauthorized, "You are not signed in", "Sign in, and open this page again."}
 	errBusy          = &failure{http.StatusServiceUnavailable, "The server has too much to do", "Nothing was changed. Try again in a moment."}
 	errBusyAccount   = &failure{http.StatusTooManyRequests, "That is too much at once", "Nothing was changed: this account has as much going on as it may. Try again when that has ended."}
+	errQuota         = &failure{http.StatusForbidden, "There is no room for more", "Your account has as many products, or as large images, as it may have. Nothing was changed: delete what is not needed, or ask for more room."}
 	errForbidden     = &failure{http.StatusForbidden, "You may not open this", "Your account is not allowed to use this dashboard."}
 )
 
@@ -78,6 +79,7 @@ var failures = []struct {
 	{catalog.ErrImageNotFound, errNoImage},
 	{catalog.ErrImageGone, errNoImage},
 	{catalog.ErrPreconditionFailed, errOvertaken},
+	{catalog.ErrQuotaExceeded, errQuota},
 	{catalog.ErrUnknownOutcome, errUnknown},
 	{catalog.ErrClosed, errUnavailable},
 	{catalog.ErrUnavailable, errUnavailable},

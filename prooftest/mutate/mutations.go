@@ -301,6 +301,26 @@ var mutations = []mutation{
 	{"answers: memory of one that failed", "httpadapter/bodies.go", `written == nil && cap(*body) <= b.most`, `cap(*body) <= b.most`},
 	{"answers: memory of an image that failed", "catalog/image_reader.go", `			r.pooled, r.chunk, r.number = nil, nil, -1
 			return n, err`, `			return n, err`},
+	{"bulk: ends when the server stops", "httpadapter/bulk.go", `case context.Cause(b.waiting) == errDraining:`, `case false:`},
+	{"bulk: does not wait for its rate when the server stops", "httpadapter/bulk.go", `b.h.options.Budget.sleep(b.waiting, limited.wait); err != nil`, `b.h.options.Budget.sleep(b.r.Context(), limited.wait); err != nil`},
+	{"bulk: is read at a pace", "httpadapter/bulkread.go", `took > 0 && float64(sent) < linesRate*took.Seconds()`, `false`},
+	{"quota: of products", "catalog/quota.go", `have.Products+more.Products > quota.Products`, `have.Products+more.Products > quota.Products+1`},
+	{"quota: of image bytes", "catalog/quota.go", `have.ImageBytes+more.ImageBytes > quota.ImageBytes`, `false`},
+	{"quota: what grows by nothing is admitted", "catalog/quota.go", `	if more.Products <= 0 && more.ImageBytes <= 0 {
+		return nil
+	}
+`, ``},
+	{"quota: an image counts once", "catalog/quota.go", `!id.IsZero() && indexOfBlob(r.Images, id) == i`, `!id.IsZero()`},
+	{"quota: what a batch has added counts", "catalog/quota.go", `have = have.Plus(g.Amount)`, `_ = g`},
+	{"quota: of edits too", upsert, `t.admit(f.account, f.live, next)`, `error(nil)`},
+	{"quota: an item of many is refused alone", "catalog/many.go", ` || errors.Is(err, ErrQuotaExceeded)`, ``},
+	{"quota: a refusal has it counted", "catalog/quota.go", `t.c.usage.Refused(account)`, `_ = account`},
+	{"usage: counted anew after a while", "catalog/internal/accountusage/accountusage.go", `if !a.tried || u.config.Clock.Elapsed()-a.at >= u.config.Fresh {`, `if !a.tried {`},
+	{"usage: a write is not there twice", "catalog/internal/accountusage/accountusage.go", `if turn >= a.since {`, `if true {`},
+	{"usage: what came during a count", "catalog/internal/accountusage/accountusage.go", `a.running && a.turn != 0 && turn >= a.turn`, `false`},
+	{"usage: what the count has found", "catalog/internal/accountusage/accountusage.go", `a.running && a.turn != 0 && turn >= a.turn`, `a.running`},
+	{"usage: a rest between two", "catalog/internal/accountusage/accountusage.go", `restFactor * (clock.Elapsed() - start)`, `0 * (clock.Elapsed() - start)`},
+	{"usage: how many accounts", "catalog/internal/accountusage/accountusage.go", `	if len(u.accounts) < u.config.Accounts {`, `	if true {`},
 	{"bulk: a long result waits alone", "httpadapter/lineanswer.go", `len(a.memory) == 0 || len`, `len`},
 	{"bulk: its key is judged anew", "httpadapter/bulk.go", `if now-b.judged < judgeEvery {`, `if true {`},
 	{"admin: so many copies at once", "httpadapter/admin/admin.go", `defer func() { <-h.copying }()`, `<-h.copying`},
@@ -313,7 +333,7 @@ var mutations = []mutation{
 		return productimport.Entry{}, err
 	}
 `, ``},
-	{"bulk: a line waits for its rate", "httpadapter/bulk.go", `b.h.options.Budget.sleep(ctx, limited.wait); err != nil`, `error(nil); err == nil`},
+	{"bulk: a line waits for its rate", "httpadapter/bulk.go", `b.h.options.Budget.sleep(b.waiting, limited.wait); err != nil`, `error(nil); err == nil`},
 	{"bulk: what was sent leaves the file", "httpadapter/lineanswer.go", `a.sent += int64(n)`, ``},
 	{"bulk: memory after the file", "httpadapter/lineanswer.go", `if a.file == nil && (len(a.memory) == 0`, `if (len(a.memory) == 0`},
 	{"bulk: a full spool waits", "httpadapter/lineanswer.go", `} else if a.late || a.file.Size() != size {`, `} else {`},
