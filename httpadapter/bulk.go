@@ -30,6 +30,10 @@ const (
 	bulkMemory = bulkAhead + 3*productimport.MaxEntryBytes + answerAhead
 )
 
+// errDraining ends a bulk upsert of a server that stops.
+var errDraining = &answer{status: http.StatusServiceUnavailable, code: errUnavailable.code,
+	message: "the server is stopping: send the lines that have no answer again"}
+
 var errLinesType = &answer{status: http.StatusUnsupportedMediaType, code: errMediaType.code,
 	message: "the body must be application/x-ndjson, in UTF-8 and without a content encoding"}
 
@@ -70,7 +74,9 @@ func (h *Handler) upsertLines(w http.ResponseWriter, r *request) error {
 	if early, ok := w.(*earlyWriter); ok {
 		early.endsWithAnswer = false
 	}
-	b := &bulk{h: h, r: r, judged: h.options.Budget.clock.Elapsed(), lines: readLines(r.Context(), in), answer: h.answerLines(w, r)}
+	waiting, stop := h.untilDrained(r.Context())
+	defer stop()
+	b := &bulk{h: h, r: r, waiting: waiting, judged: h.options.Budget.clock.Elapsed(), lines: readLines(r.Context(), in), answer: h.answerLines(w, r)}
 	b.into = productimport.New(h.catalog, r.account, productimport.Options{Strict: q.strict, Report: b.report, Failed: b.report})
 	failure := b.run()
 	sent := b.answer.end(b.appendSummary(nil, failure))
@@ -105,11 +111,14 @@ func isLines(header http.Header) bool {
 
 // bulk is a bulk upsert at work.
 type bulk struct {
-	h      *Handler
-	r      *request
-	lines  *lineQueue
-	into   *productimport.Importer
-	answer *lineAnswer
+	h *Handler
+	r *request
+	// waiting is the request's context until the server stops: for what no line is lost
+	// by.
+	waiting context.Context
+	lines   *lineQueue
+	into    *productimport.Importer
+	answer  *lineAnswer
 
 	dealt    int64 // bytes of the lines in the batch
 	count    int
@@ -126,19 +135,18 @@ type bulk struct {
 func (b *bulk) run() error {
 	ctx := b.r.Context()
 	for {
-		e, err := b.lines.next(ctx, b.flush)
+		e, err := b.lines.next(b.waiting, b.flush)
 		switch {
 		case err == io.EOF:
 			return b.flush()
+		case context.Cause(b.waiting) == errDraining:
+			err = errDraining
 		case err != nil:
-			if failure := b.flush(); failure != nil {
-				return failure
+			err = bodyError(err, "")
+		default:
+			if err = b.judge(); err == nil {
+				err = b.takeTurn()
 			}
-			return bodyError(err, "")
-		}
-		err = b.judge()
-		if err == nil {
-			err = b.takeTurn(ctx)
 		}
 		if err != nil {
 			if failure := b.flush(); failure != nil {
@@ -186,7 +194,7 @@ func (b *bulk) judge() error {
 }
 
 // takeTurn waits for the token of a line, where the rate of the account is bounded.
-func (b *bulk) takeTurn(ctx context.Context) error {
+func (b *bulk) takeTurn() error {
 	for {
 		err := b.h.options.Budget.spend(b.r.account)
 		limited := (*rateError)(nil)
@@ -196,7 +204,10 @@ func (b *bulk) takeTurn(ctx context.Context) error {
 		if err := b.flush(); err != nil {
 			return err
 		}
-		if err := b.h.options.Budget.sleep(ctx, limited.wait); err != nil {
+		if err := b.h.options.Budget.sleep(b.waiting, limited.wait); err != nil {
+			if cause := context.Cause(b.waiting); cause == errDraining {
+				return cause
+			}
 			return err
 		}
 	}
@@ -338,69 +349,3 @@ func (q *lineQueue) end(w http.ResponseWriter) (whole bool) {
 	timer.stop()
 	return q.whole
 }
-
-// sendLines is GET /bulk: every listed product, as it is at one instant, a JSON
-// object a line in the form of the other answers, which POST /bulk takes in the same
-// store. Where it can't go on the answer is cut off: it has no end then.
-func (h *Handler) sendLines(w http.ResponseWriter, r *request) error {
-	q := h.readQuery(r.URL.RawQuery, true, "prefix", "unlisted")
-	o := catalog.AllOptions{Prefix: q.given["prefix"]}
-	q.flag("unlisted", &o.Unlisted)
-	if len(q.faults) > 0 {
-		return &catalog.ValidationError{Fields: q.faults}
-	}
-	// A slow client holds a state of the store: bounded as uploads are.
-	if err := r.usage.admit(r.Context(), kindMultipart, linesMemory); err != nil {
-		return err
-	}
-	begin := func() {
-		w.Header().Set("Content-Type", linesType)
-		w.Header().Set("Cache-Control", "no-store")
-	}
-	if r.Method == http.MethodHead {
-		begin()
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), linesTime)
-	defer cancel()
-	lines, begun := make([]byte, 0, linesPiece+linesPiece/4), false
-	for v, err := range h.catalog.AllViews(ctx, r.account, o) {
-		if err != nil {
-			if !begun {
-				return err
-			}
-			if !isLeaving(r.Request, err) {
-				h.options.Logger.ErrorContext(r.Context(), "an answer was cut off", "path", r.URL.Path, "request_id", RequestID(w, r.Request), "error", err)
-			}
-			// The one way to end the answer so that the client notices.
-			panic(http.ErrAbortHandler)
-		}
-		if !begun {
-			begin()
-			begun = true
-		}
-		lines = append(h.appendView(lines, r.Request, v), '\n')
-		if len(lines) < linesPiece {
-			continue
-		}
-		if _, err := w.Write(lines); err != nil {
-			return nil // the client left
-		}
-		lines = lines[:0]
-	}
-	if !begun {
-		begin()
-	}
-	_, _ = w.Write(lines) // an error says that the client left
-	return nil
-}
-
-// linesTime is for how long the state of the store may be held that is sent.
-const linesTime = 15 * time.Minute
-
-// linesPiece is how many bytes of products are sent at once, and linesMemory what a
-// request for all is charged for: that, a product and what is read ahead of it.
-const (
-	linesPiece  = 64 << 10
-	linesMemory = 1 << 20
-)

@@ -290,6 +290,59 @@ func TestBulkOfARevokedKey(t *testing.T) {
 	})
 }
 
+// TestBulkOfAServerThatStops: a bulk upsert ends between two lines, whether it waits for
+// the client, for the account's rate, or for neither.
+func TestBulkOfAServerThatStops(t *testing.T) {
+	for name, rate := range map[string]float64{"waits for the client": 0, "waits for the rate": 1} {
+		t.Run(name, func(t *testing.T) {
+			clock := ttl.NewManualClock(start)
+			budget, err := httpadapter.NewBudget(&httpadapter.BudgetOptions{Clock: clock, AccountRate: rate, AccountBurst: 2})
+			require.NoError(t, err)
+			var handler *httpadapter.Handler
+			s := setup{options: httpadapter.Options{Budget: budget}, mount: func(h *httpadapter.Handler) (http.Handler, string) {
+				handler = h
+				return h, ""
+			}}
+			bothProtocols(t, s, func(t *testing.T, e *env, client *http.Client, url string) {
+				clock.Advance(time.Minute)
+				body, lines := io.Pipe()
+				go func() {
+					_, _ = lines.Write([]byte(productBody("p0") + "\n" + productBody("p1") + "\n" + productBody("p2") + "\n"))
+				}()
+				res, err := client.Do(bulkRequest(t, url, body))
+				require.NoError(t, err)
+				defer res.Body.Close()
+				answer := bufio.NewReader(res.Body)
+				first, err := answer.ReadBytes('\n')
+				require.NoError(t, err)
+				require.Contains(t, string(first), `"created"`)
+				handler.Drain()
+				var rest bytes.Buffer
+				for !strings.Contains(rest.String(), `"summary"`) {
+					line, err := answer.ReadBytes('\n')
+					require.NoError(t, err)
+					rest.Write(line)
+				}
+				require.NoError(t, lines.Close()) // it is read on until then
+				_, err = io.Copy(&rest, answer)
+				require.NoError(t, err)
+				results, end := splitSummary(t, readLines(t, &rest))
+				require.Equal(t, "UNAVAILABLE", end.Error.Code)
+				require.Equal(t, len(results)+1, end.Summary.Lines)
+				require.Equal(t, end.Summary.Lines, end.Summary.Created)
+				if rate > 0 {
+					return
+				}
+				// Other requests are served, and a bulk upsert that comes now ends at once.
+				e.get("/products/p0").ok(200)
+				results, end = e.bulk(productBody("q"))
+				require.Empty(t, results)
+				require.Equal(t, "UNAVAILABLE", end.Error.Code)
+			})
+		})
+	}
+}
+
 // TestBulkWithoutFullDuplex: where the answer can't begin before the body was read it
 // waits, in the spool.
 func TestBulkWithoutFullDuplex(t *testing.T) {
@@ -412,4 +465,43 @@ func TestBulkRoundTrip(t *testing.T) {
 	require.Equal(t, bulkSummary{Lines: 301, Created: 300, Refused: 1}, *end.Summary)
 	require.Equal(t, "q", results[300].ExternalID)
 	require.NotNil(t, results[300].Error)
+}
+
+// TestBulkReadSlowly: a client that reads slowly may not hold a state of the store for
+// long.
+func TestBulkReadSlowly(t *testing.T) {
+	clock := ttl.NewManualClock(start)
+	budget, err := httpadapter.NewBudget(&httpadapter.BudgetOptions{Clock: clock})
+	require.NoError(t, err)
+	bothProtocols(t, setup{options: httpadapter.Options{Budget: budget}}, func(t *testing.T, e *env, client *http.Client, url string) {
+		long := catalog.Patch{
+			Description: catalog.Set(strings.Repeat("x", 20_000)),
+			Images:      catalog.Set([]catalog.NewImage{{URL: "https://cdn.example/a.jpg"}}),
+		}
+		var items []catalog.UpsertItem
+		for i := range 800 {
+			items = append(items, catalog.UpsertItem{ExternalID: fmt.Sprint("p", i), Patch: long})
+		}
+		for _, r := range e.catalog.UpsertMany(t.Context(), "a", items) {
+			require.NoError(t, r.Err)
+		}
+		read := func(pause time.Duration) (int64, error) {
+			r, err := http.NewRequestWithContext(t.Context(), "GET", url, nil)
+			require.NoError(t, err)
+			r.Header.Set("X-API-Key", "key-a")
+			res, err := client.Do(r)
+			require.NoError(t, err)
+			defer res.Body.Close()
+			_, err = io.ReadFull(res.Body, make([]byte, 100))
+			require.NoError(t, err)
+			clock.Advance(pause)
+			return io.Copy(io.Discard, res.Body)
+		}
+		whole, err := read(30 * time.Second)
+		require.NoError(t, err)
+		cut, err := read(14 * time.Minute)
+		require.Error(t, err)
+		require.Less(t, cut, whole)
+		require.Contains(t, e.log.String(), "reads too slowly")
+	})
 }

@@ -1,6 +1,7 @@
 package httpadapter
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -83,6 +84,9 @@ type Handler struct {
 	limits  catalog.Limits
 	// readingOn has room for the requests that are read on at once: see readOn.
 	readingOn chan struct{}
+	// draining ends, with errDraining, when Drain is called.
+	draining context.Context
+	drain    context.CancelCauseFunc
 }
 
 var _ http.Handler = (*Handler)(nil)
@@ -91,6 +95,7 @@ var _ http.Handler = (*Handler)(nil)
 // server has shut down. An error names the option that can't be heeded.
 func New(c *catalog.Catalog, o *Options) (*Handler, error) {
 	h := &Handler{catalog: c, limits: c.Limits(), readingOn: make(chan struct{}, readOnMany)}
+	h.draining, h.drain = context.WithCancelCause(context.Background())
 	if o != nil {
 		h.options = *o
 		h.options.AllowedOrigins = slices.Clone(o.AllowedOrigins)
@@ -128,6 +133,23 @@ func New(c *catalog.Catalog, o *Options) (*Handler, error) {
 func set[T int | int64](limit *T, value T) {
 	if *limit <= 0 {
 		*limit = value
+	}
+}
+
+// Drain has bulk upserts, which may go on for as long as a client likes, end between
+// two lines: what a host calls when its server stops, by
+// http.Server.RegisterOnShutdown. Their answers end with a summary that says so. Other
+// requests are served as before. Drain returns at once, and calling it again does
+// nothing.
+func (h *Handler) Drain() { h.drain(errDraining) }
+
+// untilDrained returns ctx until Drain is called. The caller must call stop.
+func (h *Handler) untilDrained(ctx context.Context) (waiting context.Context, stop func()) {
+	waiting, cancel := context.WithCancelCause(ctx)
+	forget := context.AfterFunc(h.draining, func() { cancel(errDraining) })
+	return waiting, func() {
+		forget()
+		cancel(nil)
 	}
 }
 

@@ -53,7 +53,11 @@ func takeHTTP2(server *http.Server) {
 	server.HTTP2 = &http.HTTP2Config{
 		MaxConcurrentStreams:          100,
 		MaxReadFrameSize:              16 << 10, // the least
-		MaxReceiveBufferPerConnection: 64 << 10, // the least; each handler that reads takes of it
+		// Each handler that does not read holds what came for it, no more than for a
+		// stream, so handlers bound the memory and not connections; and the bodies of
+		// some that wait, such as bulk upserts at their rate, don't keep those of the
+		// others from being read that a proxy sends on the same connection.
+		MaxReceiveBufferPerConnection: 16 * 64 << 10,
 		MaxReceiveBufferPerStream:     64 << 10,
 		MaxEncoderHeaderTableSize:     4 << 10,
 		MaxDecoderHeaderTableSize:     4 << 10,
