@@ -25,7 +25,8 @@ type BackupInfo struct {
 //
 // The copy is made on the disk of the store, where it shares the store's files.
 // What is deleted or written anew meanwhile keeps its room until Backup returns, so
-// w is better a file than a slow network. Reads and writes go on. Only one Backup
+// w is better a file than a slow network. Reads and writes go on: Backup works half of
+// the time and rests in between, for their sake. Only one Backup
 // runs at a time; others wait. Like Check it reads the whole store, twice. Close has
 // it end with ErrClosed, and waits for a call of w that does not return.
 //
@@ -56,12 +57,13 @@ func (c *Catalog) backup(ctx context.Context, w io.Writer) (info BackupInfo, err
 		return info, err
 	}
 	defer func() { err = errors.Join(err, copied.Close()) }()
-	report, err := c.checkCopy(ctx, copied)
+	pace := newPace(c.opts.Clock)
+	report, err := c.checkCopy(ctx, copied, pace)
 	if err != nil {
 		return info, err
 	}
 	info.Products, info.Blobs = report.Products, report.Blobs
-	if info.BackupInfo, err = copied.Write(ctx, w, taken); err != nil {
+	if info.BackupInfo, err = copied.Write(ctx, pacedWriter{w, ctx, pace}, taken); err != nil {
 		return info, err
 	}
 	c.backedUp.Store(&taken)
@@ -69,7 +71,7 @@ func (c *Catalog) backup(ctx context.Context, w io.Writer) (info BackupInfo, err
 }
 
 // checkCopy opens a copy and checks it.
-func (c *Catalog) checkCopy(ctx context.Context, copied backend.Checkpoint) (report CheckReport, err error) {
+func (c *Catalog) checkCopy(ctx context.Context, copied backend.Checkpoint, pace *pace) (report CheckReport, err error) {
 	b, err := copied.Open(ctx)
 	if err != nil {
 		return report, err
@@ -80,7 +82,7 @@ func (c *Catalog) checkCopy(ctx context.Context, copied backend.Checkpoint) (rep
 		return report, errors.Join(err, b.Close())
 	}
 	defer func() { err = errors.Join(err, view.Close()) }()
-	if report, err = view.Check(ctx); err != nil {
+	if report, err = view.check(ctx, pace); err != nil {
 		return report, err
 	}
 	if !report.Sound() {

@@ -71,19 +71,20 @@ func (c *Catalog) Check(ctx context.Context) (CheckReport, error) {
 	ctx, call := c.begin(ctx, OpCheck)
 	var report CheckReport
 	err := c.long(ctx, func(ctx context.Context) (err error) {
-		report, err = c.check(ctx)
+		report, err = c.check(ctx, nil)
 		return err
 	})
 	return report, call.end(c.wrap("check", "", err))
 }
 
-func (c *Catalog) check(ctx context.Context) (CheckReport, error) {
+// check is Check at a pace.
+func (c *Catalog) check(ctx context.Context, pace *pace) (CheckReport, error) {
 	snapshot, err := c.backend.Snapshot(ctx)
 	if err != nil {
 		return CheckReport{}, err
 	}
 	defer snapshot.Close()
-	k := &checker{c: c, ctx: ctx, reader: snapshot}
+	k := &checker{c: c, ctx: ctx, reader: snapshot, pace: pace}
 	for _, space := range []struct {
 		space byte
 		visit func(key, value []byte) error
@@ -106,6 +107,7 @@ type checker struct {
 	c      *Catalog
 	ctx    context.Context
 	reader backend.Reader
+	pace   *pace
 	report CheckReport
 	blob   blobCheck // the blob whose keys are being walked
 	// unreadable are the products that were said to be.
@@ -124,6 +126,9 @@ func (k *checker) walk(space byte, visit func(key, value []byte) error) error {
 			return err
 		default:
 			if err := visit(e.Key, e.Value); err != nil {
+				return err
+			}
+			if err := k.pace.rest(k.ctx); err != nil {
 				return err
 			}
 		}

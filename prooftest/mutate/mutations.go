@@ -303,7 +303,7 @@ var mutations = []mutation{
 			return n, err`, `			return n, err`},
 	{"bulk: ends when the server stops", "httpadapter/bulk.go", `case context.Cause(b.waiting) == errDraining:`, `case false:`},
 	{"bulk: does not wait for its rate when the server stops", "httpadapter/bulk.go", `b.h.options.Budget.sleep(b.waiting, limited.wait); err != nil`, `b.h.options.Budget.sleep(b.r.Context(), limited.wait); err != nil`},
-	{"bulk: is read at a pace", "httpadapter/bulkread.go", `took > 0 && float64(sent) < linesRate*took.Seconds()`, `false`},
+	{"bulk: is read at a pace", "httpadapter/bulkread.go", `took > 0 && float64(sent) < linesRate*took.Seconds()`, `took > 0 && sent < 0`},
 	{"quota: of products", "catalog/quota.go", `have.Products+more.Products > quota.Products`, `have.Products+more.Products > quota.Products+1`},
 	{"quota: of image bytes", "catalog/quota.go", `have.ImageBytes+more.ImageBytes > quota.ImageBytes`, `false`},
 	{"quota: what grows by nothing is admitted", "catalog/quota.go", `	if more.Products <= 0 && more.ImageBytes <= 0 {
@@ -321,6 +321,9 @@ var mutations = []mutation{
 	{"usage: what the count has found", "catalog/internal/accountusage/accountusage.go", `a.running && a.turn != 0 && turn >= a.turn`, `a.running`},
 	{"usage: a rest between two", "catalog/internal/accountusage/accountusage.go", `restFactor * (clock.Elapsed() - start)`, `0 * (clock.Elapsed() - start)`},
 	{"usage: how many accounts", "catalog/internal/accountusage/accountusage.go", `	if len(u.accounts) < u.config.Accounts {`, `	if true {`},
+	{"backup: rests between its steps", "catalog/pace.go", `if worked < paceWork {`, `if true {`},
+	{"backup: rests for no longer than a while", "catalog/pace.go", `min(worked, paceRest)`, `worked`},
+	{"backup: rests for as long as it worked", "catalog/pace.go", `min(worked, paceRest)`, `paceWork`},
 	{"bulk: a long result waits alone", "httpadapter/lineanswer.go", `len(a.memory) == 0 || len`, `len`},
 	{"bulk: its key is judged anew", "httpadapter/bulk.go", `if now-b.judged < judgeEvery {`, `if true {`},
 	{"admin: so many copies at once", "httpadapter/admin/admin.go", `defer func() { <-h.copying }()`, `<-h.copying`},
@@ -519,6 +522,6 @@ var mutations = []mutation{
 	{"readers keep what is in the journal", "catalog/internal/uses/folder.go", `if f.ReadOnly {`, `if false {`},
 
 	{"observe: what a call makes of a commit is no failure of it", "catalog/observe.go", `own != nil && errors.Is(err, own)`, `own != nil && errors.Is(err, own) && own == nil`},
-	{"figures: a failed backup is none", "catalog/backup.go", `if info.BackupInfo, err = copied.Write(ctx, w, taken); err != nil {`, `if info.BackupInfo, err = copied.Write(ctx, w, taken); false {`},
+	{"figures: a failed backup is none", "catalog/backup.go", `if info.BackupInfo, err = copied.Write(ctx, pacedWriter{w, ctx, pace}, taken); err != nil {`, `if info.BackupInfo, err = copied.Write(ctx, w, taken); false {`},
 	{"figures: what the store is at work on is due", "ttl/sweeper.go", `if s.handling = len(entries); s.handling > 0 {`, `if false {`},
 }
