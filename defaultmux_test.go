@@ -87,8 +87,8 @@ func TestNothingServesTheDefaultMux(t *testing.T) {
 	})
 	require.NoError(t, err)
 	require.Greater(t, seen, 100)
-	for _, block := range readmeBlocks(t, "go") {
-		file, err := parser.ParseFile(token.NewFileSet(), "README.md", block, 0)
+	for _, block := range blocksOf(t, "docs/dashboard.md", "go") {
+		file, err := parser.ParseFile(token.NewFileSet(), "dashboard.md", block, 0)
 		require.NoError(t, err)
 		require.Empty(t, servesDefaultMux(file))
 	}

@@ -3,10 +3,13 @@ package shelflife_test
 import (
 	"bufio"
 	"bytes"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,57 +21,84 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
 
-// fence matches a fenced block of the README: its language and its text.
+// fence matches a fenced block of a document: its language and its text.
 var fence = regexp.MustCompile("(?ms)^```([a-z]+)\n(.*?)^```$")
 
-func readmeBlocks(t *testing.T, language string) []string {
+// blocksOf returns the blocks of a document that have the language, and makes sure
+// that none has a language beside those of languages.
+func blocksOf(t *testing.T, document, language string, languages ...string) []string {
 	t.Helper()
-	readme, err := os.ReadFile("README.md")
+	text, err := os.ReadFile(document)
 	require.NoError(t, err)
+	blocks := fence.FindAllSubmatch(text, -1)
+	require.Len(t, regexp.MustCompile("(?m)^```").FindAll(text, -1), 2*len(blocks), document)
 	var texts []string
-	for _, m := range fence.FindAllSubmatch(readme, -1) {
+	for _, m := range blocks {
 		if string(m[1]) == language {
 			texts = append(texts, string(m[2]))
+		} else {
+			require.Contains(t, languages, string(m[1]), document)
 		}
 	}
-	require.NotEmpty(t, texts)
+	require.NotEmpty(t, texts, document)
 	return texts
 }
 
-// TestReadmeLanguages makes sure that no block escapes the tests below.
-func TestReadmeLanguages(t *testing.T) {
-	readme, err := os.ReadFile("README.md")
+func TestReadmeIsShort(t *testing.T) {
+	text, err := os.ReadFile("README.md")
 	require.NoError(t, err)
-	fences := len(regexp.MustCompile("(?m)^```").FindAll(readme, -1))
-	require.Equal(t, fences, 2*(len(readmeBlocks(t, "go"))+len(readmeBlocks(t, "sh"))))
+	require.LessOrEqual(t, len(strings.Fields(string(text))), 900, "words, code included")
 }
 
-// TestReadmeGo runs each Go program of the README in an empty folder and
-// compares what it prints with its Output comment.
-func TestReadmeGo(t *testing.T) {
-	if testing.Short() {
-		t.Skip("programs of their own: a run without -short has them")
+// TestFragments: the Go blocks of these documents stand in the programs of examples,
+// line by line, wherever they are indented to.
+func TestFragments(t *testing.T) {
+	programs, err := filepath.Glob("examples/*/main.go")
+	require.NoError(t, err)
+	require.NotEmpty(t, programs)
+	var sources []string
+	for _, p := range programs {
+		source, err := os.ReadFile(p)
+		require.NoError(t, err)
+		sources = append(sources, string(source))
 	}
-	for _, program := range readmeBlocks(t, "go") {
-		dir := t.TempDir()
-		source, binary := filepath.Join(dir, "main.go"), filepath.Join(dir, "program")
-		require.NoError(t, os.WriteFile(source, []byte(program), 0o600))
-		run(t, ".", "go", "build", "-o", binary, source)
-		require.Equal(t, outputComment(t, program), run(t, dir, binary))
+	fragments := append(blocksOf(t, "README.md", "go", "sh"), blocksOf(t, "docs/embed.md", "go")...)
+	for _, fragment := range fragments {
+		require.True(t, slices.ContainsFunc(sources, func(s string) bool { return hasFragment(s, fragment) }),
+			"no program of examples has this:\n%s", fragment)
 	}
+	require.False(t, hasFragment("func f() {\n\tg()\n\th()\n}\n", "g()\n\th()\n"), "the indentation counts")
+	require.True(t, hasFragment("func f() {\n\tg()\n\n\th()\n}\n", "g()\n\nh()\n"))
 }
 
-// TestReadmeShell runs each command of the README.
+// hasFragment reports whether source has the lines of fragment, all of them
+// indented by the same number of tabs.
+func hasFragment(source, fragment string) bool {
+	for tabs := range 5 {
+		var indented strings.Builder
+		indented.WriteString("\n")
+		for line := range strings.Lines(fragment) {
+			if line != "\n" {
+				indented.WriteString(strings.Repeat("\t", tabs))
+			}
+			indented.WriteString(line)
+		}
+		if strings.Contains(source, indented.String()) {
+			return true
+		}
+	}
+	return false
+}
+
+// TestReadmeShell runs each command of the README, and of the page about the
+// proofs.
 func TestReadmeShell(t *testing.T) {
 	if testing.Short() {
 		t.Skip("programs of their own: a run without -short has them")
 	}
-	// One block goes on from another: they share a folder, which has what "go
-	// build" puts there.
 	dir := t.TempDir()
-	binary := filepath.Join(dir, "shelflife")
-	run(t, ".", "go", "build", "-o", binary, "./cmd/shelflife")
-	for _, script := range readmeBlocks(t, "sh") {
+	run(t, ".", "go", "build", "-o", filepath.Join(dir, "shelflife"), "./cmd/shelflife")
+	for _, script := range append(blocksOf(t, "README.md", "sh", "go"), blocksOf(t, "docs/testing.md", "sh")...) {
 		script = strings.TrimSpace(script)
 		t.Run(strings.SplitN(script, "\n", 2)[0], func(t *testing.T) {
 			switch {
@@ -77,18 +107,21 @@ func TestReadmeShell(t *testing.T) {
 			case script == "cd bench && go run .":
 				// Its own tests run every workload, in short.
 				requireInCI(t, "cd bench")
+			case strings.HasPrefix(script, "go get "):
+				// It is not where the command would look for it yet.
+				require.Equal(t, "go get "+module, script)
+				mod, err := os.ReadFile("go.mod")
+				require.NoError(t, err)
+				require.True(t, strings.HasPrefix(string(mod), "module "+module+"\n"))
 			case strings.HasPrefix(script, "go test "):
 				out := run(t, ".", "sh", "-ec", script+" -benchtime 1x")
 				require.Contains(t, out, "Benchmark")
 			case strings.Contains(script, "SHELFLIFE_STORE="):
 				requireServesTogether(t, dir, script)
-			case strings.Contains(script, " serve --d"):
-				// In a folder, with what "go run" would have built.
-				script = strings.ReplaceAll(script, "go run ./cmd/shelflife", "./shelflife")
-				requireServes(t, dir, script)
 			default:
-				script = strings.ReplaceAll(script, "go build ./cmd/shelflife", "true")
-				run(t, dir, "sh", "-ec", script)
+				// In a folder, with what "go run" would have built.
+				require.Contains(t, script, " serve --demo")
+				requireServes(t, dir, strings.ReplaceAll(script, "go run ./cmd/shelflife", "./shelflife"))
 			}
 		})
 	}
@@ -129,19 +162,72 @@ func requireServes(t *testing.T, dir, script string) {
 	require.NoError(t, cmd.Wait())
 }
 
-// requireServesTogether runs the end of a script that makes a database on the
-// machine's own server, which is none of a test's, and has two servers use it. It
-// is given a database of the test's own.
+// requireServesTogether runs a script that makes a database on the machine's own
+// server and has two servers of ours use it. On a machine of the tests' own it is
+// run as it is printed; elsewhere its end is, with a database of the test's own,
+// since what a machine's server holds is none of a test's.
 func requireServesTogether(t *testing.T, dir, script string) {
-	dsn := postgrestest.Database(t)
+	t.Helper()
 	lines := strings.Split(script, "\n")
 	require.Len(t, lines, 5)
-	require.True(t, strings.HasPrefix(lines[2], "export SHELFLIFE_STORE=postgres://"))
-	first, second := strings.TrimSuffix(lines[3], " &"), lines[4]
-	for _, command := range []string{first, second} {
-		command, _, _ = strings.Cut(command, " --addr")
-		requireServes(t, dir, "export SHELFLIFE_STORE='"+dsn+"'\n"+command+" --api-key-file api-keys")
+	if os.Getenv("SHELFLIFE_TEST_SYSTEM") != "" {
+		requireSharesAsPrinted(t, script)
+		return
 	}
+	before, keys, found := strings.Cut(lines[2], " SHELFLIFE_API_KEYS=")
+	require.True(t, found)
+	require.True(t, strings.HasPrefix(before, "export SHELFLIFE_STORE=postgres://"))
+	export := "export SHELFLIFE_STORE='" + postgrestest.Database(t) + "' SHELFLIFE_API_KEYS=" + keys
+	for _, command := range []string{strings.TrimSuffix(lines[3], " &"), lines[4]} {
+		command, _, _ = strings.Cut(command, " --addr")
+		requireServes(t, dir, export+"\n"+command)
+	}
+}
+
+// requireSharesAsPrinted runs the script at the root of the module, has each
+// server answer for what the other was given, and takes away what the script made.
+func requireSharesAsPrinted(t *testing.T, script string) {
+	t.Helper()
+	require.NoFileExists(t, "shelflife", "the script would write over it")
+	started := exec.Command("service", "postgresql", "status").Run() != nil
+	cmd := exec.Command("bash", "-ec", "exec 2>&1\n"+script+" &\n"+
+		"echo \"key=${SHELFLIFE_API_KEYS#*=}\"\nread -r _ || true\nkill $(jobs -p)\nwait")
+	in, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	defer func() {
+		require.NoError(t, in.Close())
+		_, _ = io.Copy(io.Discard, out)
+		require.NoError(t, cmd.Wait())
+		require.NoError(t, os.Remove("shelflife"))
+		run(t, ".", "su", "postgres", "-c", "psql -c 'DROP DATABASE shelflife' -c 'DROP ROLE shelflife'")
+		if started {
+			run(t, ".", "service", "postgresql", "stop")
+		}
+	}()
+	said, key, serving := bufio.NewScanner(out), "", 0
+	for (key == "" || serving < 2) && said.Scan() {
+		if k, ok := strings.CutPrefix(said.Text(), "key="); ok {
+			key = k
+		}
+		serving += strings.Count(said.Text(), "msg=serving")
+	}
+	require.Equal(t, 2, serving, "both servers say where they are")
+	do := func(method, url, body string) int {
+		r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+		require.NoError(t, err)
+		r.Header.Set("X-API-Key", key)
+		r.Header.Set("Content-Type", "application/json")
+		res, err := http.DefaultClient.Do(r)
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+		return res.StatusCode
+	}
+	product := `{"externalId":"p","images":[{"source":{"url":"https://cdn.example/1.jpg"}}]}`
+	require.Equal(t, http.StatusCreated, do(http.MethodPost, "http://127.0.0.1:8081/products", product))
+	require.Equal(t, http.StatusOK, do(http.MethodGet, "http://127.0.0.1:8082/products/p", ""))
 }
 
 // run runs a command in dir and returns what it prints.

@@ -45,9 +45,9 @@ type Catalog struct {
 	deadSizes deadRunSizes
 	// maxValueSize is that of the backend, 0 where there is none.
 	maxValueSize int
-	// queries holds *query that nobody uses.
+	// queries holds each *query that is not in use.
 	queries sync.Pool
-	// txs holds *tx that nobody uses.
+	// txs holds each *tx that is not in use.
 	txs     sync.Pool
 	index   *ttl.Index
 	sweeper *ttl.Sweeper
@@ -85,7 +85,7 @@ const (
 // is stored.
 //
 // The catalog owns b from then on: Close closes it. After an error b is still
-// the caller's. An error matches encoding.ErrNewerSchema if the store was
+// the caller's. An error matches ErrNewerSchema if the store was
 // written by a newer version that this one can't serve. A store whose backend
 // places its keys otherwise than when it was created is refused, as is a backend
 // that places them by a function which is none of package encoding's. A store
@@ -171,7 +171,7 @@ func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) 
 		Backend: b, Fold: c.foldUses, Clock: opts.Clock, Logger: opts.Logger,
 		Window: opts.UseWindow, Hold: c.buffersUses(), ReadOnly: c.readOnly,
 	})
-	// Before anything is written, and when all is there that healed lets go of.
+	// Before anything is written, and after everything that healed drops was made.
 	backend.OnHeal(b, c.healed)
 	if err := c.folder.Open(ctx); err != nil {
 		return nil, err

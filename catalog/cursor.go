@@ -26,7 +26,7 @@ func (c *Catalog) encodeCursor(id string) string {
 // anything that it did not return.
 func (c *Catalog) decodeCursor(cursor string) (id string, ok bool) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
-	if err != nil || len(raw) < 1+cursorMAC || len(raw) > 1+cursorMAC+maxNameBytes || raw[0] != cursorVersion {
+	if err != nil || len(raw) < 1+cursorMAC || len(raw) > 1+cursorMAC+MaxNameBytes || raw[0] != cursorVersion {
 		return "", false
 	}
 	id = string(raw[1+cursorMAC:])

@@ -61,7 +61,7 @@ func FuzzCursor(f *testing.F) {
 			require.Equal(t, s, c.encodeCursor(id))
 		}
 		got, ok := c.decodeCursor(c.encodeCursor(s))
-		if len(s) <= maxNameBytes {
+		if len(s) <= MaxNameBytes {
 			require.True(t, ok)
 			require.Equal(t, s, got)
 		} else {

@@ -144,7 +144,7 @@ func TestNewerStore(t *testing.T) {
 		meta(func(m *encoding.StoreMeta) { before = *m; m.Schema++; m.MinReader = m.Schema; m.MinWriter = m.Schema })
 		b := w.open()
 		_, err := catalog.Open(t.Context(), b, &w.opts)
-		require.ErrorIs(t, err, encoding.ErrNewerSchema)
+		require.ErrorIs(t, err, catalog.ErrNewerSchema)
 		require.ErrorContains(t, err, "newer")
 		require.NoError(t, b.Close())
 		meta(func(m *encoding.StoreMeta) { *m = before })

@@ -66,7 +66,7 @@ type Page struct {
 	Products []*Product
 	// NextCursor continues the list; it is "" on the last page. It is a
 	// position, nothing else: it stays good across restarts and the deletion
-	// of products, and shows nobody what they could not list without it.
+	// of products, and shows no caller what it could not list without it.
 	NextCursor string
 	// HasMore reports whether there is more, exactly.
 	HasMore bool
@@ -285,14 +285,14 @@ func (c *Catalog) all(ctx context.Context, account string, o AllOptions, instant
 }
 
 func checkPrefix(faults *ValidationError, prefix string) {
-	if len(prefix) > maxNameBytes || !utf8.ValidString(prefix) {
-		faults.add("prefix", CodeValidationFailed, "must be at most %d bytes of valid UTF-8", maxNameBytes)
+	if len(prefix) > MaxNameBytes || !utf8.ValidString(prefix) {
+		faults.add("prefix", CodeValidationFailed, "must be at most %d bytes of valid UTF-8", MaxNameBytes)
 	}
 }
 
 func checkFrom(faults *ValidationError, from string) {
-	if len(from) > maxNameBytes || !utf8.ValidString(from) {
-		faults.add("from", CodeValidationFailed, "must be at most %d bytes of valid UTF-8", maxNameBytes)
+	if len(from) > MaxNameBytes || !utf8.ValidString(from) {
+		faults.add("from", CodeValidationFailed, "must be at most %d bytes of valid UTF-8", MaxNameBytes)
 	}
 }
 

@@ -33,9 +33,9 @@ func (c *Catalog) CreateOneShot(ctx context.Context, account string, p Patch, co
 // share a store make the same; a store that a dump was loaded into makes others.
 func (c *Catalog) CreateOneShotOnce(ctx context.Context, account, key string, p Patch, conds ...Condition) (Result, error) {
 	ctx, call := c.begin(ctx, OpCreateOneShot)
-	if key == "" || len(key) > maxNameBytes || !utf8.ValidString(key) {
+	if key == "" || len(key) > MaxNameBytes || !utf8.ValidString(key) {
 		faults := new(ValidationError)
-		faults.add("key", CodeValidationFailed, "must be 1 to %d bytes of valid UTF-8", maxNameBytes)
+		faults.add("key", CodeValidationFailed, "must be 1 to %d bytes of valid UTF-8", MaxNameBytes)
 		return Result{}, call.end(c.wrap("create one-shot", "", faults))
 	}
 	id := c.oneShotID(account, key)

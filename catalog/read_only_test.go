@@ -145,7 +145,7 @@ func TestReadOnlyNeedsNoWriter(t *testing.T) {
 				require.NoError(t, err)
 				opened, err := catalog.Open(t.Context(), b, nil)
 				if !want {
-					require.ErrorIs(t, err, encoding.ErrNewerSchema)
+					require.ErrorIs(t, err, catalog.ErrNewerSchema)
 					require.NoError(t, b.Close())
 					continue
 				}

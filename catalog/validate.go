@@ -15,8 +15,10 @@ import (
 	"github.com/shelflife-db/shelflife/encoding"
 )
 
+// MaxNameBytes is the greatest length of an account and of an external ID.
+const MaxNameBytes = 255
+
 const (
-	maxNameBytes = 255
 	maxDays      = 365
 	uploadScheme = "upload://"
 	// generatedPrefix is reserved for IDs that the catalog makes.
@@ -78,8 +80,8 @@ func (c *Catalog) InspectUpload(r io.Reader) error {
 
 func checkAccount(faults *ValidationError, account string) {
 	switch {
-	case account == "" || len(account) > maxNameBytes:
-		faults.add("account", CodeValidationFailed, "account must be 1 to %d bytes long, not %d", maxNameBytes, len(account))
+	case account == "" || len(account) > MaxNameBytes:
+		faults.add("account", CodeValidationFailed, "account must be 1 to %d bytes long, not %d", MaxNameBytes, len(account))
 	case !utf8.ValidString(account):
 		faults.add("account", CodeValidationFailed, "account must be valid UTF-8")
 	}
@@ -90,8 +92,8 @@ func checkExternalID(faults *ValidationError, id string) {
 	switch {
 	case id == "":
 		faults.add(path, CodeExternalIDRequired, "an external ID is required")
-	case len(id) > maxNameBytes:
-		faults.add(path, CodeValidationFailed, "must be at most %d bytes long, not %d", maxNameBytes, len(id))
+	case len(id) > MaxNameBytes:
+		faults.add(path, CodeValidationFailed, "must be at most %d bytes long, not %d", MaxNameBytes, len(id))
 	case !utf8.ValidString(id):
 		faults.add(path, CodeValidationFailed, "must be valid UTF-8")
 	case strings.ContainsFunc(id, unicode.IsControl):
@@ -115,7 +117,7 @@ func checkNames(account, id string) error {
 // isPlainName reports whether s is a valid account and a valid ID at first sight,
 // as most are: printable ASCII, and not one of the names that URLs fold away.
 func isPlainName(s string) bool {
-	if s == "" || len(s) > maxNameBytes || s[0] == '.' {
+	if s == "" || len(s) > MaxNameBytes || s[0] == '.' {
 		return false
 	}
 	for i := range len(s) {

@@ -1,6 +1,10 @@
 // Package encoding decides the bytes that Shelflife stores: keys, product
 // records, blob headers and the description of the store.
 //
+// It is for the module's own packages, and its Go API carries no promise of
+// stability; the bytes do, see below. What callers of a catalog need of it has a
+// name in package catalog.
+//
 // # Keys
 //
 // A key is one byte for its space, then components. A component of variable

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"unicode/utf8"
+
+	"github.com/shelflife-db/shelflife/catalog"
 )
 
 // APIKeyHeader is the request header that [APIKeys] reads.
@@ -20,7 +22,7 @@ const APIKeyHeader = "X-API-Key"
 // use.
 //
 // Authenticating costs one hash and one look into a map of sums, however many
-// keys there are. The time that takes may tell something about the sum that was
+// keys there are. The time that takes may reveal something about the sum that was
 // looked for, which its sender knows, but nothing about a key: a sender that does not know
 // one can't choose sums that come close to its own.
 type APIKeys struct {
@@ -59,7 +61,7 @@ func (a *APIKeys) Replace(keys map[string]string) error {
 			return errors.New("httpadapter: an API key is empty")
 		}
 		if !isAccount(account) {
-			return errors.New("httpadapter: the account of an API key is not 1 to 255 bytes of valid UTF-8")
+			return fmt.Errorf("httpadapter: the account of an API key is not 1 to %d bytes of valid UTF-8", catalog.MaxNameBytes)
 		}
 		sum, err := sumOfKey(key)
 		if err != nil {
@@ -135,11 +137,11 @@ func (e *authError) Is(target error) bool {
 
 func checkAccount(account string) error {
 	if !isAccount(account) {
-		return fmt.Errorf("httpadapter: the account %q is not 1 to 255 bytes of valid UTF-8", account)
+		return fmt.Errorf("httpadapter: the account %q is not 1 to %d bytes of valid UTF-8", account, catalog.MaxNameBytes)
 	}
 	return nil
 }
 
 func isAccount(account string) bool {
-	return account != "" && len(account) <= 255 && utf8.ValidString(account)
+	return account != "" && len(account) <= catalog.MaxNameBytes && utf8.ValidString(account)
 }

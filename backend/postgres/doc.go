@@ -2,7 +2,7 @@
 // several processes share. It speaks to the server through jackc/pgx.
 //
 //	store, err := postgres.Open(ctx, "postgres://shelflife@db/shop", &postgres.Options{
-//		Partition: encoding.AccountPartition{},
+//		Partition: catalog.AccountPartition{},
 //	})
 //
 // # What it needs

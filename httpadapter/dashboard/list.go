@@ -187,7 +187,7 @@ func between(a, b string) string {
 // behind returns a text between the ID a and all IDs behind it: no ID has a
 // control character.
 func behind(a string) string {
-	if len(a) < 255 {
+	if len(a) < catalog.MaxNameBytes {
 		return a + "\x00"
 	}
 	return a // that one is looked at again

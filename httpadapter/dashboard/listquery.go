@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/shelflife-db/shelflife/catalog"
 )
 
 const (
@@ -33,7 +35,7 @@ type listQuery struct {
 
 func readListQuery(v url.Values) listQuery {
 	q := listQuery{
-		prefix: cutText(v.Get("q"), 255), show: v.Get("show"), from: cutText(v.Get("from"), 255),
+		prefix: cutText(v.Get("q"), catalog.MaxNameBytes), show: v.Get("show"), from: cutText(v.Get("from"), catalog.MaxNameBytes),
 	}
 	switch q.show {
 	case showAll, showUnlisted, showSoon:
@@ -43,7 +45,7 @@ func readListQuery(v url.Values) listQuery {
 	if q.from != "" {
 		q.trail = v["back"]
 		for i, t := range q.trail {
-			q.trail[i] = cutText(t, 255)
+			q.trail[i] = cutText(t, catalog.MaxNameBytes)
 		}
 	}
 	return q

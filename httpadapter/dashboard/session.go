@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/shelflife-db/shelflife/catalog"
 	"github.com/shelflife-db/shelflife/httpadapter"
 )
 
@@ -99,8 +100,8 @@ func (h *Handler) authenticate(r *http.Request, key string) (account string, err
 }
 
 func checkAccount(account string) error {
-	if account == "" || len(account) > 255 || !utf8.ValidString(account) {
-		return fmt.Errorf("dashboard: the account %q is not 1 to 255 bytes of valid UTF-8", account)
+	if account == "" || len(account) > catalog.MaxNameBytes || !utf8.ValidString(account) {
+		return fmt.Errorf("dashboard: the account %q is not 1 to %d bytes of valid UTF-8", account, catalog.MaxNameBytes)
 	}
 	return nil
 }
@@ -125,7 +126,7 @@ func (h *Handler) forget(w http.ResponseWriter, r *http.Request) {
 // the browser sees the dashboard: behind a proxy only the browser knows it.
 func (h *Handler) setCookie(w http.ResponseWriter, r *http.Request, c http.Cookie) {
 	c.HttpOnly, c.SameSite = true, http.SameSiteLaxMode
-	// The word of a proxy that nobody vouches for can make the cookie stricter only.
+	// The header of a proxy that is not trusted can only make the cookie stricter.
 	c.Secure = r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
 	http.SetCookie(w, &c)
 }
