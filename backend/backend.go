@@ -104,8 +104,8 @@ var (
 	// by choice or because it can't write where it is: see Properties.ReadOnly.
 	ErrReadOnly = fmt.Errorf("%w: opened for reading", ErrUnavailable)
 	// ErrUnknownOutcome says that the call may or may not have taken effect,
-	// and that nobody can tell which. It is never followed by a retry inside
-	// the engine.
+	// and that there is no way to know which. It is never followed by a retry
+	// inside the engine.
 	ErrUnknownOutcome = errors.New("backend: outcome unknown")
 	// ErrNested is returned by Update when its context comes from the callback
 	// of another Update.
@@ -258,7 +258,7 @@ type Snapshot interface {
 type Properties struct {
 	// Name says which engine this is, for logs and reports: "pebble".
 	Name string
-	// Exclusive promises that nobody else writes to the store while it is
+	// Exclusive promises that no other process writes to the store while it is
 	// open, so that what was read may be kept in memory as long as the Updates
 	// of this process are watched. Without it the catalog keeps no record in
 	// memory, writes every use before it is acknowledged, and looks in an

@@ -1,7 +1,7 @@
 package backend
 
-// A Measured is a Backend that has figures of itself, for those who watch a running
-// service. It is optional.
+// A Measured is a Backend that has figures of itself, for the monitoring of a
+// running service. It is optional.
 type Measured interface {
 	// Figures returns them as they are, or were a moment ago: it waits neither for
 	// the disk nor for a server, and may be called often. Figures of one engine
@@ -21,8 +21,8 @@ type Figure struct {
 	// Counter says that it only rises, but for starting anew when the engine is
 	// opened or has healed.
 	Counter bool
-	// Label and Of tell figures of one name apart, as the pools of an engine: each has
-	// the same Label, which Of is the value of. Default: none.
+	// Label and Of distinguish figures of one name, such as those of an engine's
+	// pools: each has the same Label, with Of as its value. Default: none.
 	Label, Of string
 	Value     float64
 }

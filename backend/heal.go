@@ -31,16 +31,16 @@ package backend
 //
 // # What the caller owes
 //
-// It lets go of everything in its memory that rests on commits which it does not
+// It drops everything in its memory that rests on commits which it does not
 // know to be durable. It takes the generation before it reads, or commits as
 // Buffered, what it will call Durable for, and compares it afterwards: where it
 // has changed, nothing is known.
 //
 // # What an implementer minds
 //
-// Whatever stands for a place in the log, so that Durable can tell what is durable
-// from what is not, begins anew with each generation: an old place, compared with
-// the new log, would call a lost commit durable. The store that is healed is the
+// Positions in the log, by which Durable knows what is durable, begin anew with
+// each generation: an old position, compared with the new log, would make a lost
+// commit look durable. The store that is healed is the
 // one that was opened: an engine that can't be sure of that stays as it is.
 type Healer interface {
 	// Generation returns how often the engine has healed since it was opened.

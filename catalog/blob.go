@@ -93,7 +93,7 @@ func (t *tx) claimBlob(r *encoding.Record, b *incomingBlob) error {
 	return t.putBlobHeader(r.Account, b.id, &h)
 }
 
-// release is a blob that a change lets go of, and its header.
+// release is a blob that a change makes garbage, and its header.
 type release struct {
 	id     encoding.BlobID
 	header *encoding.BlobHeader
@@ -142,8 +142,7 @@ func (t *tx) releaseBlob(account string, r release) error {
 	return t.putBlobHeader(account, r.id, r.header)
 }
 
-// removeBlob deletes a blob that nobody refers to, with its current expiry
-// entry.
+// removeBlob deletes a blob without an owner, with its current expiry entry.
 func (t *tx) removeBlob(account string, id encoding.BlobID, h *encoding.BlobHeader) error {
 	start, end := encoding.BlobChunksRange(account, id)
 	var keys [][]byte

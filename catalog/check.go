@@ -63,7 +63,7 @@ func (p Problem) String() string {
 // Check reads the whole store, as it is at one instant, and reports every
 // broken invariant: a product without its current expiry entry, a list that
 // disagrees with the products, a key that disagrees with its record, an image
-// whose bytes are missing, damaged or nobody's, a part of the use journal that
+// whose bytes are missing, damaged or without an owner, a part of the use journal that
 // can't be read. Where a stretch of the store can't be read at all, it names the
 // products concerned, as far as the rest of the store knows them, and otherwise
 // those between which they lie, and reads on behind. It changes nothing.

@@ -126,7 +126,7 @@ func (d *deadRun) breakAt(key []byte) {
 	}
 }
 
-// stop ends the run at what can't be read, behind which nobody knows where the
+// stop ends the run at what can't be read, behind which it is not known where the
 // next begins.
 func (d *deadRun) stop() {
 	d.keep()

@@ -12,7 +12,7 @@ import (
 )
 
 // deleteBatch is how many products DeleteAccount removes in one Update, during
-// which nobody else writes to the account.
+// which nothing else is written to the account.
 const deleteBatch = 64
 
 // Delete removes a live product and all it owns. Where no live product has the
@@ -67,7 +67,7 @@ const EraseNow DeleteOption = 1
 
 // DeleteAccount removes every product of an account whose creation was
 // acknowledged before the call began, with all it owns, and staged images that
-// nobody has claimed, and returns how many live products that were. Each goes
+// were not claimed, and returns how many live products that were. Each goes
 // whole, the account in several steps: after an error some may be gone, and the
 // call may be repeated. A product whose record is damaged goes too, and is not
 // counted. Without [EraseNow] the backend gives back the room in time.

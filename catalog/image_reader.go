@@ -24,7 +24,7 @@ type ImageInfo struct {
 // ImageReader reads uploaded image bytes. It is used by one goroutine at a
 // time. It holds nothing in the store: what it reads stays as it was when it
 // was opened because image bytes are never rewritten, and stays there at least
-// for Options.ImageGrace after the product let go of it.
+// for Options.ImageGrace after the product released it.
 type ImageReader struct {
 	c       *Catalog
 	ctx     context.Context

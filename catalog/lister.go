@@ -216,6 +216,8 @@ func (l *lister) see(ctx context.Context, value []byte, s *seen) (live bool, err
 	if err := s.set(value, false); err != nil {
 		return false, damageOf(l.account, l.key, err)
 	}
+	// What lives for longer than a walk should take is listed without another look at
+	// the clock; for the rest the time may have come meanwhile.
 	now := l.began + l.patience
 	if !l.instant && (l.patience == 0 || !s.isLive(now)) {
 		now = l.c.now.Now() // before the overlay is looked at: see uses.Overlay.Add

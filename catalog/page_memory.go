@@ -29,7 +29,7 @@ func (m *pageMemory) copy(record []byte) []byte {
 	}
 	begin := m.bytes.Len()
 	m.bytes.Write(record)
-	// Nobody else sees these bytes, so they may be changed as a slice.
+	// Nothing else refers to these bytes yet, so they may be changed as a slice.
 	own := m.bytes.String()[begin:]
 	return unsafe.Slice(unsafe.StringData(own), len(own))
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // Product is a product as it was at one instant. It belongs to the caller:
-// changing it affects nobody else. Its times are UTC with millisecond
+// changing it affects nothing else. Its times are UTC with millisecond
 // precision.
 type Product struct {
 	// ExternalID identifies the product within its account.

@@ -162,7 +162,7 @@ func (s *salvager) meta() error {
 	err = s.scan(encoding.SpaceMeta, backend.ScanOptions{}, func(key, value []byte) error {
 		name, err := encoding.DecodeMetaKey(key)
 		if err != nil {
-			return nil // nobody's
+			return nil // not a key of ours
 		}
 		if errors.Is(checkMetaValue(name, value), encoding.ErrCorrupt) {
 			s.problem("", "", "meta entry %s can't be read", name)
@@ -177,7 +177,7 @@ func (s *salvager) meta() error {
 				return err
 			}
 			s.shards, described = meta.Shards, true
-			// What is lost was there before: for those who follow the store time goes back.
+			// What is lost was there before: for a reader of changes time goes back.
 			meta.Epoch, meta.Partition, meta.Parts = newEpoch(), partition, props.Parts
 			value = encoding.AppendStoreMeta(nil, &meta)
 		}

@@ -10,8 +10,8 @@ import (
 
 // A stretch in which something can't be read holds more than nothing: products whose
 // newest record lies above the damage, others the damage is about, and below it what
-// these were before, or what has been deleted. The stretch as a whole tells them not
-// apart, but a Get of one key does: it looks at what is newest first, and fails where
+// these were before, or what has been deleted. A read of the stretch can't distinguish
+// them, but a Get of one key does: it looks at what is newest first, and fails where
 // that is damaged. So the names of products are collected, from what is found when
 // the damaged parts are left out and from the other spaces, and each is asked for.
 
@@ -112,7 +112,7 @@ func (s *salvager) scanDamaged(r backend.Reader, o backend.ScanOptions,
 func (s *salvager) older(key, value []byte) error {
 	account, id, err := encoding.DecodeProductKey(key)
 	if err != nil {
-		return nil // nobody's
+		return nil // no product's
 	}
 	damaged, err := s.newest(key, account, id)
 	if err != nil || !damaged {

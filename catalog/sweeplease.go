@@ -47,7 +47,7 @@ func (x expirer) Lease(ctx context.Context) (wait time.Duration) {
 	}
 	free, err := c.takeLease(ctx, l.holder)
 	if err != nil {
-		l.held = false // whoever has it: this step sweeps, the next one looks again
+		l.held = false // whichever process has it: this step sweeps, the next looks again
 		c.opts.Logger.Warn("shelflife: could not see which process sweeps", slog.Any("error", err))
 		return 0
 	}

@@ -116,10 +116,15 @@ func (c *Catalog) update(ctx context.Context, scopes []backend.Scope, o backend.
 
 // load reads a product whose scope is declared, and the time.
 func (t *tx) load(account, id string) (f *found, err error) {
+	// Once for all products of the Update, and the first of its OnVisible functions:
+	// readers of what has expired wait until it has run.
 	first := len(t.counted) == 0
 	if first {
 		t.txn.OnVisible(t.uncount)
 	}
+	// Counted before the clock is read. The other way round an Update could read a
+	// time before the deadline, be overtaken by a reader that finds the deadline
+	// passed and no Update counted, and then renew what that reader called gone.
 	t.counted = append(t.counted, t.c.renewals.Begin(productkey.Of(account, id)))
 	before := t.c.now.Now()
 	t.now = before
@@ -137,6 +142,9 @@ func (t *tx) load(account, id string) (f *found, err error) {
 	}
 	f.size = len(f.encoded)
 	f.stored = stored
+	// The pending use comes on top. A fold would have to hold the scope that this
+	// Update holds, so no use moves from the overlay into the record between the two
+	// reads; a reader without a scope must look at the overlay first, as look does.
 	live := t.c.uses.On(stored)
 	if isLive(live, t.now) {
 		f.live = live

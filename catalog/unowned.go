@@ -9,7 +9,7 @@ import (
 )
 
 // removeUnowned removes image bytes of an account that no product has: those that
-// were staged whole, and with garbage set those that products have let go of. What
+// were staged whole, and with garbage set those that products had. What
 // an upload has brought so far is left to that upload.
 func (c *Catalog) removeUnowned(ctx context.Context, account string, garbage bool) error {
 	o := c.updateOptions()

@@ -18,6 +18,9 @@ import (
 // A *ValidationError about one of them or the record's size, or an unreadable
 // header, comes before anything is written.
 func (t *tx) write(f *found, next *encoding.Record, incoming []*incomingBlob) error {
+	// Everything that can refuse the write comes first. An Update goes on behind a
+	// refused product, as UpsertMany's does, and would commit the half of it that was
+	// written.
 	if next != nil {
 		if err := t.c.checkSize(next); err != nil {
 			return err
@@ -31,10 +34,15 @@ func (t *tx) write(f *found, next *encoding.Record, incoming []*incomingBlob) er
 	if err != nil {
 		return err
 	}
+	// Both marks come before anything of the write can be visible. Until the Update
+	// has ended no reader puts a record of the product into the cache: one that read
+	// the old record would leave it there for good. And no list passes by the key as
+	// one at which nothing lives.
 	wanted := t.markCache(productkey.Of(f.account, f.id))
 	if next != nil {
 		t.markWritten(f.account, f.id)
 	}
+	// Before the record, of which the deadline of its expiry entry is a part.
 	was, is := t.index(f, next)
 	if err := t.writeListed(f, next); err != nil {
 		return err
@@ -46,8 +54,10 @@ func (t *tx) write(f *found, next *encoding.Record, incoming []*incomingBlob) er
 		return err
 	}
 	t.grow(f.account, f.live, next)
+	// What else this Update does to the product begins from here.
 	f.stored, f.size = next, len(t.value)
 	t.decided(f)
+	// Last, since the entry notes the size of the record.
 	return t.writeExpiry(f, was, is)
 }
 

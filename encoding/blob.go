@@ -6,7 +6,7 @@ import "math"
 type BlobState byte
 
 const (
-	BlobStaged  BlobState = 1 // nobody has claimed it yet
+	BlobStaged  BlobState = 1 // no product has claimed it yet
 	BlobOwned   BlobState = 2 // the product Owner refers to it
 	BlobGarbage BlobState = 3 // kept only for readers that have opened it
 )

@@ -8,8 +8,8 @@ import (
 // ChunkTrailer is how many bytes a stored chunk is longer than what it holds.
 const ChunkTrailer = 4
 
-// castagnoli is CRC32C, which processors compute. It tells every change of up to
-// 32 bits in a row, and any other but for one in four billion.
+// castagnoli is CRC32C, which processors compute. It detects every change of up to
+// 32 bits in a row, and all but one in four billion of the others.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // AppendChunkTrailer completes the stored form of a chunk, which is the n-th value

@@ -16,11 +16,11 @@ type StoreMeta struct {
 	Shards    int      // the count for Shard; fixed when the store is created
 
 	// Epoch is random and not 0. Whatever brings back an earlier state of the
-	// store draws another, so that those who follow its changes see that time
-	// went back.
+	// store draws another, so that a reader of its changes sees that time went
+	// back.
 	Epoch uint64
 	// Secret is what the store signs with: random, for as long as the store
-	// lives. It is copied with the store and shown to nobody.
+	// lives. It is copied with the store and never shown.
 	Secret Secret
 	// Partition is the function by which the keyspace is placed in Parts parts,
 	// fixed when the store is created.

@@ -1,6 +1,6 @@
 package encoding
 
-// What a newer writer has added to a record goes with it as bytes, for whoever
+// What a newer writer has added to a record goes with it as bytes, for code that
 // carries records from one store to another in a form of its own.
 
 // Unknown returns what this version does not know of r: bits of its flags, and

@@ -169,7 +169,7 @@ func readJSON(source io.Reader, length int64) (*body, error) {
 	return &body{json: data.Bytes()}, err
 }
 
-// bodyError tells the errors of reading a body apart. Errors that are neither
+// bodyError classifies the errors of reading a body. Errors that are neither
 // the adapter's own nor known are the client's fault. A client that left gets
 // the same answer as one that still listens after a body it cut off.
 func bodyError(err error, tooLargeMessage string) error {

@@ -35,7 +35,7 @@ type BudgetOptions struct {
 	// SpoolReserve is the free space in bytes of the file system of
 	// Options.SpoolDir below which uploads are refused, as they come: it is for
 	// what else is on that file system, the store above all, whose own reserve
-	// should be clearly less. It has no effect on a system that does not tell its
+	// should be clearly less. It has no effect on a system that does not report its
 	// free space. Default: three twentieths of the file system, at least 24 MiB or
 	// three eighths of it, at most 384 MiB, which is half as much again as the
 	// reserve of a store on Pebble.
@@ -59,7 +59,7 @@ type BudgetOptions struct {
 	// make at once. Default: AccountRate, rounded up. It is of no effect without
 	// AccountRate.
 	AccountBurst int
-	// Clock tells how fast. Default: that of the system.
+	// Clock is the clock of the rates. Default: that of the system.
 	Clock ttl.Clock
 	// Wait is how long a request that holds nothing yet waits for memory, or for
 	// its turn among the uploads, before it is refused. Default: 2 s.

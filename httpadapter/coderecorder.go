@@ -11,7 +11,7 @@ type CodeRecorder interface {
 	RecordCode(code string)
 }
 
-// recordCode tells the outermost CodeRecorder around w.
+// recordCode sets the code of the outermost CodeRecorder around w.
 func recordCode(w http.ResponseWriter, code string) {
 	for {
 		if r, ok := w.(CodeRecorder); ok {

@@ -107,7 +107,7 @@ func isPreflight(r *http.Request) bool {
 }
 
 // answerPreflight allows whatever the handler may do. Browsers send no key with
-// the question, and the answer tells nothing but that a page may ask.
+// the question, and the answer reveals nothing but that a page may ask.
 func answerPreflight(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Add("Vary", "Access-Control-Request-Headers")

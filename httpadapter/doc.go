@@ -115,7 +115,7 @@
 // # Browsers
 //
 // Options.AllowedOrigins lets pages of other origins in; New refuses one that is
-// not written as browsers do, which would let nobody in. A host routes OPTIONS of
+// not written as browsers write it, which would match no page. A host routes OPTIONS of
 // its own endpoints to the handler, which answers preflights on any path.
 //
 // The URL of an image is refused for what no client could fetch, and for

@@ -226,7 +226,7 @@ func appendString(b []byte, s string) []byte {
 const jsonType = "application/json; charset=utf-8"
 
 // writeJSON sends body, or just its length in answer to HEAD. An error means that the
-// client left, and nobody is to be told.
+// client has left, so that there is no one to answer.
 func writeJSON(w http.ResponseWriter, r *http.Request, status int, body []byte) (err error) {
 	w.Header().Set("Content-Type", jsonType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))

@@ -10,8 +10,8 @@ import (
 )
 
 // A request may be answered before its body was read: because its key is wrong,
-// say, or its length. If the connection were closed then, with bytes on it that
-// nobody read, TCP would reset it, and the reset destroys what the peer has
+// say, or its length. If the connection were closed then, with unread bytes on
+// it, TCP would reset it, and the reset destroys what the peer has
 // received and not yet read: the answer. So the rest of the body is read and
 // dropped (RFC 9112, section 9.6), within these bounds and the largest request
 // that the handler takes.
@@ -107,7 +107,7 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 }
 
 // isLeft reports whether there may be more to read on. Where the client awaits
-// 100 Continue, to read would be to ask for a body that nobody wants.
+// 100 Continue, to read would be to ask for a body that is not wanted.
 func (b *watchedBody) isLeft() bool {
 	return !b.ended.Load() && (b.begun.Load() || !b.awaited)
 }

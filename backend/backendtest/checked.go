@@ -25,7 +25,7 @@ var ErrMisuse = errors.New("backendtest: contract broken by the caller")
 //
 // Inside an Update every key that is read, written, yielded by a Scan or
 // removed by a DeleteRange must be covered by a declared scope, and by a
-// whole-group scope for DeleteRange. scopeOf tells the scope that a key
+// whole-group scope for DeleteRange. scopeOf returns the scope that a key
 // belongs to, with an empty Item where that is the group as a whole; it must
 // not keep or change key, and may be called concurrently. A key for which ok
 // is false is covered by nothing. The violating call does not reach b, fails

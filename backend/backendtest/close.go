@@ -67,7 +67,7 @@ func testCloseRepeated(s *store) {
 	}
 }
 
-// testCloseWithSnapshot closes under snapshots that nobody closes, and one
+// testCloseWithSnapshot closes under snapshots that are never closed, and one
 // that is closed afterwards.
 func testCloseWithSnapshot(s *store) {
 	s.put(durable, kv{"g/a/", "1"})

@@ -93,7 +93,7 @@ func testPrefix(s *store) {
 }
 
 // testPrefixOfMany has several goroutines commit, each to an item of its own
-// and all to one counter, which tells the order of their commits.
+// and all to one counter, which shows the order of their commits.
 func testPrefixOfMany(s *store) {
 	for round := range s.restarts(8) {
 		commits := make([][]uint64, workers) // numbers, by worker

@@ -20,7 +20,7 @@ import (
 	"github.com/shelflife-db/shelflife/backend"
 )
 
-// Harness tells Run how to handle one kind of store. Open is required. Where
+// Harness is how Run handles one kind of store. Open is required. Where
 // one of the other functions is nil, its Exception must be declared.
 //
 // The functions fail the test themselves where something goes wrong.

@@ -42,7 +42,7 @@ func testCountersOfItems(s *store) {
 	n := rounds(80)
 	s.parallel(workers, func(w int) error {
 		for i := range n {
-			// Everybody's item, one shared by two, one's own.
+			// An item of all workers, one of two, one of this worker alone.
 			name := []string{"all", fmt.Sprint("pair", w/2), fmt.Sprint("own", w)}[i%3]
 			err := s.of(w).Update(s.ctx, []backend.Scope{item("g", name)}, backend.UpdateOptions{Buffered: i%8 != 0}, func(ctx context.Context, t backend.Txn) error {
 				_, err := add(ctx, t, key("g", name), 1)

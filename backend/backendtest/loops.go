@@ -146,7 +146,8 @@ func testNestedLoops(s *store) {
 	s.check(s, key("loop", "i"), "\x00\x00\x00\x00\x00\x00\x00\x01")
 }
 
-// testLimit: the hint changes nothing of what a loop sees while nobody writes.
+// testLimit: the hint changes nothing of what a loop sees while nothing is
+// written.
 func testLimit(s *store) {
 	entries := manyEntries(s)
 	snap, err := s.Snapshot(s.ctx)

@@ -144,8 +144,8 @@ func testSnapshotConcurrent(s *store) {
 	})
 }
 
-// testFreshness has one side write and tell the other, which must see it in
-// whichever way it reads.
+// testFreshness has one side write and signal the other, which must see the write
+// in every way of reading.
 func testFreshness(s, writer, reader *store) {
 	k := key("g", "i")
 	written, seen := make(chan []byte), make(chan error)

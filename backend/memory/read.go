@@ -45,8 +45,8 @@ func (s *Store) Snapshot(ctx context.Context) (backend.Snapshot, error) {
 	return &snapshot{store: s, view: s.view()}, nil
 }
 
-// snapshot is a version that somebody holds. It holds no reference to the
-// store: there is nothing in it that Close would have to release.
+// snapshot is a version of the store that a reader keeps. It has no reference to
+// the store: there is nothing in it that Close would have to release.
 type snapshot struct {
 	store  *Store
 	view   view

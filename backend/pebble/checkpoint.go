@@ -106,7 +106,7 @@ func (s *Store) Checkpoint(ctx context.Context) (backend.Checkpoint, error) {
 		case done <- result{c, err}:
 		case <-ctx.Done():
 			if c != nil {
-				_ = c.Close() // nobody hears of it; the next one removes what is left
+				_ = c.Close() // the caller has left; the next one removes what remains
 			}
 		}
 	}()

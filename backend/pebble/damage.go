@@ -226,12 +226,11 @@ func blocksAtOnce(tries int) uint64 {
 	return 1 << min(max(tries-single, 0), most)
 }
 
-// bisections bounds the search for the end of a block: each tells one bit of it
-// apart.
+// bisections bounds the search for the end of a block: each finds one bit of it.
 const bisections = 256
 
 // blockEnd returns a key behind from, and at most until, near the first at which
-// about so many blocks of tables end. Where the tables do not tell, it is until.
+// about so many blocks of tables end. Where the tables do not show it, it is until.
 func (p *pastDamage) blockEnd(from, until []byte, blocks uint64) []byte {
 	size := func(key []byte) uint64 {
 		n, err := p.db.EstimateDiskUsage(from, key)

@@ -30,7 +30,7 @@
 // EMFILE, ENFILE) the store heals by itself, once there is room: it opens its
 // directory anew, the same one, while calls wait as long as for a disk that hangs.
 // Everything acknowledged is there; commits that were visible and not durable may
-// be gone, of which backend.Healer tells the caller. Loops and snapshots that began
+// be gone, of which backend.Healer informs the caller. Loops and snapshots that began
 // before end with backend.ErrUnavailable. It is tried at once, and then at ever
 // longer intervals, up to half a minute, which begin anew when the store has been
 // well for a minute. After any other error, and where Pebble panicked or left a
@@ -95,6 +95,6 @@
 // Pebble imports expvar, which by itself registers /debug/vars on
 // http.DefaultServeMux: the process's command line and its memory statistics. A
 // host that serves that mux, as http.ListenAndServe(addr, nil) does, shows them
-// to anybody who asks. Give http.Server a Handler of its own, or keep secrets out of
+// to every client. Give http.Server a Handler of its own, or keep secrets out of
 // the command line.
 package pebble

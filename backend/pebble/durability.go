@@ -165,8 +165,8 @@ func (d *durability) settlePatiently(s pendingSync) error {
 	return nil
 }
 
-// wait returns when everything up to pos is durable. If nobody is about to
-// sync it, it does.
+// wait returns when everything up to pos is durable. If no sync of it is under
+// way, wait starts one.
 func (d *durability) wait(w diskguard.Wait, pos uint64) error {
 	if d.upTo.Load() >= pos {
 		return nil

@@ -55,7 +55,7 @@ type fatalError struct {
 func (e fatalError) Error() string { return e.text }
 func (e fatalError) Unwrap() error { return e.cause }
 
-// signal is poked when something happened that somebody may wait for.
+// signal wakes a goroutine that may wait for something that has happened.
 type signal chan struct{}
 
 func (s signal) poke() {

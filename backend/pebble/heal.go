@@ -38,8 +38,8 @@ import (
 //     what recovery has written, and is tried again at twice the interval.
 //  7. The failed opening refuses calls, which wait for the turn, and its loops and
 //     snapshots end. Then its Updates are waited for: one of them could still be
-//     calling an OnVisible function, and tell the caller's memory of a commit that
-//     is gone, behind step 9. They end by themselves, since it has failed. Its reads
+//     calling an OnVisible function, and put a commit that is gone into the caller's
+//     memory, behind step 9. They end by themselves, since it has failed. Its reads
 //     are not waited for: a loop's body may itself wait for the new turn.
 //  8. Its watchers end, as the ticks are the next one's.
 //  9. The generation is raised, then the caller is told. Not after step 10: a call

@@ -32,8 +32,8 @@ type Options struct {
 	// Resources are a block cache and open files that the store shares with others,
 	// for a process with many stores: then CacheSize and MaxOpenFiles must be zero,
 	// for Resources have theirs, and MemTableSize is by default a 64th of their
-	// cache, within the same bounds. The caller, who made them, closes them, before
-	// or after the store. Default: nil, what is the store's alone.
+	// cache, within the same bounds. The caller made them and closes them, before
+	// or after the store. Default: nil, a cache and files of the store's own.
 	Resources *Resources
 	// DiskReserve is the free space in bytes below which Updates are refused
 	// with backend.ErrUnavailable, before they change anything. Those with
@@ -43,7 +43,7 @@ type Options struct {
 	// held, and filling it up fails a write, from which the store heals once there is
 	// room, see "Failing disks". Default: a tenth of the volume, at least 16 MiB or a
 	// quarter of the volume, at most 256 MiB. It does not affect reads, and has no
-	// effect on a file system that does not tell its free space. What was deleted is
+	// effect on a file system that does not report its free space. What was deleted is
 	// given back at once while less is free.
 	DiskReserve int64
 	// HangTimeout is how long the disk may leave all commits that wait for it

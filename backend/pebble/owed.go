@@ -14,15 +14,15 @@ import (
 //
 // While a store is open the file never says that nothing is owed: a crash may
 // come at any time. Only Close writes that, and Open takes it back before Pebble
-// writes anything. A store without the file may owe something since nobody knows
-// when, which counts from its opening.
+// writes anything. A store without the file may owe something since an unknown
+// time, which counts from its opening.
 const (
 	owedName    = "erasure.state"
 	owedNothing = "none"
 )
 
 // readOwed returns what the store owes: nothing, or something since a time, which
-// is zero where nobody knows. If nothing, the file is gone then.
+// is zero where it is not known. If nothing, the file is gone then.
 func (f *folder) readOwed() (since time.Time, owed bool, err error) {
 	name := f.fs.PathJoin(f.dir, owedName)
 	file, err := f.fs.Open(name)

@@ -309,8 +309,8 @@ func (r *reclaimer) until(ctx context.Context, done func() bool) error {
 	return nil
 }
 
-// awaitRemoved returns when the files that are not part of the store any more are
-// gone, but for those that somebody still reads.
+// awaitRemoved returns when the files that are no longer part of the store are
+// gone, except for those with readers.
 func (r *reclaimer) awaitRemoved(ctx context.Context) error {
 	return r.until(ctx, func() bool {
 		m := r.db.Metrics()

@@ -102,7 +102,7 @@ func (r *reclaimer) dueWhenShort() reclaim.Pass {
 // liveBytes returns the size of the tables and of what they refer to.
 func (r *reclaimer) liveBytes() int64 {
 	if _, owed := r.ledger.Since(); !owed {
-		return 0 // nobody asks
+		return 0 // it is not needed
 	}
 	m := r.db.Metrics()
 	return int64(m.Table.Local.LiveSize + m.BlobFiles.ReferencedValueSize)

@@ -69,7 +69,7 @@ func Restore(ctx context.Context, dir string, r io.Reader, o *Options) (info bac
 }
 
 // VerifyBackup reads a backup to its end and returns what it holds. Like [Restore]
-// it tells of every byte that is not as it was written.
+// it fails at any byte that is not as it was written.
 func VerifyBackup(ctx context.Context, r io.Reader) (backend.BackupInfo, error) {
 	return readBackup(r, func(_ string, r io.Reader) error {
 		_, err := io.Copy(io.Discard, contextReader{ctx, r})

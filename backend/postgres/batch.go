@@ -29,7 +29,7 @@ const (
 
 // A batch is a commit of one or more Updates, in the order of their tickets.
 // They join it after their callbacks have ended; it is sent as soon as those
-// before it have finished. So an Update that meets nobody is sent at once, and
+// before it have finished. So an Update that meets no other is sent at once, and
 // those of one hot key gather while a commit is under way.
 //
 // All or none of a batch commits. If something that one of its Updates read is
@@ -201,7 +201,7 @@ func (b *batch) turn() error {
 		case <-before.done:
 		case <-late:
 			b.s.mu.Lock()
-			b.state = sent // nobody joins what has failed
+			b.state = sent // no Update joins what has failed
 			b.s.mu.Unlock()
 			return fmt.Errorf("%w: postgres: a commit under the same scopes does not end", backend.ErrUnavailable)
 		}

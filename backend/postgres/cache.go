@@ -42,7 +42,7 @@ func (c *rowCache) get(key string) (row, bool) {
 	return c.rows.GetIfPresent(key)
 }
 
-// put takes r, whose value nobody changes any more. Values that are too large,
+// put takes r, whose value must not change any more. Values that are too large,
 // and absent rows, are dropped instead.
 func (c *rowCache) put(key string, r row) {
 	if c == nil {

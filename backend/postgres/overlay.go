@@ -25,7 +25,7 @@ type overlay struct {
 
 func (o *overlay) empty() bool { return len(o.keys) == 0 && len(o.ranges) == 0 }
 
-// set takes w, whose value nobody changes any more.
+// set takes w, whose value must not change any more.
 func (o *overlay) set(key string, w write) {
 	if o.keys == nil {
 		o.keys = map[string]write{}

@@ -110,7 +110,7 @@ const fillfactor = `ALTER TABLE T SET (fillfactor = 70)`
 // functions are how a store commits that is not portable.
 //
 // T_lock_1 takes the locks of scopes in the order given, which is the same in
-// all processes: nobody waits in a circle.
+// all processes, so that there is no cycle of waits.
 //
 // T_commit_1 validates and writes. Each of its statements has a snapshot of its
 // own, as it runs in a READ COMMITTED transaction: those after the locks see

@@ -17,8 +17,8 @@ type Store struct {
 	parts int // those of the store
 	sql   statements
 	life  backend.Lifecycle
-	// portable says how the store commits, and lockSalt tells the locks of its
-	// scopes from those of other stores in the database. Both never change.
+	// portable says how the store commits, and lockSalt separates the locks of its
+	// scopes from those of other stores in the database. Neither ever changes.
 	portable bool
 	lockSalt string
 	// longestRun is how long after its run began an Update is sent at the latest: one
@@ -86,8 +86,8 @@ func Open(ctx context.Context, dsn string, o *Options) (_ *Store, err error) {
 	return s, nil
 }
 
-// Durable implements [backend.Backend]: every commit is durable before anybody
-// can read it.
+// Durable implements [backend.Backend]: every commit is durable before it can be
+// read.
 func (s *Store) Durable(ctx context.Context, _ []backend.Scope) error {
 	if err := s.enter(ctx); err != nil {
 		return err

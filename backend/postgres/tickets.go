@@ -12,8 +12,8 @@ import (
 // when their callbacks have ended, not when they have committed: what they wrote
 // is in the batches that after names, and their commits come first.
 //
-// Every edge leads from an older ticket to a younger one, so nobody waits in a
-// circle, and a scope's Updates run in the order in which they came.
+// Every edge leads from an older ticket to a younger one, so there is no cycle of
+// waits, and a scope's Updates run in the order in which they came.
 //
 // All fields are guarded by Store.mu, except scopes, which never change, and
 // ready.

@@ -12,7 +12,7 @@ import (
 )
 
 // optimistic is how often an Update runs before it locks its scopes on the
-// server for the length of a run: then nobody can come before it any more.
+// server for the length of a run: then no other Update can overtake it.
 const optimistic = 4
 
 // Update implements [backend.Backend].
@@ -129,7 +129,7 @@ const heldIdle = "30s"
 
 // attemptHeld runs fn once while the server holds the locks of its scopes, for
 // Updates that others keep overtaking. The commits before it have ended, and
-// nobody of this process runs beside it, so that it reads the table alone.
+// no other Update of this process runs beside it, so that it reads the table alone.
 func (s *Store) attemptHeld(ctx context.Context, scopes []backend.Scope, o backend.UpdateOptions, fn func(context.Context, backend.Txn) error) (again bool, err error) {
 	t := s.queue(scopes)
 	if err := s.wait(ctx, t); err != nil {

@@ -20,8 +20,8 @@ const (
 	Refuse Existing = iota
 	// Keep leaves them as they are.
 	Keep
-	// Replace takes the dump's. A version of theirs that somebody still holds fails as
-	// a condition. Where it is the same product, uses that the catalog knows stay.
+	// Replace takes the dump's. A condition on a version that was replaced fails
+	// from then on. Where it is the same product, uses that the catalog knows stay.
 	Replace
 )
 
@@ -37,7 +37,7 @@ type Options struct {
 	// Report is called with each product that Write leaves out, with an error that
 	// matches catalog.ErrDamaged, and each that Load refuses, with ErrExists; by one
 	// goroutine at a time. The ID is "" where several may be concerned, which the
-	// error tells. Default: nil, they are only counted.
+	// error says. Default: nil, they are only counted.
 	Report func(account, externalID string, err error)
 	// TempDir is where Write keeps what it has to know of more images than fit into
 	// some 10 MiB: 72 bytes of each at most. Default: that of the system.

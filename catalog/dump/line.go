@@ -58,7 +58,8 @@ type lineUpload struct {
 	Again bool `json:"again,omitempty"`
 }
 
-// number is 64 random bits, which a number in JSON could not be for everybody.
+// number is 64 random bits, written as text: many decoders take a number in JSON
+// for a float64.
 type number uint64
 
 // MarshalText implements encoding.TextMarshaler.

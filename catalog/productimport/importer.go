@@ -27,11 +27,11 @@ type Options struct {
 	// product. Default: entries are upserted.
 	Preview bool
 	// Report is called for each entry that was dealt with, in their order, by the
-	// goroutine that calls Add or Flush. Default: nobody is told.
+	// goroutine that calls Add or Flush. Default: not called.
 	Report func(Result)
 	// Failed is called for each entry that could not be dealt with, for no fault of
-	// its own, among those of Report: Result.Err says why. Default: Flush's error
-	// alone tells of the first.
+	// its own, among those of Report: Result.Err says why. Default: not called, and
+	// Flush's error is that of the first.
 	Failed func(Result)
 }
 
@@ -195,7 +195,7 @@ func (m *Importer) preview(ctx context.Context, batch []decoded) error {
 	return nil
 }
 
-// report tells of an entry; all says that every one before was dealt with too.
+// report reports an entry; all says that every one before was dealt with too.
 func (m *Importer) report(d *decoded, all bool) {
 	if all {
 		m.done = Entry{Number: d.Entry.Number, Line: d.Entry.Line}

@@ -111,7 +111,7 @@ func brokenOff(err error) error {
 	return fmt.Errorf("the server broke it off, and its log says why: %w", err)
 }
 
-// remembering is a writer that remembers its first error, to tell it from others.
+// remembering is a writer that remembers its first error, to recognize it later.
 type remembering struct {
 	w   io.Writer
 	err error

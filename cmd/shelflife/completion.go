@@ -45,7 +45,7 @@ func (c *completionCmd) Run(p *process, parser *kong.Kong) error {
 
 // What the value of a flag, or an argument, can be.
 const (
-	anyValue    = "" // nobody knows
+	anyValue    = "" // nothing to offer
 	noValue     = "none"
 	folderValue = "folder"
 	fileValue   = "file"

@@ -14,7 +14,7 @@ import (
 type freshConns struct {
 	mu    sync.Mutex // guards the rest
 	conns map[net.Conn]struct{}
-	none  chan struct{} // closed when there is none, if somebody waits
+	none  chan struct{} // closed when there is none; nil unless it is waited for
 }
 
 type freshKey struct{}

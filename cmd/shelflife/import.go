@@ -36,7 +36,7 @@ func (*importCmd) Help() string {
 
 Either is read as it comes, in bounded memory, in UTF-8, with or without a byte order mark; blank lines are ignored. An upsert that is refused is reported with its line on the standard error, and the import goes on; so is one longer than 1 MiB. An array ends the import where it is not JSON. A file of another kind is refused as a whole, with one message.
 
-At the end the standard output tells how many were created, edited, unchanged and refused. A file may be imported again: what it says holds once more, whatever was edited or deleted meanwhile. Products that are as it says count as unchanged, though a validForDays starts their lifetime anew.
+At the end the standard output says how many were created, edited, unchanged and refused. A file may be imported again: what it says holds once more, whatever was edited or deleted meanwhile. Products that are as it says count as unchanged, though a validForDays starts their lifetime anew.
 
 With --dry-run nothing is written, and the folder of the store is left as it is. The standard output has a line for each upsert that would not be refused, which says whether it is new, an edit or unchanged, as the products are now; the standard error has those that would be, and why. Where there is no store, all are new. Of a product that an earlier line names too the fields alone are judged.
 

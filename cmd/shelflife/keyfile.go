@@ -19,19 +19,19 @@ const (
 )
 
 // readKeyFile reads a file of keys. It refuses what is no regular file, since
-// reading that may wait for ever or not end, and a file that anybody may write:
-// they could give themselves a key to any account. What it warns of is a file
-// that others may read, or its group write.
+// reading that may wait for ever or not end, and a file that any user may write,
+// since any user could add a key to any account then. It warns of a file that
+// others may read, or its group write.
 func readKeyFile(name string) (text, warning string, err error) {
 	data, mode, err := readRegularFile(name)
 	if err != nil {
 		return "", "", err
 	}
-	// Elsewhere the mode says nothing about who may do what.
+	// On Windows the mode says nothing about permissions.
 	if runtime.GOOS != "windows" {
 		switch {
 		case mode&othersWrite != 0:
-			return "", "", fmt.Errorf("%s may be written by anybody (mode %04o), who could give themselves a key: chmod 600 it, and look through what it holds", name, mode)
+			return "", "", fmt.Errorf("%s may be written by any user (mode %04o), who could give themselves a key: chmod 600 it, and look through what it holds", name, mode)
 		case mode&groupWrites != 0:
 			warning = fmt.Sprintf("%s may be written by its group (mode %04o), who could give themselves a key: chmod 600 it", name, mode)
 		case mode&othersRead != 0:

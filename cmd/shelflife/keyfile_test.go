@@ -20,8 +20,8 @@ func TestModesOfKeyFiles(t *testing.T) {
 		0o604: {warned: "may be read by others (mode 0604)"},
 		0o444: {warned: "may be read by others (mode 0444)"},
 		0o660: {warned: "may be written by its group (mode 0660)"},
-		0o602: {refused: "may be written by anybody (mode 0602)"},
-		0o666: {refused: "may be written by anybody (mode 0666)"},
+		0o602: {refused: "may be written by any user (mode 0602)"},
+		0o666: {refused: "may be written by any user (mode 0666)"},
 	} {
 		t.Run(fmt.Sprintf("%04o", mode), func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "keys")

@@ -23,8 +23,8 @@ func newLogger(w io.Writer, format, level string) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, o))
 }
 
-// nameUnit gives a duration, which would be a number of nobody knows what in
-// JSON, a name that has its unit.
+// nameUnit gives a duration, which would be a number without a unit in JSON, a
+// name that has its unit.
 func nameUnit(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() != slog.KindDuration {
 		return a

@@ -18,7 +18,7 @@ func main() {
 }
 
 // takeArgs returns the arguments and leaves none in os.Args, which expvar, linked
-// by the engine, would show to anybody who got at it: API keys may be among them.
+// by the engine, would show to any client that reached it: API keys may be among them.
 func takeArgs() []string {
 	args := os.Args[1:]
 	os.Args = os.Args[:1]

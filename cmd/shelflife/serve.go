@@ -328,15 +328,16 @@ func (c *serveCmd) serve(p *process, at site) (err error) {
 	beside.Go(func() { c.reloadOnHangup(serving, p, at) })
 	defer func() { stopServing(); beside.Wait() }()
 	// The socket takes connections already: what comes from now on is answered.
-	tell("READY=1", log)
-	defer context.AfterFunc(p.ctx, func() { tell("STOPPING=1", log) })()
+	notifyStarter("READY=1", log)
+	defer context.AfterFunc(p.ctx, func() { notifyStarter("STOPPING=1", log) })()
 	return runServer(p.ctx, server, at.secure.listen(clients.Listener(at.listener)), c.ShutdownTimeout, log)
 }
 
-// tell notifies what has started the process. What it fails for changes nothing.
-func tell(state string, log *slog.Logger) {
+// notifyStarter notifies what has started the process. A failure is logged and
+// changes nothing else.
+func notifyStarter(state string, log *slog.Logger) {
 	if err := notify(state); err != nil {
-		log.Warn("what started the process can't be told how it is", "error", err)
+		log.Warn("can't notify what has started the process", "error", err)
 	}
 }
 

@@ -127,7 +127,7 @@ func (s *settings) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (an
 }
 
 // elsewhere reports whether the store that a flag would name is named otherwise, by what
-// comes before: an image may have SHELFLIFE_DATA for whoever has no --store.
+// comes before: an image may set SHELFLIFE_DATA for users without --store.
 func elsewhere(ctx *kong.Context, name string) bool {
 	other, variable, own := "", "", ""
 	switch name {

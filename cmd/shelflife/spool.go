@@ -19,7 +19,7 @@ const (
 	spoolName = "spool"
 	// spoolFiles is how the names of the files begin that the adapter makes in it.
 	spoolFiles = "shelflife-upload-"
-	// probeEvery is how long an answer about the folder holds: anybody may ask.
+	// probeEvery is how long an answer about the folder holds: any client may ask.
 	probeEvery = time.Second
 	// probeBytes is what an attempt writes: a block, which takes room.
 	probeBytes = 4 << 10
@@ -52,7 +52,7 @@ func openSpool(dir, store string, clock ttl.Clock, log *slog.Logger) (*spool, er
 		return nil, spoolError(err)
 	}
 	if own {
-		// Nobody else uses it while the store is open. What a crash has left is of
+		// No other process uses it while the store is open. What a crash has left is of
 		// no use: only where files can't be removed while they are open is it more
 		// than nothing.
 		left, err := os.ReadDir(dir)

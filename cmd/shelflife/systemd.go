@@ -8,8 +8,8 @@ import (
 	"strconv"
 )
 
-// notify tells systemd, or what else started the process and listens, how it is:
-// "READY=1" when it serves, "STOPPING=1" when it ends. Where nobody listens it does
+// notify sends a state to systemd, or to what else started the process and listens:
+// "READY=1" when it serves, "STOPPING=1" when it ends. Without a listener it does
 // nothing. The protocol is that of sd_notify(3).
 func notify(state string) error {
 	path := os.Getenv("NOTIFY_SOCKET")

@@ -26,7 +26,7 @@ const (
 type Options struct {
 	// Hosts are the names, beside those of the machine itself, under which requests
 	// are taken, without a port. Requests on a Unix socket are taken under any. An
-	// entry "*" lets every name pass: then anybody with a page open in an operator's
+	// entry "*" lets every name pass: then any page that is open in an operator's
 	// browser may ask too. Default: localhost and loopback addresses alone.
 	Hosts []string
 	// Ready returns nil if the service takes writes, or why not. Default:

@@ -66,8 +66,8 @@ const fieldKeep = "keep"
 // rowField names the row of an image as a field.
 func rowField(n int) string { return "image-" + strconv.Itoa(n+1) }
 
-// faultyField is what a page says at a field: what is wrong with it, and to people
-// who don't see where that stands, that it is.
+// faultyField is what a page says at a field: what is wrong with it, and for
+// screen readers, which don't see where the message stands, that something is.
 type faultyField struct {
 	Name   string
 	Faults []string

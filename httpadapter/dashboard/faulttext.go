@@ -54,7 +54,7 @@ func jsonFault(text string) string {
 	return ""
 }
 
-// syntaxWords are for people who don't know how JSON is read.
+// syntaxWords replace the decoder's terms by plain ones.
 var syntaxWords = strings.NewReplacer(
 	"unexpected end of JSON input", "it ends too early",
 	"invalid character", "unexpected character",

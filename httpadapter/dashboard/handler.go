@@ -88,9 +88,9 @@ type Options struct {
 	SpoolDir string
 	// Imports bound what is kept of imports.
 	Imports ImportOptions
-	// Clock tells the time from which what is left of lifetimes is counted: give it
-	// where the catalog has one of its own. It does not affect what has expired,
-	// which the catalog says. Default: ttl.SystemClock().
+	// Clock is the clock by which the rest of a lifetime is counted: give it where
+	// the catalog has one of its own. It does not affect what has expired, which the
+	// catalog decides. Default: ttl.SystemClock().
 	Clock ttl.Clock
 	// Logger gets the cause of every answer that is a 500 or a 503. It is given no
 	// key. Default: none.

@@ -59,11 +59,11 @@ type importJob struct {
 // running reports whether a state is left by itself.
 func (s importState) running() bool { return s == importChecking || s == importWriting }
 
-// over reports whether nobody is asked anything any more.
+// over reports whether the import has ended, with nothing left to decide.
 func (s importState) over() bool { return !s.running() && s != importChecked }
 
-// begin begins to look ahead or to write. The caller holds mu, or nobody else has
-// the job yet.
+// begin begins to look ahead or to write. The caller holds mu, or is the only one
+// to have the job yet.
 func (j *importJob) begin(state importState, results *resultLog) {
 	j.phase, j.stop = context.WithCancel(j.ctx)
 	j.state, j.wrote = state, state == importWriting
@@ -86,7 +86,7 @@ func (j *importJob) note(r productimport.Result, keep bool) (err error) {
 	j.mu.Unlock()
 	var added int64
 	if keep {
-		// Not under the lock: the disk may hang. Nobody else writes.
+		// Not under the lock: the disk may hang. No other goroutine writes.
 		added, err = results.write(r)
 	}
 	j.mu.Lock()

@@ -171,8 +171,8 @@ func (j *importJob) take(part *multipart.Part) (size int64, err error) {
 	return size, err
 }
 
-// formFailure returns how a failure of reading a form is told, but for that it is
-// too large, which the caller tells.
+// formFailure returns the error to show for a failure of reading a form. The
+// caller handles a form that is too large.
 func formFailure(err error) error {
 	if errors.As(err, new(*http.MaxBytesError)) {
 		return err

@@ -52,7 +52,8 @@ func (h *Handler) render(name string, p page) (*bytes.Buffer, error) {
 	return body, nil
 }
 
-// show answers with a page that is small, and costs nobody anything.
+// show answers with a page that is small: it needs no place among those that are
+// made.
 func (h *Handler) show(w http.ResponseWriter, r *http.Request, status int, name string, p page) {
 	body, err := h.render(name, p)
 	if err != nil {
@@ -77,8 +78,8 @@ func send(w http.ResponseWriter, r *http.Request, status int, body *bytes.Buffer
 // showTo answers a request of an account with a page.
 //
 // Before it is sent, which takes as long as the client likes, its place among the
-// pages that are made is given back: a client that does not read would keep
-// everybody else from theirs. What the page takes meanwhile is the account's.
+// pages that are made is given back: a client that does not read would keep all
+// others from theirs. What the page takes meanwhile is charged to the account.
 func (h *Handler) showTo(w http.ResponseWriter, r *request, status int, name string, p page) error {
 	p.Account = r.account
 	body, err := h.render(name, p)

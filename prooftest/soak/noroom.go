@@ -17,7 +17,7 @@ import (
 // noRoomFor is how long a disk has no room each time.
 const noRoomFor = time.Second
 
-// crowded is a disk that has no room now and then, as where somebody else fills it
+// crowded is a disk that has no room now and then, as where another program fills it
 // and clears it again.
 type crowded struct {
 	full  atomic.Bool

@@ -72,7 +72,7 @@ func (c *Clock) Now() int64 { return c.Time().UnixMilli() }
 // WriterCounter is a store that works better when it knows how many goroutines
 // write at a time.
 type WriterCounter interface {
-	// ExpectWriters is called while nobody writes.
+	// ExpectWriters is called while nothing is written.
 	ExpectWriters(n int)
 }
 

@@ -11,8 +11,8 @@ import (
 	"github.com/shelflife-db/shelflife/bench/internal/result"
 )
 
-// A task is an operation that is repeated in a segment, and how to tell that
-// it did what it should.
+// A task is an operation that is repeated in a segment, and a check that it did
+// what it should.
 type task struct {
 	op measure.Op
 	// verify looks at what the operations returned and left, after the clock

@@ -30,7 +30,7 @@
 // before the snapshot is made, and passes by those spans only if nothing was cut
 // out of any until the snapshot was there: [Known.Holds].
 //
-// All this needs a backend on which nobody else writes. Spans are hints: any of
+// All this needs a backend on which no other process writes. Spans are hints: any of
 // them may be forgotten at any time, which costs no more than reading what lies
 // in it.
 package deadspans

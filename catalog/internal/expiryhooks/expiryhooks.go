@@ -6,8 +6,8 @@
 // What is reported has expired for good. Products are queued when the Update
 // that removed or replaced them has ended, so never for one that failed. If it
 // was not durable yet, they are reported only once it is: a crash could bring
-// them back, they would expire again, and be reported twice. Where nobody can
-// know that, they are not reported at all: at most once, not at least once.
+// them back, they would expire again, and be reported twice. Where that can't be
+// known, they are not reported at all: at most once, not at least once.
 //
 // The queue is not bounded by itself, since an upsert that replaces an expired
 // product must not wait. The sweeper, whose work can be done later, calls
@@ -51,7 +51,7 @@ func New[E any](report func(E)) *Hooks[E] {
 }
 
 // Add queues what an Update has expired. Where that is not durable yet, durable
-// returns nil when it is, and an error where nobody can know; otherwise it is nil.
+// returns nil when it is, and an error where that can't be known; otherwise it is nil.
 func (h *Hooks[E]) Add(expired []E, durable func(context.Context) error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

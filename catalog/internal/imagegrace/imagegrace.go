@@ -1,10 +1,10 @@
-// Package imagegrace bounds, in bytes, the image bytes that products have let go of
+// Package imagegrace bounds, in bytes, the image bytes that products have released
 // and that stay for their readers for a while.
 //
 // The invariant: what waits here never takes more than the budget for longer than
 // the owner of the queue needs to remove the excess, the oldest first. Time ends a
 // grace too; the sweeper sees to that, and the queue only stops counting what it
-// has seen to. It is a count in memory of what this process has let go of: a caller that
+// has seen to. It is a count in memory of what this process has released: a caller that
 // removes by it looks first whether the bytes still wait, since an Update that
 // released them may have been taken back, and others may have removed them.
 package imagegrace
@@ -15,7 +15,7 @@ import (
 	"github.com/shelflife-db/shelflife/encoding"
 )
 
-// A Blob is image bytes that nobody owns.
+// A Blob is image bytes without an owner.
 type Blob struct {
 	Account  string
 	ID       encoding.BlobID
@@ -79,7 +79,7 @@ func (q *Queue) Excess(now int64, n int) (excess []Blob) {
 		if !ended && q.bytes <= q.budget {
 			break
 		}
-		q.blobs[0] = Blob{} // let go of its account
+		q.blobs[0] = Blob{} // so that its account's name can be collected
 		q.blobs = q.blobs[1:]
 		q.bytes -= b.Size + overhead
 		if !ended {

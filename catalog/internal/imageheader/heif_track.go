@@ -60,7 +60,7 @@ func (t *track) readHeader(r *boxReader, tkhd box) error {
 	n += fixed
 	var p [32 + fixed + 8]byte
 	if tkhd.end-r.pos < int64(n+8) {
-		return nil // judged only where the sample entry tells no size
+		return nil // judged only where the sample entry has no size
 	}
 	if err := r.read(tkhd, p[:n+8]); err != nil {
 		return err

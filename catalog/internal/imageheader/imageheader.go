@@ -13,7 +13,7 @@
 //   - AVIF, HEIC: the image spatial extents (ispe) of the primary item, for
 //     grids and image sequences too; of a sequence without a primary item the
 //     coded size of its first visual track; of a file with a minimized image
-//     box (mini), the size in that box. The file's brands tell the kind.
+//     box (mini), the size in that box. The file's brands determine the kind.
 //
 // # What is not judged
 //

@@ -2,7 +2,7 @@ package imageheader
 
 import "encoding/binary"
 
-// readWebP walks the chunks up to the first that tells the size: the canvas of
+// readWebP walks the chunks up to the first that has the size: the canvas of
 // an extended file, a lossy frame or a lossless one. The length in the RIFF
 // header is not judged.
 func readWebP(src *source) (header, error) {
@@ -50,7 +50,7 @@ func readWebPLossy(src *source, length int64) (header, error) {
 	if err := fillChunk(src, p[:], length); err != nil {
 		return header{}, err
 	}
-	if p[0]&1 != 0 || string(p[3:6]) != "\x9D\x01\x2A" { // only a key frame tells the size
+	if p[0]&1 != 0 || string(p[3:6]) != "\x9D\x01\x2A" { // only a key frame has the size
 		return header{}, errMalformed
 	}
 	const mask = 1<<14 - 1

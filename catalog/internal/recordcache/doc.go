@@ -16,7 +16,7 @@
 //  3. A reader calls [Cache.BeforeRead] before it reads the store, and
 //     [Cache.Fill] with the token afterwards. The token holds the epoch of the
 //     key's stripe, which each Mark moves on; Fill keeps the record only if
-//     nobody has marked the stripe since, and nobody has it marked now. A reader
+//     the stripe was not marked since, and is not marked now. A reader
 //     that took its token after reading could fill what was replaced meanwhile.
 //
 // A store that takes back what was visible has [Cache.Clear] called, at a moment at
@@ -24,8 +24,8 @@
 // drops the entries, so that none is filled behind it with what was read before.
 //
 // So a writer that holds the scope may take an entry in place of a read, as long
-// as it has not marked the key itself. All this needs a backend on which nobody
-// else writes.
+// as it has not marked the key itself. All this needs a backend on which no other
+// process writes.
 //
 // # What is let in
 //

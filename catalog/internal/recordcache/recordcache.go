@@ -15,7 +15,7 @@ import (
 // Cache keeps encoded records as they are stored. They are shared and never
 // changed. Encoded they take less memory than decoded, hold no pointers that the
 // garbage collector would have to follow, and decoding one costs less than
-// copying one for the caller, which nobody can save.
+// copying one for the caller, which can't be saved.
 //
 // It is safe for concurrent use, by the rules of the package.
 type Cache struct {
@@ -92,7 +92,7 @@ func (c *Cache) Lookups() (hits, misses uint64) {
 }
 
 // BeforeRead returns what Fill needs; it is called before the read of the store.
-// The token of a key that nobody wanted lately fills nothing.
+// The token of a key that was not asked for lately fills nothing.
 func (c *Cache) BeforeRead(k productkey.Key) Token {
 	hash := maphash.Comparable(c.seed, k)
 	if !c.wantedAgain(hash) {

@@ -1,7 +1,7 @@
 // Package verbatim is the door through which package dump, and nothing else,
 // reads and writes products as they are stored: with the times, the version and the
-// image references that they have, which the rules of package catalog give to
-// nobody. It holds no rule of its own: package catalog stands behind it.
+// image references that they have, which the rules of package catalog let no caller
+// set. It holds no rule of its own: package catalog stands behind it.
 package verbatim
 
 import (
@@ -41,7 +41,7 @@ type Store interface {
 	// Held calls fn with the bytes that Hold has taken in, piece by piece, and
 	// reports whether it did.
 	Held(ctx context.Context, img *encoding.Image, fn func(piece []byte) error) (found bool, err error)
-	// Release lets go of what Hold has taken in.
+	// Release drops what Hold has taken in.
 	Release(ctx context.Context, img *encoding.Image) error
 }
 

@@ -189,7 +189,7 @@ function takeFiles(input) {
   });
 }
 
-// Whoever types a number of days means it.
+// Typing a number of days chooses it.
 function chooseDays(days) {
   days.addEventListener("input", () => { if (days.value) days.form.querySelector("[name=keep][value=days]").checked = true; });
 }

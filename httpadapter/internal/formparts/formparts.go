@@ -1,4 +1,4 @@
-// Package formparts takes a multipart body apart, for clients that nobody trusts.
+// Package formparts takes a multipart body apart, for clients that are not trusted.
 //
 // The package mime/multipart holds the headers of a part in memory, up to 10 MiB of
 // them, and takes the end of a body within such headers for its end. Here they are

@@ -43,7 +43,7 @@ func (d *dirs) get(fs vfs.FS, name string) (vfs.File, error) {
 	return s, nil
 }
 
-// Close closes the directory if nobody else has it.
+// Close closes the directory unless it is still in use elsewhere.
 func (s *sharedDir) Close() error {
 	s.dirs.mu.Lock()
 	defer s.dirs.mu.Unlock()

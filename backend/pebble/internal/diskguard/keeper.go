@@ -19,7 +19,7 @@ type Keeper struct {
 	files   []string // to be removed when there are none
 }
 
-// NewKeeper returns one that nobody holds.
+// NewKeeper returns a Keeper that holds no files yet.
 func NewKeeper(fs vfs.FS) *Keeper { return &Keeper{fs: fs} }
 
 // Hold has files kept until Release.

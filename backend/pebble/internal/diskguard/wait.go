@@ -8,7 +8,7 @@ import (
 	"github.com/shelflife-db/shelflife/backend"
 )
 
-// errHungUp is for a commit that nobody waits for any more.
+// errHungUp is for a commit whose caller has stopped waiting.
 var errHungUp = fmt.Errorf("%w: %v", backend.ErrUnknownOutcome, errHanging)
 
 // A Wait is how long one call waits: until its context ends, the store fails or,
@@ -77,7 +77,7 @@ func (w Wait) Patient() bool { return w.hang == nil }
 func (w Wait) Outcome(settled <-chan error) error {
 	hung := w.hung()
 	if isDone(hung) {
-		// Pebble let go of this commit just now: the disk may answer again.
+		// Pebble has just finished this commit: the disk may answer again.
 		hung = soon()
 	}
 	select {

@@ -94,7 +94,7 @@ func (l *Ledger) Due(now time.Time, live int64) Pass {
 		return None
 	}
 	if l.since.IsZero() || l.since.After(now) {
-		// Nobody knows when, or the clock was set back.
+		// The time is not known, or the clock was set back.
 		l.since = now
 	}
 	if l.bytes < max(substantial, live/10) {

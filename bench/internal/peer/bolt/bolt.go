@@ -79,7 +79,7 @@ func (s *store) openFile() (err error) {
 }
 
 // ExpectWriters implements peer.WriterCounter: a batch that holds an operation
-// of each writer has nobody left to wait for.
+// of each writer has no further one to wait for.
 func (s *store) ExpectWriters(n int) { s.writers, s.db.MaxBatchSize = n, n }
 
 // update is Batch where others write too, which shares their fsync.
