@@ -160,7 +160,7 @@ func (c *Catalog) walkPage(ctx context.Context, account string, o *ListOptions, 
 	for value, err := range l.records(ctx, after) {
 		taken, live := false, false
 		if err == nil {
-			live, err = l.see(ctx, value, s)
+			live, err = l.judge(ctx, value, s)
 		}
 		if err == nil && live && count < o.Limit && size <= maxPageBytes {
 			taken, err = take(s)
@@ -271,7 +271,7 @@ func (c *Catalog) all(ctx context.Context, account string, o AllOptions, instant
 		for value, err := range l.records(ctx, "") {
 			live := false
 			if err == nil {
-				live, err = l.see(ctx, value, &s)
+				live, err = l.judge(ctx, value, &s)
 			}
 			if _, past := l.passed(err); err != nil && !past {
 				yield(nil, err)

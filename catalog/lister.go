@@ -35,7 +35,7 @@ type lister struct {
 	walk bool
 	// key is that of the record that was yielded, until the next step.
 	key []byte
-	// expired is set by see when the record has expired.
+	// expired is set by judge when the record has expired.
 	expired bool
 	// dead is what is passed by because nothing lives there.
 	dead deadRun
@@ -59,7 +59,7 @@ func asDamageError(err error) (damage *DamageError, ok bool) {
 // clock.
 const callTime = 10_000
 
-// records yields the stored records behind the ID after, for see, but most of
+// records yields the stored records behind the ID after, for judge, but most of
 // those that have expired. Each is lent until the next step.
 //
 // It steps over the generated IDs, which are never listed, over long runs of
@@ -196,7 +196,7 @@ func (l *lister) hasExpired(h *encoding.Header) bool {
 	}
 	_, id, err := encoding.DecodeProductKey(l.key)
 	if err != nil {
-		return false // see says so
+		return false // judge reports it
 	}
 	k := productkey.Of(l.account, id)
 	return !l.c.uses.Has(k) && l.unrenewed(k, deadline)
@@ -209,9 +209,9 @@ func (l *lister) unrenewed(k productkey.Key, deadline int64) bool {
 		deadline <= l.began-uses.LongUpdate && !l.c.renewals.PossibleSince(k, l.began)
 }
 
-// see sets s to a record, which is lent, with the pending use on top, and reports
+// judge sets s to a record, which is lent, with the pending use on top, and reports
 // whether a reader may see it. The uses are pinned.
-func (l *lister) see(ctx context.Context, value []byte, s *seen) (live bool, err error) {
+func (l *lister) judge(ctx context.Context, value []byte, s *seen) (live bool, err error) {
 	*s = seen{key: l.key}
 	if err := s.set(value, false); err != nil {
 		return false, damageOf(l.account, l.key, err)

@@ -34,7 +34,7 @@ import (
 //
 // Two readers come to the record in another way, each for a reason. A scan has
 // read it before it asks for the product: it pins the overlay beforehand, so
-// that no entry leaves which its records do not show; see lister.see. An Update
+// that no entry leaves which its records do not show; see lister.judge. An Update
 // holds the scope, so that nothing is folded meanwhile; see tx.load.
 type look struct {
 	now   int64

@@ -10,19 +10,19 @@ import (
 	"github.com/shelflife-db/shelflife/encoding"
 )
 
-// way is how an upsert came: the three differ in what they mean for a
+// upsertKind is the call that an upsert came by: the three differ in what they mean for a
 // product's lifetime, uses and listing.
-type way int
+type upsertKind int
 
 const (
-	explicit way = iota
+	explicit upsertKind = iota
 	inline
 	oneShot
 )
 
 // defaultDays is the lifetime of a product that is created without one.
-func (w way) defaultDays() int {
-	switch w {
+func (kind upsertKind) defaultDays() int {
+	switch kind {
 	case inline:
 		return 15
 	case oneShot:
@@ -33,24 +33,24 @@ func (w way) defaultDays() int {
 }
 
 // isUse reports whether the upsert counts as a use.
-func (w way) isUse() bool { return w != explicit }
+func (kind upsertKind) isUse() bool { return kind != explicit }
 
 // identities makes the random numbers of products and edits.
 type identities func() uint64
 
 // create returns the product that p makes under id. Every fault that keeps it
 // from being made is in the error; the product is then incomplete.
-func (w way) create(account, id string, p *preparedPatch, now int64, random identities) (*encoding.Record, error) {
+func (kind upsertKind) create(account, id string, p *preparedPatch, now int64, random identities) (*encoding.Record, error) {
 	faults := new(ValidationError)
-	if w != oneShot && strings.HasPrefix(id, generatedPrefix) {
+	if kind != oneShot && strings.HasPrefix(id, generatedPrefix) {
 		faults.add("externalId", CodeValidationFailed, "the prefix %q is reserved for IDs that are generated", generatedPrefix)
 	}
 	if p.images == nil {
 		faults.add("images", CodeImagesRequired, "a product needs at least one image")
 	}
 	r := &encoding.Record{
-		Listed:       w == explicit,
-		Generated:    w == oneShot,
+		Listed:       kind == explicit,
+		Generated:    kind == oneShot,
 		Incarnation:  random(),
 		Edit:         random(),
 		Revision:     1,
@@ -59,7 +59,7 @@ func (w way) create(account, id string, p *preparedPatch, now int64, random iden
 		LastUsedAt:   encoding.None,
 		Anchor:       now,
 		IndexedAt:    encoding.None,
-		ValidForDays: w.defaultDays(),
+		ValidForDays: kind.defaultDays(),
 		Account:      account,
 		ID:           id,
 		Images:       mergeImages(faults, nil, p.images),
@@ -74,7 +74,7 @@ func (w way) create(account, id string, p *preparedPatch, now int64, random iden
 	if p.setDays {
 		r.ValidForDays = p.days
 	}
-	if w.isUse() {
+	if kind.isUse() {
 		r.LastUsedAt = now
 	}
 	return r, faults.err()
@@ -84,7 +84,7 @@ func (w way) create(account, id string, p *preparedPatch, now int64, random iden
 // error it is incomplete. changed reports whether that is an edit, renewed whether
 // the patch restarted the clock. Times never go back, though now may lie before
 // what another clock wrote.
-func (w way) edit(old *encoding.Record, p *preparedPatch, now int64, random identities) (next *encoding.Record, changed, renewed bool, err error) {
+func (kind upsertKind) edit(old *encoding.Record, p *preparedPatch, now int64, random identities) (next *encoding.Record, changed, renewed bool, err error) {
 	faults := new(ValidationError)
 	r := *old
 	changed = p.editFields(faults, old, &r)
@@ -93,7 +93,7 @@ func (w way) edit(old *encoding.Record, p *preparedPatch, now int64, random iden
 		changed = changed || p.days != old.ValidForDays
 		r.ValidForDays = p.days
 	}
-	if w == explicit && !old.Listed && !old.Generated {
+	if kind == explicit && !old.Listed && !old.Generated {
 		r.Listed, changed = true, true
 	}
 	if err := faults.err(); err != nil {
@@ -107,7 +107,7 @@ func (w way) edit(old *encoding.Record, p *preparedPatch, now int64, random iden
 	if renewed {
 		r.Anchor = max(now, r.Anchor)
 	}
-	if w.isUse() {
+	if kind.isUse() {
 		uses.Touch(&r, now)
 	}
 	return &r, changed, renewed, nil

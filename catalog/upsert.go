@@ -52,7 +52,7 @@ func (c *Catalog) UpsertInline(ctx context.Context, account, externalID string, 
 	return res, call.upserted(res.Outcome, c.wrap("upsert inline", externalID, err))
 }
 
-func (c *Catalog) upsert(ctx context.Context, w way, account, id string, p Patch, conds []Condition) (Result, error) {
+func (c *Catalog) upsert(ctx context.Context, kind upsertKind, account, id string, p Patch, conds []Condition) (Result, error) {
 	if err := c.calls.Enter(); err != nil {
 		return Result{}, err
 	}
@@ -62,17 +62,17 @@ func (c *Catalog) upsert(ctx context.Context, w way, account, id string, p Patch
 		return Result{}, err
 	}
 	defer in.discard(ctx, c)
-	if w.isUse() {
-		return c.upsertOrUse(ctx, w, id, in, conds)
+	if kind.isUse() {
+		return c.upsertOrUse(ctx, kind, id, in, conds)
 	}
-	return c.commitUpsert(ctx, w, id, in, conds)
+	return c.commitUpsert(ctx, kind, id, in, conds)
 }
 
 // commitUpsert runs one upsert in an Update of its own.
-func (c *Catalog) commitUpsert(ctx context.Context, w way, id string, in *intake, conds []Condition) (res Result, err error) {
+func (c *Catalog) commitUpsert(ctx context.Context, kind upsertKind, id string, in *intake, conds []Condition) (res Result, err error) {
 	scopes := append(in.scopes(), productScope(in.account, id))
 	err = c.update(ctx, scopes, c.updateOptions(), func(t *tx) (err error) {
-		res, err = t.upsert(w, in.account, id, in, conds)
+		res, err = t.upsert(kind, in.account, id, in, conds)
 		return err
 	})
 	if err != nil {
@@ -85,9 +85,9 @@ func (c *Catalog) commitUpsert(ctx context.Context, w way, id string, in *intake
 // upsertOrUse is an upsert that counts as a use. One that turns out to change
 // nothing is a use of the version that it was compared with. If the product was
 // changed or is gone by then, the patch may say something new.
-func (c *Catalog) upsertOrUse(ctx context.Context, w way, id string, in *intake, conds []Condition) (Result, error) {
+func (c *Catalog) upsertOrUse(ctx context.Context, kind upsertKind, id string, in *intake, conds []Condition) (Result, error) {
 	for {
-		res, err := c.commitUpsert(ctx, w, id, in, conds)
+		res, err := c.commitUpsert(ctx, kind, id, in, conds)
 		var plain plainUseError
 		if !errors.As(err, &plain) {
 			return res, err
@@ -103,7 +103,7 @@ func (c *Catalog) upsertOrUse(ctx context.Context, w way, id string, in *intake,
 }
 
 // upsert runs one upsert in a transaction.
-func (t *tx) upsert(w way, account, id string, in *intake, conds []Condition) (Result, error) {
+func (t *tx) upsert(kind upsertKind, account, id string, in *intake, conds []Condition) (Result, error) {
 	for _, b := range in.blobs {
 		b.claimed = false
 	}
@@ -111,14 +111,14 @@ func (t *tx) upsert(w way, account, id string, in *intake, conds []Condition) (R
 	if err != nil {
 		return Result{}, err
 	}
-	if w == oneShot && f.live != nil {
+	if kind == oneShot && f.live != nil {
 		return Result{newProduct(f.live), Unchanged}, nil // made by the same key before
 	}
 	if !conditionsHold(conds, f.live) {
 		return Result{}, preconditionFailed(f.live)
 	}
 	if f.live == nil {
-		next, err := w.create(account, id, in.patch, t.now, t.c.random)
+		next, err := kind.create(account, id, in.patch, t.now, t.c.random)
 		if err != nil {
 			return Result{}, t.refuse(err, f, next, in)
 		}
@@ -132,12 +132,12 @@ func (t *tx) upsert(w way, account, id string, in *intake, conds []Condition) (R
 		t.expire(&replaced)
 		return Result{newProduct(next), Created}, nil
 	}
-	return t.editLive(w, f, in)
+	return t.editLive(kind, f, in)
 }
 
 // editLive is upsert of a product that lives.
-func (t *tx) editLive(w way, f *found, in *intake) (Result, error) {
-	next, changed, renewed, err := w.edit(f.live, in.patch, t.now, t.c.random)
+func (t *tx) editLive(kind upsertKind, f *found, in *intake) (Result, error) {
+	next, changed, renewed, err := kind.edit(f.live, in.patch, t.now, t.c.random)
 	if err != nil {
 		return Result{}, t.refuse(err, f, next, in)
 	}
@@ -145,7 +145,7 @@ func (t *tx) editLive(w way, f *found, in *intake) (Result, error) {
 	switch {
 	case changed:
 		outcome = Edited
-	case !renewed && !w.isUse():
+	case !renewed && !kind.isUse():
 		return Result{newProduct(next), Unchanged}, nil
 	case !renewed:
 		return Result{}, plainUseError{versionOf(next)}

@@ -133,7 +133,7 @@ func invalidAnswer(v *catalog.ValidationError) *answer {
 // The answer is sent before WriteError returns, and what the request still
 // brings is read and dropped: see [Handler.ReadOn].
 func (h *Handler) WriteError(w http.ResponseWriter, r *http.Request, err error) {
-	use := bodyUse{begun: errors.As(err, new(begunError)), endsWithAnswer: true}
+	use := bodyUse{readBefore: errors.As(err, new(begunError)), endsWithAnswer: true}
 	h.reading(w, r, use, func(w http.ResponseWriter, r *http.Request) { h.writeError(w, r, err) })
 }
 

@@ -57,8 +57,8 @@ func (h *Handler) ReadOn(next http.Handler) http.Handler {
 
 // bodyUse is what is known of how a handler uses the body of a request.
 type bodyUse struct {
-	// begun says that it was read from already.
-	begun bool
+	// readBefore says that it was read from already.
+	readBefore bool
 	// endsWithAnswer says that nothing of it is read once an answer has begun.
 	endsWithAnswer bool
 }
@@ -72,7 +72,7 @@ func (h *Handler) reading(w http.ResponseWriter, r *http.Request, use bodyUse, n
 	body, watched := r.Body.(*watchedBody)
 	if !watched {
 		body = &watchedBody{ReadCloser: r.Body, awaited: awaitsContinue(r)}
-		body.begun.Store(use.begun)
+		body.readBegun.Store(use.readBefore)
 		// A request of our own, because net/http has to find its own body in its
 		// own request: what it does with the rest depends on it.
 		own := *r
@@ -91,14 +91,14 @@ func (h *Handler) reading(w http.ResponseWriter, r *http.Request, use bodyUse, n
 // in a goroutine of its own.
 type watchedBody struct {
 	io.ReadCloser
-	awaited bool        // the client holds it back until it is told to continue
-	begun   atomic.Bool // reading it has begun
-	ended   atomic.Bool // there is no more to read, or to be read on
+	awaited   bool        // the client holds it back until it is told to continue
+	readBegun atomic.Bool // reading it has begun
+	ended     atomic.Bool // there is no more to read, or to be read on
 }
 
 // Read implements io.Reader.
 func (b *watchedBody) Read(p []byte) (int, error) {
-	b.begun.Store(true)
+	b.readBegun.Store(true)
 	n, err := b.ReadCloser.Read(p)
 	if err != nil {
 		b.ended.Store(true)
@@ -109,7 +109,7 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 // isLeft reports whether there may be more to read on. Where the client awaits
 // 100 Continue, to read would be to ask for a body that is not wanted.
 func (b *watchedBody) isLeft() bool {
-	return !b.ended.Load() && (b.begun.Load() || !b.awaited)
+	return !b.ended.Load() && (b.readBegun.Load() || !b.awaited)
 }
 
 func awaitsContinue(r *http.Request) bool {

@@ -126,7 +126,7 @@ func (s *spool) makeRoom(n int64) error {
 }
 
 // defaultSpoolReserve returns what uploads leave alone of a file system of that size:
-// half as much again as a store on Pebble does by default (pebble.DefaultDiskReserve),
+// half as much again as a store on Pebble does by default (pebble.Options.DiskReserve),
 // so that uploads are refused before writes are.
 func defaultSpoolReserve(total int64) int64 {
 	return min(max(total*3/20, 24<<20), total*3/8, 384<<20)

@@ -40,9 +40,9 @@ const (
 // tightReserves is how many reserves of free space are not much.
 const tightReserves = 3
 
-// DefaultDiskReserve returns Options.DiskReserve for a store on a volume of so many
+// reserveOf returns Options.DiskReserve for a store on a volume of so many
 // bytes, if it is not set.
-func DefaultDiskReserve(volume uint64) int64 {
+func reserveOf(volume uint64) int64 {
 	return int64(min(max(volume/reserveShare, smallReserve), volume/maxReserveShare, defaultDiskReserve))
 }
 
@@ -53,7 +53,7 @@ func (o *Options) fit(dir string) {
 		volume = u.TotalBytes
 	}
 	if o.DiskReserve == 0 {
-		o.DiskReserve = DefaultDiskReserve(volume)
+		o.DiskReserve = reserveOf(volume)
 	}
 	if o.fitMemTable {
 		o.MemTableSize = max(minMemTableSize, min(o.MemTableSize, int64(volume/memTableShare)))

@@ -238,13 +238,13 @@ func (h *Handler) stream(w http.ResponseWriter, what string, write func(io.Write
 	// It takes as long as it takes: the server may have bounds for other requests.
 	control := http.NewResponseController(w)
 	_ = control.SetWriteDeadline(time.Time{}) // without one there is nothing to be lifted
-	out := &begun{ResponseWriter: w}
+	out := &startedWriter{ResponseWriter: w}
 	h.options.Logger.Info(what + " begun")
 	products, bytes, err := write(out)
 	switch {
 	case err == nil:
 		h.options.Logger.Info(what+" written", "products", products, "bytes", bytes)
-	case out.begun:
+	case out.started:
 		h.options.Logger.Error(what+" cut off", "error", err)
 		panic(http.ErrAbortHandler) // net/http takes this as the wish to cut the connection
 	case errors.Is(err, errors.ErrUnsupported):
@@ -255,20 +255,20 @@ func (h *Handler) stream(w http.ResponseWriter, what string, write func(io.Write
 	}
 }
 
-// begun is a ResponseWriter that knows whether anything was written.
-type begun struct {
+// startedWriter is a ResponseWriter that knows whether anything was written.
+type startedWriter struct {
 	http.ResponseWriter
-	begun bool
+	started bool
 }
 
 // Write implements io.Writer.
-func (b *begun) Write(p []byte) (int, error) {
-	if !b.begun {
-		b.begun = true
-		b.Header().Set("Content-Type", "application/octet-stream")
-		b.Header().Set("Cache-Control", "no-store")
+func (w *startedWriter) Write(p []byte) (int, error) {
+	if !w.started {
+		w.started = true
+		w.Header().Set("Content-Type", "application/octet-stream")
+		w.Header().Set("Cache-Control", "no-store")
 	}
-	return b.ResponseWriter.Write(p)
+	return w.ResponseWriter.Write(p)
 }
 
 func refuse(w http.ResponseWriter, status int, message string) {

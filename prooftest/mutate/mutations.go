@@ -63,7 +63,7 @@ var mutations = []mutation{
 	{"externalId: no control characters", validate, `strings.ContainsFunc(id, unicode.IsControl)`, `false && strings.ContainsFunc(id, unicode.IsControl)`},
 	{"externalId: not .", validate, `id == "." || id == ".."`, `id == ".."`},
 	{"externalId: not ..", validate, `id == "." || id == ".."`, `id == "."`},
-	{"externalId: the reserved prefix", merge, `w != oneShot && strings.HasPrefix(id, generatedPrefix)`, `false && strings.HasPrefix(id, generatedPrefix)`},
+	{"externalId: the reserved prefix", merge, `kind != oneShot && strings.HasPrefix(id, generatedPrefix)`, `false && strings.HasPrefix(id, generatedPrefix)`},
 	{"title: not null", validate, `if o.IsNull() {
 		faults.add(path, CodeValidationFailed, "must not be null; an empty string clears it")`, `if false {
 		faults.add(path, CodeValidationFailed, "must not be null; an empty string clears it")`},
@@ -135,10 +135,10 @@ var mutations = []mutation{
 
 	{"fileKey: names a part", "catalog/productjson/decode.go", `CodeFileNotFound`, `CodeValidationFailed`},
 
-	{"explicit lists what it creates", merge, `Listed:       w == explicit`, `Listed:       w == inline`},
-	{"one-shots are never listed", merge, `w == explicit && !old.Listed && !old.Generated`, `w == explicit && !old.Listed`},
-	{"explicit lists what was inline", merge, `w == explicit && !old.Listed && !old.Generated`, `false`},
-	{"inline leaves the listing alone", merge, `w == explicit && !old.Listed && !old.Generated`, `!old.Listed && !old.Generated`},
+	{"explicit lists what it creates", merge, `Listed:       kind == explicit`, `Listed:       kind == inline`},
+	{"one-shots are never listed", merge, `kind == explicit && !old.Listed && !old.Generated`, `kind == explicit && !old.Listed`},
+	{"explicit lists what was inline", merge, `kind == explicit && !old.Listed && !old.Generated`, `false`},
+	{"inline leaves the listing alone", merge, `kind == explicit && !old.Listed && !old.Generated`, `!old.Listed && !old.Generated`},
 	{"title is kept when absent", merge, `if p.title != nil && *p.title != old.Title {
 		r.Title, changed = *p.title, true
 	}`, `if p.title == nil {
@@ -181,8 +181,8 @@ var mutations = []mutation{
 }
 
 // isUse`},
-	{"explicit is no use", merge, `return w != explicit`, `return true`},
-	{"inline is a use", merge, `return w != explicit`, `return w == oneShot`},
+	{"explicit is no use", merge, `return kind != explicit`, `return true`},
+	{"inline is a use", merge, `return kind != explicit`, `return kind == oneShot`},
 	{"gone from the instant of the deadline", merge, `now < deadline`, `now <= deadline`},
 	{"null lives forever", merge, `deadline == encoding.None || now < deadline`, `now < deadline`},
 	{"a number restarts the clock", merge, `renewed = p.days != 0`, `renewed = false`},
@@ -328,7 +328,7 @@ var mutations = []mutation{
 	{"bulk: its key is judged anew", "httpadapter/bulk.go", `if now-b.judged < judgeEvery {`, `if true {`},
 	{"admin: so many copies at once", "httpadapter/admin/admin.go", `defer func() { <-h.copying }()`, `<-h.copying`},
 	{"connections: time gives frames", "cmd/shelflife/internal/connlimit/frames.go", `m.earn(int64(min(frames, maxFrames)) * bytesPerFrame)`, ``},
-	{"one-shots: one for a key", "catalog/upsert.go", `if w == oneShot && f.live != nil {`, `if false {`},
+	{"one-shots: one for a key", "catalog/upsert.go", `if kind == oneShot && f.live != nil {`, `if false {`},
 	{"one-shots: the account is part of the key", "catalog/oneshot.go", `len(account), account, key)`, `0, "", key)`},
 	{"one-shots: an account and a key are two", "catalog/oneshot.go", `len(account), account, key)`, `0, account, key)`},
 	{"one-shots: the secret makes the ID", "catalog/oneshot.go", `hmac.New(sha256.New, c.secret)`, `hmac.New(sha256.New, nil)`},

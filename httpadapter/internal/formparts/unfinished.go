@@ -21,7 +21,7 @@ type unfinished struct {
 func (u *unfinished) Read(b []byte) (int, error) {
 	if !u.ended {
 		n, err := u.source.Read(b)
-		u.see(b[:n])
+		u.noteLineEnd(b[:n])
 		if err != io.EOF {
 			return n, err
 		}
@@ -41,7 +41,8 @@ func (u *unfinished) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-func (u *unfinished) see(b []byte) {
+// noteLineEnd remembers how the last line of what was read has ended.
+func (u *unfinished) noteLineEnd(b []byte) {
 	if len(b) == 0 {
 		return
 	}

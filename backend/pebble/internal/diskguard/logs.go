@@ -29,8 +29,8 @@ type logs struct {
 	// renamed, to be used again, or removed, so that one that is dropped is not used again and one that
 	// is used again is not dropped. Nothing else is locked below it.
 	lock chan struct{}
-	// begun are in the order of their numbers.
-	begun []string
+	// names are those of the logs, in the order of their numbers.
+	names []string
 	// dropped are those of which Pebble does not know that they are gone.
 	dropped map[string]struct{}
 	// fresh says that none is to be used again.
@@ -42,7 +42,7 @@ type logs struct {
 func (g *FS) Logs() []string {
 	g.logs.lock <- struct{}{}
 	defer func() { <-g.logs.lock }()
-	return slices.Clone(g.logs.begun)
+	return slices.Clone(g.logs.names)
 }
 
 // FreshLogs says whether the next logs are to be new files rather than old ones
@@ -64,14 +64,14 @@ func (g *FS) DropLogs(names []string) {
 	g.logs.lock <- struct{}{}
 	defer func() { <-g.logs.lock }()
 	for _, name := range names {
-		at := slices.Index(g.logs.begun, name)
+		at := slices.Index(g.logs.names, name)
 		if at < 0 || g.fail.Failed() {
 			continue
 		}
 		if err := g.FS.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		g.logs.begun = slices.Delete(g.logs.begun, at, at+1)
+		g.logs.names = slices.Delete(g.logs.names, at, at+1)
 		if g.logs.dropped == nil {
 			g.logs.dropped = make(map[string]struct{})
 		}
@@ -105,7 +105,7 @@ func (g *FS) reuse(oldname, newname string, category vfs.DiskWriteCategory) (f v
 func (l *logs) began(name string) {
 	l.lock <- struct{}{}
 	defer func() { <-l.lock }()
-	l.begun = append(l.begun, name)
+	l.names = append(l.names, name)
 }
 
 // removed notes a log that Pebble has removed.
@@ -117,8 +117,8 @@ func (l *logs) removed(name string) {
 
 // forget is called with the lock held.
 func (l *logs) forget(name string) {
-	if at := slices.Index(l.begun, name); at >= 0 {
-		l.begun = slices.Delete(l.begun, at, at+1)
+	if at := slices.Index(l.names, name); at >= 0 {
+		l.names = slices.Delete(l.names, at, at+1)
 	}
 }
 

@@ -78,7 +78,7 @@ func (w Wait) Outcome(settled <-chan error) error {
 	hung := w.hung()
 	if isDone(hung) {
 		// Pebble has just finished this commit: the disk may answer again.
-		hung = soon()
+		hung = afterTwoLooks()
 	}
 	select {
 	case err := <-settled:
@@ -93,8 +93,8 @@ func (w Wait) Outcome(settled <-chan error) error {
 	}
 }
 
-// soon returns a channel that is closed when two looks have passed.
-func soon() <-chan struct{} {
+// afterTwoLooks returns a channel that is closed when two looks have passed.
+func afterTwoLooks() <-chan struct{} {
 	c := make(chan struct{})
 	time.AfterFunc(2*hangTick, func() { close(c) })
 	return c
