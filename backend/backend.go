@@ -9,7 +9,7 @@
 //
 // # Isolation
 //
-// An [Backend.Update] names what it will touch as [Scope] values. Updates
+// An Update (see [Backend]) names what it will touch as [Scope] values. Updates
 // whose scopes overlap behave as if they ran one after the other; others may
 // run at the same time. An engine that locks the scopes and one that detects
 // conflicts and runs the callback again both fulfil this. An engine need not
@@ -64,11 +64,11 @@
 //
 // Close refuses new calls with [ErrClosed], ends running scans and open
 // snapshots with the same error, waits for running Updates and for the calls
-// that read, and only then releases the engine's resources. It does not wait for
-// a [Snapshot] to be closed. For a loop over a [Reader.Scan] to take its next step,
-// which is its last, it may wait: the body of a loop must not wait for Close. An
-// Update whose run turned out to be doomed after Close had begun may end with
-// ErrClosed.
+// that read, and only then releases the engine's resources. It does not wait
+// for a [Snapshot] to be closed. It may wait until a loop over a [Reader.Scan]
+// takes its next step, which is then its last, so the body of a loop must not
+// wait for Close. An Update whose run turned out to be doomed after Close had
+// begun may end with ErrClosed.
 //
 // # Resources
 //

@@ -41,8 +41,8 @@ type BackupInfo struct {
 	Bytes int64 // of the whole backup
 }
 
-// NewCheckpoint calls the Checkpointer that b is, or stands before, as [Reclaim]
-// does. Where there is none it fails with errors.ErrUnsupported.
+// NewCheckpoint calls b, if it is a Checkpointer, or the one that b decorates,
+// as [Reclaim] does. Where there is none it fails with errors.ErrUnsupported.
 func NewCheckpoint(ctx context.Context, b Backend) (Checkpoint, error) {
 	c, ok := find[Checkpointer](b)
 	if !ok {
@@ -63,8 +63,8 @@ type Restored interface {
 	SettleRestored() error
 }
 
-// FindRestored returns the Restored that b is, or stands before, nil if there is
-// none.
+// FindRestored returns b as a Restored, or the one that b decorates, nil if
+// there is none.
 func FindRestored(b Backend) Restored {
 	r, _ := find[Restored](b)
 	return r

@@ -27,8 +27,8 @@ type Figure struct {
 	Value     float64
 }
 
-// Figures returns those of the Measured that b is, or stands before, as [Reclaim]
-// does. Where there is none it returns nil.
+// Figures returns the figures of b, or of the Measured that b decorates, as
+// [Reclaim] finds it. Where there is none it returns nil.
 func Figures(b Backend) []Figure {
 	m, ok := find[Measured](b)
 	if !ok {

@@ -50,8 +50,9 @@ type Healer interface {
 	OnHeal(fn func(generation uint64))
 }
 
-// Generation returns that of the Healer that b is, or stands before: a decorator
-// has a method Unwrap that returns what it decorates. It is 0 where there is none.
+// Generation returns the generation of b, if it is a Healer, or of the one that
+// b decorates: a decorator has a method Unwrap that returns what it decorates.
+// It is 0 where there is none.
 func Generation(b Backend) uint64 {
 	if h, ok := find[Healer](b); ok {
 		return h.Generation()
@@ -59,8 +60,8 @@ func Generation(b Backend) uint64 {
 	return 0
 }
 
-// OnHeal has fn called whenever the Healer that b is, or stands before, has healed.
-// Where there is none it does nothing.
+// OnHeal has fn called whenever b has healed, if it is a Healer, or the one
+// that b decorates. Where there is none it does nothing.
 func OnHeal(b Backend, fn func(generation uint64)) {
 	if h, ok := find[Healer](b); ok {
 		h.OnHeal(fn)

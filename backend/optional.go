@@ -1,7 +1,7 @@
 package backend
 
-// find returns what b is, or stands before, of an optional interface: a decorator has
-// a method Unwrap that returns what it decorates.
+// find returns b, or what b decorates, as an optional interface: a decorator
+// has a method Unwrap that returns what it decorates.
 func find[T any](b Backend) (found T, ok bool) {
 	for {
 		if found, ok := b.(T); ok {

@@ -16,12 +16,12 @@ type AccountsOptions struct {
 	After string
 }
 
-// Accounts yields the accounts that have products, in byte order: each that has one
-// through the whole loop exactly once, whatever is written meanwhile. Those whose
-// products have all expired are among them until the background has removed these;
-// Stats knows what lives. The cost is one seek an account, however many products it
-// has. After an error, which is its last step, it ends; where damage lies in the
-// way that error matches ErrDamaged.
+// Accounts yields the accounts that have products, in byte order: each that has
+// one through the whole loop exactly once, whatever is written meanwhile. Those
+// whose products have all expired are among them until the background has
+// removed these; Stats counts what lives. The cost is one seek for each
+// account, however many products it has. The loop ends after an error, which
+// matches ErrDamaged where it met damage.
 func (c *Catalog) Accounts(ctx context.Context, o AccountsOptions) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		ctx, call := c.begin(ctx, OpAccounts)

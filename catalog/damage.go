@@ -109,11 +109,12 @@ type metDamage struct {
 	at  int64
 }
 
-// Damage returns nil as long as nothing on this catalog has met damage, neither a
-// call nor the background, which removes expired products and writes uses, and then
-// an error that matches [ErrDamaged] and says what was met first, and when: it is
-// to be told, for a look with Check. The rest of the store is served, and Ready
-// does not return it. It is cheap. A damage that nothing has met is not known.
+// Damage returns nil as long as nothing on this catalog has met damage, neither
+// a call nor the background, which removes expired products and writes uses,
+// and then an error that matches [ErrDamaged] and says what was met first, and
+// when: report it, and have Check look at the store. The rest of the store is
+// served, and Ready does not return it. It is cheap. Damage that nothing has
+// met is not known.
 func (c *Catalog) Damage() error {
 	met := c.damage.Load()
 	if met == nil {

@@ -53,7 +53,7 @@ func (c *Catalog) delete(ctx context.Context, account, id string, conds []Condit
 	})
 }
 
-// A DeleteOption says more of what DeleteAccount is to do.
+// A DeleteOption changes what DeleteAccount does.
 type DeleteOption uint8
 
 // EraseNow has DeleteAccount give back the room and leave nothing of the account

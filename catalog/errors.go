@@ -8,8 +8,8 @@ import (
 	"github.com/shelflife-db/shelflife/backend"
 )
 
-// Errors of the catalog's operations, for errors.Is. What they concern is in
-// the text of the error that wraps them.
+// Errors of the catalog's operations, for errors.Is. The text of the error that
+// wraps them names the operation and the product.
 var (
 	// ErrNotFound says that no live product has the ID.
 	ErrNotFound = errors.New("product not found")
@@ -20,16 +20,16 @@ var (
 	// being read, longer ago than Options.ImageGrace, or by more bytes than
 	// Options.ImageGraceBytes.
 	ErrImageGone = errors.New("image bytes are gone")
-	// ErrPreconditionFailed says that a [Condition] did not hold. What it matches is
-	// a [*PreconditionError].
+	// ErrPreconditionFailed says that a [Condition] did not hold. An error that
+	// matches it is a [*PreconditionError].
 	ErrPreconditionFailed = errors.New("precondition failed")
 	// ErrUploadSpent says that an [Upload] was read by an earlier upsert and its
 	// reader can't go back; nothing was changed.
 	ErrUploadSpent = errors.New("the upload was read by an earlier upsert, and its reader can't seek back: " +
 		"repeat with a new Upload of a new reader, use a reader that can seek, or stage the image first")
 	// ErrDamaged says that what was asked for can't be read, because bytes of the
-	// store have changed or are missing. What names products is a [*DamageError].
-	// The rest of the store is not concerned.
+	// store have changed or are missing. One that names products is a
+	// [*DamageError]. The rest of the store is not affected.
 	ErrDamaged = errors.New("damaged: can't be read")
 	// ErrClosed says that the catalog is closed.
 	ErrClosed = errors.New("catalog is closed")

@@ -27,8 +27,8 @@ type Figures struct {
 	// is how long the earliest of them has waited. See Sweeper.SetAside for others.
 	Due      int
 	SweepLag time.Duration
-	// LastBackup is the state that the last [Catalog.Backup] has which succeeded since
-	// Open. Zero if none has.
+	// LastBackup is the time of the state that the last successful [Catalog.Backup]
+	// holds. Zero if there was none since Open.
 	LastBackup time.Time
 	// Engine is the name of the backend, and Backend are its figures, if it has any.
 	Engine  string

@@ -49,7 +49,7 @@ type ListOptions struct {
 	PastDamage bool
 }
 
-// PageInfo says of a page of views what [Page] says beside its products.
+// PageInfo is what a page of views has beside its products; see [Page].
 type PageInfo struct {
 	// NextCursor continues the list; it is "" on the last page. See
 	// Page.NextCursor.

@@ -6,12 +6,13 @@ import (
 	"slices"
 )
 
-// An Operation is what a call of a Catalog does, as Options.Observe is told.
+// An Operation names what a call of a Catalog does, for Options.Observe.
 type Operation string
 
-// The operations. Each but the last is the method of that name, and those are one
-// operation that differ in how they hand out what they read, as Get and View. What a
-// function of the caller returns, as that of View, is no error of the operation.
+// The operations. Each but the last is the method of that name. Methods that
+// differ only in how they hand out what they read, such as Get and View, are
+// one operation. An error that a callback returns, such as that of View, is no
+// error of the operation.
 const (
 	OpGet             Operation = "get"
 	OpGetMany         Operation = "get_many"
@@ -37,9 +38,9 @@ const (
 	OpBackup          Operation = "backup"
 	OpExtendLifetimes Operation = "extend_lifetimes"
 	// OpCommit is a part of other operations, and of the work in the background: an
-	// Update of the backend, from its begin until what it wrote, or was decided on,
-	// is durable as Options.Durability has it. What the operation makes of it, as
-	// ErrNotFound, is no error of the commit.
+	// Update of the backend, from its beginning until what it wrote, or was decided
+	// on, is as durable as Options.Durability says. An error that the operation
+	// draws from it, such as ErrNotFound, is no error of the commit.
 	OpCommit Operation = "commit"
 )
 
@@ -52,7 +53,7 @@ var operations = []Operation{
 // Operations returns all operations.
 func Operations() []Operation { return slices.Clone(operations) }
 
-// Ended is how a call ended that Options.Observe was told of.
+// Ended is the result of a call for which Options.Observe was called.
 type Ended struct {
 	// Err is what the call returned, and of OpAll the error that the loop ended with.
 	Err error

@@ -28,11 +28,11 @@ const NoUseWindow time.Duration = -1
 // Options of Open. The zero value, and nil, mean the defaults. Open refuses a
 // number over the maximum named here, and a negative one where none is named.
 type Options struct {
-	// Clock is the catalog's only source of time. One that runs backward stands
-	// still for the catalog, until it is opened again; see the package about
-	// lifetimes. Where the backend has a clock of its own the time is that one's,
-	// and only what measures how long something takes is read from this one.
-	// Default, as of a nil pointer: ttl.SystemClock().
+	// Clock is the catalog's only source of time. While it runs backward the
+	// catalog's time stands still, until the catalog is opened again; see the
+	// package documentation on lifetimes. Where the backend has a clock of its own
+	// the time is that one's, and only what measures how long something takes is
+	// read from this one. Default, as of a nil pointer: ttl.SystemClock().
 	Clock ttl.Clock
 	// Logger gets what an operator should know: failures in the background,
 	// leaps of the clock. It is given no metadata, no image and no key.
@@ -64,11 +64,12 @@ type Options struct {
 	// ImageGrace is how long replaced and deleted image bytes stay for the readers
 	// that have opened them. Default: 15 min. Negative: none.
 	ImageGrace time.Duration
-	// ImageGraceBytes bounds the image bytes that wait so, each image counted with 4
-	// KiB more. Beyond it the oldest are removed at once, and their readers end with
-	// ErrImageGone: an account that replaces large images again and again does not
-	// fill the disk. What counts is what this process has let go of since Open. It
-	// does not affect images that products have. Default: 1 GiB. Negative: no bound.
+	// ImageGraceBytes bounds the image bytes that wait so, each image counted with
+	// 4 KiB more. Beyond it the oldest are removed at once, and their readers end
+	// with ErrImageGone: an account that replaces large images again and again does
+	// not fill the disk. Only what this process has released since Open is counted.
+	// It does not affect images that products have. Default: 1 GiB. Negative: no
+	// bound.
 	ImageGraceBytes int64
 	// StageLifetime is how long staged image bytes wait for the upsert that
 	// claims them, counted from the last byte. Default: 1 h.
@@ -98,28 +99,30 @@ type Options struct {
 	// until it is. Sweep does not wait for the reports; Close does.
 	//
 	// It gets the catalog, which may not have been returned by Open yet, and may
-	// call it, but for Sweep, Reclaim and Close. Its context ends, with ErrClosed as the
-	// cause, when Close is called, from when on the catalog refuses its calls
-	// with ErrClosed too. What waits to be reported then is reported all the
-	// same, and Close returns after that: a report that leaves the process uses
-	// the context where it may be cut short, and context.WithoutCancel of it
-	// where it must not be lost. A panic of it ends the process.
-	// Default: none.
+	// call it, but for Sweep, Reclaim and Close. Its context ends, with ErrClosed
+	// as the cause, when Close is called; from then on the catalog refuses its
+	// calls with ErrClosed too. What waits to be reported then is reported all the
+	// same, and Close returns after that: a report that leaves the process uses the
+	// context where it may be cut short, and context.WithoutCancel of it where it
+	// must not be lost. A panic of it ends the process. Default: none.
 	OnExpire func(ctx context.Context, c *Catalog, e Expired)
 	// Observe is called when a call of a method, or a part of one, begins: for
-	// metrics, as package catalog/metrics keeps them, and for traces. It returns the
-	// context to go on with, nil for ctx itself, and a function that is called when
-	// it has ended, nil for none: not if it ends in a panic. What an upsert commits
-	// is observed within its context. Both run in the goroutine of the call, many at
-	// once, and must be quick and call nothing of the catalog. Names of accounts and
-	// products are not told. Default: none, which costs nothing.
+	// metrics, as package catalog/metrics keeps them, and for traces. It returns
+	// the context to go on with, nil for ctx itself, and a function that is called
+	// when it has ended, nil for none: not if it ends in a panic. What an upsert
+	// commits is observed within its context. Both run in the goroutine of the
+	// call, many at once, and must be quick and call nothing of the catalog. It is
+	// given no names of accounts and products. Default: none, which costs nothing.
 	Observe func(ctx context.Context, op Operation) (context.Context, func(Ended))
-	// Index is the window of deadlines kept in memory. It affects when the
-	// store is read, never what expires. Default: see ttl.IndexOptions.
+	// Index is the window of deadlines kept in memory. It affects when the store is
+	// read, never what expires. It is for tests, and ttl.IndexOptions carries no
+	// promise of stability. Default: see there.
 	Index ttl.IndexOptions
 	// Sweeper is how expired products leave storage. It never affects when a
-	// product is gone for readers. Its Grace defaults to five seconds and two
-	// use windows. Other defaults: see ttl.SweeperOptions.
+	// product is gone for readers. Hosts set Grace, LeapPause and GapTolerance of
+	// it, if any; the rest is for tests, and carries no promise of stability. Its
+	// Grace defaults to five seconds and two use windows. Other defaults: see
+	// ttl.SweeperOptions.
 	Sweeper ttl.SweeperOptions
 }
 

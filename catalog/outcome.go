@@ -2,8 +2,8 @@ package catalog
 
 import "fmt"
 
-// Outcome is what a write did to a product. The zero Outcome is that of a write
-// that failed, and no valid one.
+// Outcome is what a write did to a product. The zero Outcome is that of a
+// failed write, and is not valid.
 type Outcome uint8
 
 const (

@@ -15,16 +15,16 @@ import (
 
 // SalvageOptions say what [Salvage] copies. The zero value is the safe one.
 type SalvageOptions struct {
-	// IncludeStale has products copied that are in SalvageReport.Stale. Default:
-	// false, they are only listed. It does not affect what can be read as it was last
-	// written.
+	// IncludeStale has the products of SalvageReport.Stale copied. Default: false,
+	// they are only listed. It does not affect products that can be read as they
+	// were last written.
 	IncludeStale bool
 }
 
 // SalvageReport is what [Salvage] did.
 type SalvageReport struct {
-	// Products were copied, those included that had expired, and those of Stale that
-	// were.
+	// Products is how many were copied, including those that had expired and those
+	// of Stale.
 	Products int
 	Images   int // stored images, copied
 	// Lost are the products that were not copied, as far as the rest of the store

@@ -40,10 +40,10 @@ func (c *Catalog) Upsert(ctx context.Context, account, externalID string, p Patc
 	return res, call.upserted(res.Outcome, c.wrap("upsert", externalID, err))
 }
 
-// UpsertInline is an upsert on the way to using the product: it counts as a
-// use, creates for 15 days where the patch has no ValidForDays, does not list
-// what it creates and leaves the listing of what it edits alone. One that
-// changes nothing is a plain use, see [Catalog.Use].
+// UpsertInline is an upsert that is also a use: a product that it creates is
+// not listed, and lives for 15 days where the patch has no ValidForDays; one
+// that it edits stays listed or unlisted. An upsert that changes nothing is a
+// plain use, see [Catalog.Use].
 //
 // For all else, errors included, it is like [Catalog.Upsert].
 func (c *Catalog) UpsertInline(ctx context.Context, account, externalID string, p Patch, conds ...Condition) (Result, error) {

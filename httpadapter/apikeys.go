@@ -22,9 +22,9 @@ const APIKeyHeader = "X-API-Key"
 // use.
 //
 // Authenticating costs one hash and one look into a map of sums, however many
-// keys there are. The time that takes may reveal something about the sum that was
-// looked for, which its sender knows, but nothing about a key: a sender that does not know
-// one can't choose sums that come close to its own.
+// keys there are. The time that this takes may reveal something about the sum
+// that was looked for, which its sender knows, but nothing about a key: without
+// the key there is no way to choose sums that come close to its sum.
 type APIKeys struct {
 	keys atomic.Pointer[sumsOfKeys]
 }
@@ -51,9 +51,9 @@ func NewAPIKeys(keys map[string]string) (*APIKeys, error) {
 	return a, nil
 }
 
-// Replace has the authenticator know these keys, as NewAPIKeys takes them, in place
-// of those that it knew. Each request is judged by the old ones or by the new ones.
-// After an error it knows what it knew.
+// Replace replaces the keys by others, in the form that NewAPIKeys takes. Each
+// request is judged by the old keys or by the new ones. After an error the old
+// ones stay.
 func (a *APIKeys) Replace(keys map[string]string) error {
 	sums := make(sumsOfKeys, len(keys))
 	for key, account := range keys {

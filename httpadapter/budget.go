@@ -55,8 +55,8 @@ type BudgetOptions struct {
 	// is one again. Default: 0, as many as it likes. It does not bound what happens
 	// before an account is known.
 	AccountRate float64
-	// AccountBurst is how many requests an account that has made none for a while may
-	// make at once. Default: AccountRate, rounded up. It is of no effect without
+	// AccountBurst is how many requests an account that has made none for a while
+	// may make at once. Default: AccountRate, rounded up. It has no effect without
 	// AccountRate.
 	AccountBurst int
 	// Clock is the clock of the rates. Default: that of the system.

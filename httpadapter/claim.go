@@ -12,9 +12,9 @@ import (
 
 // The errors of a Budget, for errors.Is.
 var (
-	// ErrOverloaded says that all requests together hold what they may: 503.
+	// ErrOverloaded says that all requests together hold as much as they may: 503.
 	ErrOverloaded = errors.New("httpadapter: the server has too much to do")
-	// ErrRateLimited says that the requests of the account hold what they may: 429.
+	// ErrRateLimited says that the requests of the account hold as much as they may: 429.
 	ErrRateLimited = errors.New("httpadapter: the account takes as much as it may")
 )
 

@@ -2,10 +2,10 @@ package httpadapter
 
 import "net/http"
 
-// CodeRecorder is a ResponseWriter that is told the code of each answer that is
-// an error, before that is sent: for a log of requests, or for metrics. It is
-// found behind ResponseWriters that have an Unwrap method, as
-// http.ResponseController finds what it looks for.
+// CodeRecorder is a ResponseWriter that gets the code of each error before it
+// is sent: for a log of requests, or for metrics. It is found behind
+// ResponseWriters that have an Unwrap method, as http.ResponseController finds
+// what it looks for.
 type CodeRecorder interface {
 	// RecordCode is called with a code such as PRODUCT_NOT_FOUND.
 	RecordCode(code string)

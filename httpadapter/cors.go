@@ -22,9 +22,9 @@ const (
 )
 
 // CheckOrigin returns what New finds wrong with an entry of
-// Options.AllowedOrigins, nil if there is nothing. Browsers write an origin in one
-// way (RFC 6454, section 6.2); another would never be sent, so no page would be
-// allowed by it. The error names the right way if it can be told.
+// Options.AllowedOrigins, nil if there is nothing. Browsers write an origin in
+// one way (RFC 6454, section 6.2) and send no other form, which would allow no
+// page. The error gives the right form where there is one.
 func CheckOrigin(origin string) error {
 	if origin == "*" {
 		return nil

@@ -144,13 +144,13 @@ func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) 
 	switch {
 	case a.status < http.StatusInternalServerError:
 	case isLeaving(r, err):
-		h.options.Logger.DebugContext(r.Context(), "the client left", "method", r.Method, "request_id", id, "error", err)
+		h.options.Logger.DebugContext(r.Context(), "httpadapter: the client left", "method", r.Method, "request_id", id, "error", err)
 	default:
 		level := slog.LevelError
 		if a.status == http.StatusServiceUnavailable {
 			level = slog.LevelWarn
 		}
-		h.options.Logger.Log(r.Context(), level, "request failed", "method", r.Method, "status", a.status, "request_id", id, "error", err)
+		h.options.Logger.Log(r.Context(), level, "httpadapter: request failed", "method", r.Method, "status", a.status, "request_id", id, "error", err)
 	}
 	header := w.Header()
 	switch a.status {

@@ -52,12 +52,12 @@ type Options struct {
 	// parameters are not judged. Default: such names are ignored.
 	Strict bool
 	// PublicPath is the path, in its escaped form, under which clients see the
-	// handler, beginning with a slash, "/" for the root, where that can't be told from the requests: behind
-	// a proxy that takes off a prefix, and for the hosts' own endpoints that answer
-	// with products. It goes into Location, Link and the href of images, and into
-	// the entity tags of products that have one; the routes do not depend on it. A
-	// slash at its end means nothing. Default: what was taken off the path of each
-	// request.
+	// handler, beginning with a slash, "/" for the root, where the requests don't
+	// show it: behind a proxy that takes off a prefix, and for the hosts' own
+	// endpoints that answer with products. It goes into Location, Link and the href
+	// of images, and into the entity tags of products that have one; the routes do
+	// not depend on it. A slash at its end means nothing. Default: what was taken
+	// off the path of each request.
 	PublicPath string
 	// Budget bounds what requests hold at once. Default: one of its own with the
 	// default BudgetOptions.
@@ -124,7 +124,7 @@ func New(c *catalog.Catalog, o *Options) (*Handler, error) {
 		h.options.Logger = slog.New(slog.DiscardHandler)
 	}
 	if h.options.Authenticate == nil {
-		h.options.Logger.Warn("no authenticator is configured: every request will be refused")
+		h.options.Logger.Warn("httpadapter: no authenticator is configured: every request will be refused")
 		h.options.Authenticate = func(*http.Request) (string, error) { return "", ErrInvalidKey }
 	}
 	return h, nil

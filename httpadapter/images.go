@@ -90,7 +90,7 @@ func (h *Handler) cutOff(w http.ResponseWriter, r *request, err error) {
 	if errors.Is(err, catalog.ErrImageGone) || r.Context().Err() != nil {
 		level = slog.LevelDebug
 	}
-	h.options.Logger.Log(r.Context(), level, "image cut off", "request_id", RequestID(w, r.Request), "error", err)
+	h.options.Logger.Log(r.Context(), level, "httpadapter: image cut off", "request_id", RequestID(w, r.Request), "error", err)
 	// The one way: net/http takes this value as the wish to drop the connection.
 	panic(http.ErrAbortHandler)
 }

@@ -106,14 +106,14 @@ func (h *Handler) ReadProduct(w http.ResponseWriter, r *http.Request) (*ProductR
 }
 
 // ReadProductAt authenticates a request, reads its JSON or multipart body
-// whole, within the handler's limits, and finds every fault of the product spec
-// in the given member of the JSON that can be told without the stored product.
-// An empty member means that the whole object is the spec. Nothing is written to
-// the catalog: look at the rest of the request, and then call
+// whole, within the handler's limits, and finds every fault of the product
+// spec, in the given member of the JSON, that can be found without the stored
+// product. An empty member means that the whole object is the spec. Nothing is
+// written to the catalog: look at the rest of the request, and then call
 // [ProductRequest.Apply], which resolves the spec as POST /uses does. An
-// externalId alone is a use; with fields it is an inline upsert and a use; without
-// externalId it creates a one-shot product, and with the header Idempotency-Key the
-// same one for the same key.
+// externalId alone is a use; with fields it is an inline upsert and a use;
+// without externalId it creates a one-shot product, and with the header
+// Idempotency-Key the same one for the same key.
 //
 // If-Match and If-None-Match apply as they do to POST /uses. The query is the
 // host's, but for the parameter strict, which judges the names in the spec. On w
@@ -151,7 +151,7 @@ func (h *Handler) ReadProductAt(w http.ResponseWriter, r *http.Request, member s
 	context.AfterFunc(r.Context(), func() {
 		defer u.close()
 		if err := b.Close(); err != nil {
-			h.options.Logger.Warn("giving up uploaded files failed", "request_id", id, "error", err)
+			h.options.Logger.Warn("httpadapter: giving up uploaded files failed", "request_id", id, "error", err)
 		}
 	})
 	return q, nil

@@ -10,4 +10,7 @@
 // longer stand for anything, and the Store drops them when they come due. What
 // it never does is lack an entry below its end that the Source has, as long as
 // its owner calls [Index.Add] for every entry that it writes.
+//
+// The clocks are part of the API of package catalog, and as stable as that. All
+// else is for the module's own packages and carries no promise of stability.
 package ttl

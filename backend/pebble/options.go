@@ -58,18 +58,19 @@ type Options struct {
 	HangTimeout time.Duration
 	// EraseWithin is how long the store's files may hold what was deleted: after
 	// that no table, blob file or log has the values of removed keys, not even
-	// where nothing else is written. It is met by writing files anew, of which the
-	// more hold something deleted the shorter it is: see the package's "Room and
-	// erasure" for what that costs. Keys, values that another has replaced, and
-	// what an open snapshot shows are not affected. Default: 24 hours. At least a
-	// minute; negative: deleted values stay until their room is needed, or
-	// [Store.Reclaim] is called.
+	// where nothing else is written. Files are rewritten for that, more of them the
+	// shorter the time is: "Room and erasure" in the package documentation says
+	// what it costs. Keys, values that another has replaced, and what an open
+	// snapshot shows are not affected. Default: 24 hours. At least a minute;
+	// negative: deleted values stay until their room is needed, or [Store.Reclaim]
+	// is called.
 	EraseWithin time.Duration
-	// ReadOnly opens a store for reading: nothing in its directory is made,
-	// changed or removed, so that one on a read-only or full volume can be read.
-	// Updates fail with backend.ErrReadOnly. It shares the directory with other
-	// readers, not with a Store that writes. A store must be there. Default: false;
-	// then a store whose directory can't be written is opened so too, see [Open].
+	// ReadOnly opens a store for reading: nothing in its directory is created,
+	// changed or removed, so that a store on a read-only or full volume can be
+	// read. Updates fail with backend.ErrReadOnly. It shares the directory with
+	// other readers, not with a Store that writes. A store must be there. Default:
+	// false; then a store whose directory can't be written is opened so too, see
+	// [Open].
 	ReadOnly bool
 	// MustExist has Open fail with ErrNoStore where there is no store, rather than
 	// make one: for a directory whose volume may not be mounted. Default: false.

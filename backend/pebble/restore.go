@@ -40,10 +40,10 @@ var (
 // earlier Restore to it was interrupted. Of the options the file system and the
 // logger count; nil are the default ones.
 //
-// Every byte is compared: what is missing, changed or added is told with
-// ErrDamagedBackup. After an error nothing is left in dir, and errors of r are
-// returned as they are. A crash leaves a directory that Open refuses with
-// ErrIncomplete.
+// Every byte is checked: Restore fails with ErrDamagedBackup where anything is
+// missing, changed or added. After an error nothing is left in dir, and errors
+// of r are returned as they are. A crash leaves a directory that Open refuses
+// with ErrIncomplete.
 func Restore(ctx context.Context, dir string, r io.Reader, o *Options) (info backend.BackupInfo, err error) {
 	opts, err := o.withDefaults()
 	if err != nil {

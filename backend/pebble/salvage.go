@@ -140,13 +140,13 @@ func (d *Damaged) look(name string, size uint64) (missing bool) {
 	return false
 }
 
-// LostFrom names the log in whose middle damage begins, "" if none: of what was
-// written from there on nothing is seen, and it can't be had.
+// LostFrom names the log in whose middle damage begins, "" if none: what was
+// written from there on is not shown, and can't be recovered.
 func (d *Damaged) LostFrom() string { return d.view.cut.name }
 
-// Faults says what is wrong with which file, in no particular words, as far as it is
-// known: what is missing, or has another length, from the beginning, and what was
-// left out, once Uncover was called.
+// Faults describes, for people, what is known to be wrong with which file: from
+// the beginning what is missing or has another length, and after Uncover also
+// what was left out.
 func (d *Damaged) Faults() []string { return d.faults.all() }
 
 // Uncover implements backend.Uncoverer. The parts that it leaves out are whole

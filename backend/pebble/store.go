@@ -54,8 +54,8 @@ var (
 // failed write it recovers everything that was acknowledged. ctx is looked at
 // only at the start.
 //
-// A directory that holds other files and no store is refused with ErrForeign. Of
-// what a volume or this project leaves in a directory there is no account taken:
+// A directory that holds other files and no store is refused with ErrForeign.
+// What a volume or this project leaves in a directory does not count:
 // lost+found, sockets, and the directories spool and checkpoint.
 //
 // A store that can't be written where it is, because its volume is full or

@@ -239,18 +239,18 @@ func (h *Handler) stream(w http.ResponseWriter, what string, write func(io.Write
 	control := http.NewResponseController(w)
 	_ = control.SetWriteDeadline(time.Time{}) // without one there is nothing to be lifted
 	out := &startedWriter{ResponseWriter: w}
-	h.options.Logger.Info(what + " begun")
+	h.options.Logger.Info("httpadapter/admin: " + what + " begun")
 	products, bytes, err := write(out)
 	switch {
 	case err == nil:
-		h.options.Logger.Info(what+" written", "products", products, "bytes", bytes)
+		h.options.Logger.Info("httpadapter/admin: "+what+" written", "products", products, "bytes", bytes)
 	case out.started:
-		h.options.Logger.Error(what+" cut off", "error", err)
+		h.options.Logger.Error("httpadapter/admin: "+what+" cut off", "error", err)
 		panic(http.ErrAbortHandler) // net/http takes this as the wish to cut the connection
 	case errors.Is(err, errors.ErrUnsupported):
 		refuse(w, http.StatusNotImplemented, "this store is not backed up here: its database has tools for that")
 	default:
-		h.options.Logger.Error(what+" failed", "error", err)
+		h.options.Logger.Error("httpadapter/admin: "+what+" failed", "error", err)
 		refuse(w, http.StatusServiceUnavailable, err.Error())
 	}
 }

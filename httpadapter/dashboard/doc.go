@@ -1,5 +1,5 @@
-// Package dashboard is a web page on which people see, use, edit, delete, import
-// and export the products of an account:
+// Package dashboard is a set of web pages on which people see, use, edit,
+// delete, import and export the products of an account:
 //
 //	d, err := dashboard.New(c, &dashboard.Options{Authenticate: keys.Authenticate})
 //	...
@@ -48,9 +48,10 @@
 //
 // # What it needs
 //
-// Nothing but HTML: scripts add a running countdown, a search as one types, images
-// that are dropped, pasted and dragged, placeholders for those that can't be had, and
-// the progress of an import. An edit is based on the version that its page showed: one
-// that was overtaken overwrites nothing. Where a page of the list led is in the URLs
-// of what was opened from it, and is read as one of the list again.
+// Nothing but HTML: scripts add a running countdown, a search as one types,
+// images that are dropped, pasted and dragged, placeholders for those that
+// can't be loaded, and the progress of an import. An edit is based on the
+// version that its page showed: one that was overtaken overwrites nothing. The
+// URLs of pages that were opened from the list hold the place in the list to go
+// back to.
 package dashboard
