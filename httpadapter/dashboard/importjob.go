@@ -151,7 +151,8 @@ func (h *Handler) runImport(j *importJob) (done productimport.Entry, err error) 
 		var e productimport.Entry
 		switch e, err = in.Next(); {
 		case err == io.EOF:
-			return m.Done(), errors.Join(m.Flush(ctx), failed)
+			err = errors.Join(m.Flush(ctx), failed)
+			return m.Done(), err
 		case err != nil:
 		case ctx.Err() != nil:
 			err = errImportStopped
@@ -162,5 +163,6 @@ func (h *Handler) runImport(j *importJob) (done productimport.Entry, err error) 
 		}
 	}
 	// What was read before counts, as far as the person is concerned.
-	return m.Done(), errors.Join(err, m.Flush(ctx), failed)
+	err = errors.Join(err, m.Flush(ctx), failed)
+	return m.Done(), err
 }
