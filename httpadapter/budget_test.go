@@ -60,7 +60,7 @@ func newBudgeted(t *testing.T, o httpadapter.BudgetOptions) *budgeted {
 		SpoolDir:     t.TempDir(),
 	})
 	require.NoError(t, err)
-	server := httptest.NewServer(h)
+	server := httptest.NewServer(record(t, "", h))
 	t.Cleanup(server.Close)
 	return &budgeted{t, b, server.URL}
 }

@@ -154,7 +154,7 @@ func bothProtocols(t *testing.T, s setup, f func(t *testing.T, e *env, client *h
 		}
 		t.Run(name, func(t *testing.T) {
 			e := newEnv(t, s)
-			server := httptest.NewUnstartedServer(e.handler)
+			server := httptest.NewUnstartedServer(record(t, "", e.handler))
 			server.EnableHTTP2 = overHTTP2
 			server.StartTLS()
 			defer server.Close()

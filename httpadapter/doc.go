@@ -14,9 +14,11 @@
 //	POST   /uses                              use, inline upsert and use, or one-shot
 //	POST   /bulk                              upsert many, a line each
 //	GET    /bulk                              all listed products, a line each
+//	GET    /openapi.yaml                      all of this as OpenAPI 3.1; needs no key
 //
 // Every GET answers HEAD. An external ID is one escaped path segment. A host's
-// own endpoint reads a product with [Handler.ReadProduct].
+// own endpoint reads a product with [Handler.ReadProduct]. Package
+// httpadapter/client is a client in Go; from openapi.yaml generators make others.
 //
 // # Bodies
 //

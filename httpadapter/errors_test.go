@@ -156,7 +156,7 @@ func TestClientThatLeft(t *testing.T) {
 		send := func() {
 			r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/products", strings.NewReader(productBody("a")))
 			r.Header = http.Header{"X-Api-Key": {"key-a"}, "Content-Type": {"application/json"}}
-			e.handler.ServeHTTP(httptest.NewRecorder(), r)
+			e.serve(httptest.NewRecorder(), r)
 		}
 		send()
 		require.NotContains(t, e.log.String(), "level=ERROR")
@@ -190,7 +190,7 @@ func TestFailuresOfWhoLeft(t *testing.T) {
 			r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/products", strings.NewReader(productBody("a")))
 			r.Header = http.Header{"X-Api-Key": {"key-a"}, "Content-Type": {"application/json"}}
 			w := httptest.NewRecorder()
-			e.handler.ServeHTTP(w, r)
+			e.serve(w, r)
 			b.err = nil // for Close
 			if tc.level == "" {
 				require.Equal(t, 503, w.Code)

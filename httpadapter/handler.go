@@ -163,6 +163,12 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 		answerPreflight(w, r)
 		return
 	}
+	if isOpenAPI(r) {
+		if err := h.getOpenAPI(w, r); err != nil {
+			h.writeError(w, r, err)
+		}
+		return
+	}
 	account, err := h.authenticate(r)
 	if err != nil {
 		h.writeError(w, r, err)

@@ -101,7 +101,7 @@ func newEnv(t testing.TB, s setup) *env {
 	if s.mount != nil {
 		root, e.base = s.mount(e.handler)
 	}
-	e.server = httptest.NewServer(root)
+	e.server = httptest.NewServer(record(t, e.base, root))
 	t.Cleanup(func() {
 		e.server.Close()
 		_ = e.catalog.Close() // some tests close it before

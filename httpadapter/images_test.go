@@ -73,7 +73,7 @@ func TestGetImage(t *testing.T) {
 		r := httptest.NewRequest(http.MethodGet, target, nil)
 		r.Header = http.Header{"X-Api-Key": {"key-a"}, c.name: c.lines}
 		w := httptest.NewRecorder()
-		e.handler.ServeHTTP(w, r)
+		e.serve(w, r)
 		require.Equal(t, c.status, w.Code, "RFC 9110, 5.3: several lines are one list: %+v", c)
 	}
 
@@ -134,7 +134,7 @@ func TestImageGone(t *testing.T) {
 			r.Header.Set(headers[i], headers[i+1])
 		}
 		w := httptest.NewRecorder()
-		e.handler.ServeHTTP(w, r)
+		e.serve(w, r)
 		return &reply{t, w.Code, w.Header(), w.Body.Bytes()}
 	}
 	etag := get().ok(200).etag()
@@ -182,5 +182,5 @@ func TestImageCutOff(t *testing.T) {
 	// The same where the length that gives it away is not sent.
 	b.getsLeft = 3
 	req.URL.Host, req.URL.Scheme = "", ""
-	require.PanicsWithValue(t, http.ErrAbortHandler, func() { e.handler.ServeHTTP(httptest.NewRecorder(), req) })
+	require.PanicsWithValue(t, http.ErrAbortHandler, func() { e.serve(httptest.NewRecorder(), req) })
 }

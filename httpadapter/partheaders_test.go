@@ -96,7 +96,7 @@ func TestPartHeadersAreNotBuffered(t *testing.T) {
 		runtime.ReadMemStats(&after)
 	}}
 	runtime.ReadMemStats(&before)
-	e.handler.ServeHTTP(answer, r)
+	e.serve(answer, r)
 	require.Equal(t, 413, w.Code)
 	require.LessOrEqual(t, readBefore, 20<<10)
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(1<<20))

@@ -215,7 +215,7 @@ func inBubble(t *testing.T, o httpadapter.Options, f func(t *testing.T, connect 
 		listener := &pipeListener{make(chan net.Conn), make(chan struct{})}
 		h, err := httpadapter.New(cat, &o)
 		require.NoError(t, err)
-		server := &http.Server{Handler: h}
+		server := &http.Server{Handler: record(t, "", h)}
 		ended := make(chan error)
 		go func() { ended <- server.Serve(listener) }()
 		f(t, func() net.Conn {

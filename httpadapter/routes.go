@@ -30,6 +30,7 @@ var (
 	imageEndpoint    = &endpoint{allow: "GET, HEAD", get: (*Handler).getImage}
 	bulkEndpoint     = &endpoint{allow: "GET, HEAD, POST", get: (*Handler).sendLines, post: (*Handler).upsertLines}
 	usesEndpoint     = &endpoint{allow: "POST", post: (*Handler).resolveUse}
+	openAPIEndpoint  = &endpoint{allow: "GET, HEAD"} // which need no key, and do not come here
 )
 
 func (h *Handler) route(w http.ResponseWriter, r *http.Request, account string, u *usage) error {
@@ -76,6 +77,8 @@ func (r *request) find(path string) *endpoint {
 		return usesEndpoint
 	case n == 1 && parts[0] == "bulk":
 		return bulkEndpoint
+	case n == 1 && parts[0] == openAPIPath:
+		return openAPIEndpoint
 	case n == 0 || parts[0] != "products":
 		return nil
 	case n == 1:

@@ -174,7 +174,7 @@ func TestOptionsOfTheServer(t *testing.T) {
 		r := httptest.NewRequest(http.MethodOptions, "*", nil)
 		r.Header.Set("X-API-Key", key)
 		w := httptest.NewRecorder()
-		e.handler.ServeHTTP(w, r)
+		e.serve(w, r)
 		require.Equal(t, status, w.Code)
 		require.Equal(t, "application/json; charset=utf-8", w.Header().Get("Content-Type"))
 	}
@@ -185,7 +185,7 @@ func TestRequestMadeByHand(t *testing.T) {
 	e := newEnv(t, setup{})
 	for target, kind := range map[string]string{"/products": "application/json", "/uses": "multipart/form-data; boundary=x", "/products/a/use": "", "/nowhere": ""} {
 		w := httptest.NewRecorder()
-		e.handler.ServeHTTP(w, &http.Request{Method: http.MethodPost, URL: &url.URL{Path: target}, Header: http.Header{"X-Api-Key": {"key-a"}, "Content-Type": {kind}}})
+		e.serve(w, &http.Request{Method: http.MethodPost, URL: &url.URL{Path: target}, Header: http.Header{"X-Api-Key": {"key-a"}, "Content-Type": {kind}}})
 		require.Contains(t, []int{400, 404}, w.Code, target)
 	}
 }
@@ -199,7 +199,7 @@ func TestRewrittenPath(t *testing.T) {
 		r.RequestURI = requestURI
 		r.Header = http.Header{"X-Api-Key": {"key-a"}, "Content-Type": {"application/json"}}
 		w := httptest.NewRecorder()
-		e.handler.ServeHTTP(w, r)
+		e.serve(w, r)
 		return w
 	}
 	for _, uri := range []string{"", "*", "/elsewhere", "x:y:z", "%"} {
@@ -221,7 +221,7 @@ func TestUnescapedBytesBesideAnEscapedSlash(t *testing.T) {
 		require.NoError(t, err)
 		r.RequestURI = target
 		r.Header.Set("X-API-Key", "key-a")
-		e.handler.ServeHTTP(w, r)
+		e.serve(w, r)
 		return w.Code
 	}
 	for _, raw := range []string{"\u00e9", "|", "\"", "^", "{}", "<>", "`", "\\"} {

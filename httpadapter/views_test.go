@@ -95,7 +95,7 @@ func TestMemoryOfAnswersThatFailed(t *testing.T) {
 	ask := func(w http.ResponseWriter, key, target string) {
 		r := httptest.NewRequest(http.MethodGet, target, nil)
 		r.Header.Set("X-API-Key", key)
-		e.handler.ServeHTTP(w, r)
+		e.serve(w, r)
 	}
 	for _, target := range []string{"/products/%s", "/products", "/products/%s/images/0", "/bulk"} {
 		for range 10 { // a pool forgets now and then
