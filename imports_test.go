@@ -33,6 +33,8 @@ var layers = map[string][]string{
 	// What people see is what the API of the library lets anybody see.
 	"httpadapter/dashboard": {"ttl", "catalog", "httpadapter"},
 	"httpadapter/admin":     {"catalog"},
+	// It is for other processes.
+	"httpadapter/client": {},
 	"cmd": {
 		"backend", "encoding", "ttl", "catalog", "httpadapter", "httpadapter/admin", "httpadapter/dashboard",
 		"backend/memory", "backend/pebble", "backend/postgres",
@@ -157,11 +159,16 @@ func TestImportsAgainstTheDirectionAreFound(t *testing.T) {
 	}))
 }
 
-// The contract of backends is for engines of other modules too.
-func TestBackendUsesTheStandardLibraryAlone(t *testing.T) {
-	for _, imported := range projectImports(t)["backend"] {
-		first, _, _ := strings.Cut(imported, "/")
-		require.NotContains(t, first, ".", "backend imports %s", imported)
+// The contract of backends is for engines of other modules too, and the client for
+// programs that have no store.
+func TestWhatUsesTheStandardLibraryAlone(t *testing.T) {
+	imports := projectImports(t)
+	for _, pkg := range []string{"backend", "httpadapter/client"} {
+		require.NotEmpty(t, imports[pkg])
+		for _, imported := range imports[pkg] {
+			first, _, _ := strings.Cut(imported, "/")
+			require.NotContains(t, first, ".", "%s imports %s", pkg, imported)
+		}
 	}
 }
 

@@ -5,18 +5,20 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"testing"
-
-	"github.com/stretchr/testify/require"
 )
 
 // exchangesVariable names a folder in which every exchange of the tests is kept, a
 // line of JSON each, for prooftest/openapi to hold against openapi.yaml.
 const exchangesVariable = "SHELFLIFE_EXCHANGES"
 
-// maxKept is how much is kept of a body.
-const maxKept = 4 << 20
+// How much is kept of a body, and of an answer in JSON.
+const (
+	maxKept     = 256 << 10
+	maxKeptJSON = 3 << 20
+)
 
 // exchange is a request, and the answer as the handler gave it.
 type exchange struct {
@@ -29,9 +31,8 @@ type exchange struct {
 	Status       int    // 0 if there is no answer
 	AnswerHeader http.Header
 	Answer       []byte
-	// Cut says that a body is longer than what is kept, or that the answer was cut
-	// off.
-	Cut bool
+	BodyCut      bool // it is longer
+	AnswerCut    bool // it is longer, or was cut off
 
 	mu sync.Mutex // guards Body: a bulk request is read by a goroutine
 }
@@ -48,7 +49,9 @@ var keptExchanges = sync.OnceValues(func() (*os.File, error) {
 // record returns next, whose exchanges are kept if they are wanted.
 func record(t testing.TB, base string, next http.Handler) http.Handler {
 	file, err := keptExchanges()
-	require.NoError(t, err)
+	if err != nil {
+		panic(err) // a fuzz target has no t
+	}
 	if file == nil {
 		return next
 	}
@@ -66,13 +69,13 @@ func record(t testing.TB, base string, next http.Handler) http.Handler {
 		defer func() {
 			x.mu.Lock()
 			defer x.mu.Unlock()
-			x.Cut = x.Cut || !ended
+			x.AnswerCut = x.AnswerCut || !ended
 			line, err := json.Marshal(x)
 			if err == nil {
 				_, err = file.Write(append(line, '\n')) // one write of a file is not torn by another
 			}
 			if err != nil {
-				t.Errorf("an exchange can't be kept: %v", err)
+				panic(err)
 			}
 		}()
 		next.ServeHTTP(&keptAnswer{ResponseWriter: w, x: x}, &own)
@@ -89,17 +92,16 @@ func (b *keptBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.x.mu.Lock()
 	defer b.x.mu.Unlock()
-	b.x.keep(&b.x.Body, p[:n])
+	b.x.Body = keep(b.x.Body, p[:n], maxKept, &b.x.BodyCut)
 	return n, err
 }
 
 // keep appends to a body what there is room for.
-func (x *exchange) keep(body *[]byte, piece []byte) {
-	room := maxKept - len(*body)
-	if len(piece) > room {
-		x.Cut, piece = true, piece[:room]
+func keep(body, piece []byte, most int, cut *bool) []byte {
+	if room := most - len(body); len(piece) > room {
+		*cut, piece = true, piece[:room]
 	}
-	*body = append(*body, piece...)
+	return append(body, piece...)
 }
 
 type keptAnswer struct {
@@ -121,7 +123,11 @@ func (a *keptAnswer) Write(b []byte) (int, error) {
 	n, err := a.ResponseWriter.Write(b)
 	a.x.mu.Lock()
 	defer a.x.mu.Unlock()
-	a.x.keep(&a.x.Answer, b)
+	most := maxKept
+	if strings.HasPrefix(a.x.AnswerHeader.Get("Content-Type"), "application/") {
+		most = maxKeptJSON
+	}
+	a.x.Answer = keep(a.x.Answer, b, most, &a.x.AnswerCut)
 	return n, err
 }
 
