@@ -44,6 +44,8 @@ var layers = map[string][]string{
 		"ttl", "catalog", "httpadapter", "httpadapter/dashboard", "backend/memory", "backend/pebble", "backend/postgres",
 	},
 	".": {}, // the package comment
+	// A program that has no store.
+	"examples/importer": {"httpadapter/client"},
 }
 
 // engines are the modules of storage engines.
