@@ -47,7 +47,7 @@ func TestOperate(t *testing.T) {
 	commands = strings.ReplaceAll(commands, asks, `"$(sed -n 's/.*msg=serving url=\(\S*\).*/\1/p' serve.log)"/`)
 	out := run(t, dir, "bash", "-ec", commands)
 	require.Equal(t, 3, strings.Count(out, `"externalId":"shirt-42"`))
-	for _, want := range []string{`{"status":"ok"}`, `{"summary":{"lines":1,"created":1,`, `"externalId":"shirt-42"`, "written to      shop.backup", "products        1, of which 0 have expired", "broken          0", "written to      stopped.backup",
+	for _, want := range []string{`{"status":"ok"}`, `{"summary":{"lines":1,"created":1,`, `"externalId":"shirt-42"`, "servers:\n  - url: \"/\"\n", "written to      shop.backup", "products        1, of which 0 have expired", "broken          0", "written to      stopped.backup",
 		"written to      shop.tar.zst", "created         1\n", "manifest.json\n", "unchanged 1, refused 0; nothing was written", "listed          1\n", "deleted         1 products\n",
 	} {
 		require.Contains(t, out, want)
