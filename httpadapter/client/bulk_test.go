@@ -132,6 +132,7 @@ func TestBulkThatIsLeft(t *testing.T) {
 	require.True(t, ended)
 
 	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	ended = false
 	var last error
 	for _, err := range c.Bulk(ctx, endless) {

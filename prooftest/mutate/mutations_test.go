@@ -15,7 +15,7 @@ import (
 // program of it.
 func TestMutationsApply(t *testing.T) {
 	rules := map[string]bool{}
-	for _, m := range slices.Concat(mutations, dashboardMutations, formatMutations) {
+	for _, m := range slices.Concat(mutations, dashboardMutations, formatMutations, clientMutations) {
 		require.False(t, rules[m.rule], m.rule)
 		rules[m.rule] = true
 		source, err := os.ReadFile(filepath.Join("../..", m.file))
