@@ -96,6 +96,15 @@ func flagsOf(n *kong.Node) (flags []*kong.Flag) {
 	return flags
 }
 
+// commandsIn are the names of the commands in a command, with spaces between.
+func commandsIn(command *kong.Node) string {
+	var names []string
+	for _, c := range command.Children {
+		names = append(names, c.Name)
+	}
+	return strings.Join(names, " ")
+}
+
 // completeBash completes what stands behind a flag by that alone: flags of one name
 // take the same values in all commands.
 func completeBash(w io.Writer, app *kong.Node) {
@@ -116,9 +125,9 @@ func completeBash(w io.Writer, app *kong.Node) {
 				values[kind] = append(values[kind], "--"+f.Name)
 			}
 		}
-		perCommand += fmt.Sprintf("    %s) words=\"%s\" ;;\n", command.Name, strings.Join(names, " "))
+		perCommand += fmt.Sprintf("    %s) words=\"%s\" within=\"%s\" ;;\n", command.Name, strings.Join(names, " "), commandsIn(command))
 	}
-	fmt.Fprint(w, "_shelflife() {\n  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words=\n  COMPREPLY=()\n  case $prev in\n")
+	fmt.Fprint(w, "_shelflife() {\n  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words= within=\n  COMPREPLY=()\n  case $prev in\n")
 	for _, enum := range order {
 		fmt.Fprintf(w, "    %s) COMPREPLY=($(compgen -W \"%s\" -- \"$cur\")); return ;;\n", either(enums[enum]), enum)
 	}
@@ -127,7 +136,9 @@ func completeBash(w io.Writer, app *kong.Node) {
 	}
 	fmt.Fprintf(w, "  esac\n  if [ \"$COMP_CWORD\" -eq 1 ]; then\n    COMPREPLY=($(compgen -W \"%s\" -- \"$cur\"))\n    return\n  fi\n", strings.Join(commands, " "))
 	fmt.Fprintf(w, "  case ${COMP_WORDS[1]} in\n    completion) COMPREPLY=($(compgen -W \"bash zsh fish --help\" -- \"$cur\")); return ;;\n%s  esac\n", perCommand)
-	fmt.Fprint(w, "  case $cur in\n    -*) COMPREPLY=($(compgen -W \"$words\" -- \"$cur\")) ;;\n    *) COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n  esac\n}\ncomplete -o filenames -F _shelflife shelflife\n")
+	fmt.Fprint(w, "  case $cur in\n    -*) COMPREPLY=($(compgen -W \"$words\" -- \"$cur\")) ;;\n")
+	fmt.Fprint(w, "    *) if [ \"$COMP_CWORD\" -eq 2 ] && [ -n \"$within\" ]; then\n      COMPREPLY=($(compgen -W \"$within\" -- \"$cur\"))\n")
+	fmt.Fprint(w, "    else\n      COMPREPLY=($(compgen -f -- \"$cur\"))\n    fi ;;\n  esac\n}\ncomplete -o filenames -F _shelflife shelflife\n")
 }
 
 // either returns a pattern of bash for several words, each once.
@@ -165,9 +176,12 @@ func completeZsh(w io.Writer, app *kong.Node) {
 			}
 			fmt.Fprintf(w, " \\\n      '--%s[%s]%s'", f.Name, summary(f.Help), value)
 		}
-		if command.Name == "completion" {
+		switch within := commandsIn(command); {
+		case command.Name == "completion":
 			fmt.Fprint(w, " \\\n      '1:shell:(bash zsh fish)'")
-		} else {
+		case within != "":
+			fmt.Fprintf(w, " \\\n      '1:command:(%s)'", within)
+		default:
 			fmt.Fprint(w, " \\\n      '*:file:_files'")
 		}
 		fmt.Fprint(w, " ;;\n")
@@ -191,6 +205,10 @@ func completeFish(w io.Writer, app *kong.Node) {
 				value = " -x"
 			}
 			fmt.Fprintf(w, "complete -c shelflife -n '__fish_seen_subcommand_from %s' -l %s%s -d '%s'\n", command.Name, f.Name, value, summary(f.Help))
+		}
+		within := commandsIn(command)
+		for _, c := range command.Children {
+			fmt.Fprintf(w, "complete -c shelflife -n '__fish_seen_subcommand_from %s; and not __fish_seen_subcommand_from %s' -f -a %s -d '%s'\n", command.Name, within, c.Name, summary(c.Help))
 		}
 	}
 	fmt.Fprint(w, "complete -c shelflife -n '__fish_seen_subcommand_from completion' -f -a 'bash zsh fish'\n")

@@ -20,21 +20,26 @@ _shelflife_asked shelflife completion f
 _shelflife_asked shelflife serve --data fo
 _shelflife_asked shelflife serve --api-key-file f
 _shelflife_asked shelflife check --log
+_shelflife_asked shelflife accounts s
+_shelflife_asked shelflife accounts ""
+_shelflife_asked shelflife accounts --af
+_shelflife_asked shelflife accounts stats f
 `
 	for shell, tc := range map[string]struct {
 		args []string
 		ask  string
 		want string
 	}{
-		"bash": {nil, ask, "completion\n--log-level\nwarn\n\nfish\nfolder\nfile folder\n\n"},
+		"bash": {nil, ask, "completion\n--log-level\nwarn\n\nfish\nfolder\nfile folder\n\nstats\nlist stats delete\n--after\nfile folder\n"},
 		// Its completions can't be asked for without a terminal: that it is read and has
 		// the commands.
-		"zsh": {[]string{"-f", "-e"}, "[[ $(which _shelflife) == *'serve:Serve a catalog over HTTP'* ]] && echo yes\n", "yes\n"},
+		"zsh": {[]string{"-f", "-e"}, "[[ $(which _shelflife) == *'serve:Serve a catalog over HTTP'*'(list stats delete)'* ]] && echo yes\n", "yes\n"},
 		"fish": {[]string{"--no-config"}, `complete -C "shelflife com" | cut -f1
 complete -C "shelflife serve --log-l" | cut -f1
 complete -C "shelflife serve --log-level w" | cut -f1
 complete -C "shelflife completion f" | cut -f1 | grep -v folder | grep -v file
-`, "completion\n--log-level\nwarn\nfish\n"},
+complete -C "shelflife accounts st" | cut -f1
+`, "completion\n--log-level\nwarn\nfish\nstats\n"},
 	} {
 		t.Run(shell, func(t *testing.T) {
 			status, script, errs := execute(t, nil, "completion", shell)
