@@ -81,8 +81,8 @@ type StoreStats struct {
 	CacheBytes int64
 	// IndexEntries counts the deadlines held in memory.
 	IndexEntries int
-	// Sweeper counts what was removed and moved, by entries: a product has one
-	// at a time, and so has each stored image that it let go of.
+	// Sweeper counts what was removed and moved, by entries: a product has one at a
+	// time, and so has each stored image that it released.
 	Sweeper ttl.SweeperStats
 }
 

@@ -61,7 +61,7 @@ type found struct {
 }
 
 // update runs fn in an Update of the backend. fn may run more than once, as
-// that of backend.Update. The scopes of blobs that fn lets go of need not be
+// that of backend.Update. The scopes of blobs that fn makes garbage need not be
 // declared: update starts again with those that it met.
 func (c *Catalog) update(ctx context.Context, scopes []backend.Scope, o backend.UpdateOptions, fn func(*tx) error) error {
 	t, ok := c.txs.Get().(*tx)

@@ -148,8 +148,7 @@ func (t *tx) writeExpiry(f *found, was, is int64) error {
 	return nil
 }
 
-// writeBlobs lets go of the released blobs and makes the claimed ones next's
-// own.
+// writeBlobs makes the released blobs garbage and the claimed ones next's own.
 func (t *tx) writeBlobs(f *found, next *encoding.Record, claims []*incomingBlob, released []release) error {
 	for _, r := range released {
 		if err := t.releaseBlob(f.account, r); err != nil {

@@ -83,7 +83,7 @@ func (h *Handler) upsertLines(w http.ResponseWriter, r *request) error {
 	whole := b.lines.end(w)
 	switch {
 	case sent != nil || r.Context().Err() != nil:
-		h.options.Logger.DebugContext(r.Context(), "the client left", "method", r.Method, "request_id", RequestID(w, r.Request), "error", errors.Join(sent, failure))
+		h.options.Logger.DebugContext(r.Context(), "httpadapter: the client left", "method", r.Method, "request_id", RequestID(w, r.Request), "error", errors.Join(sent, failure))
 	case failure != nil:
 		h.logBulk(w, r, failure)
 	}
@@ -259,7 +259,7 @@ func (h *Handler) logBulk(w http.ResponseWriter, r *request, failure error) {
 	a := answerFor(failure)
 	recordCode(w, a.code)
 	if a.status >= http.StatusInternalServerError {
-		h.options.Logger.WarnContext(r.Context(), "a bulk upsert stopped", "request_id", RequestID(w, r.Request), "error", failure)
+		h.options.Logger.WarnContext(r.Context(), "httpadapter: a bulk upsert stopped", "request_id", RequestID(w, r.Request), "error", failure)
 	}
 }
 
@@ -301,7 +301,7 @@ func readLines(ctx context.Context, in *productimport.Reader) *lineQueue {
 	return q
 }
 
-// drop reads what nobody wants any more, until end has its deadline.
+// drop reads what is no longer wanted, until end has its deadline.
 func (q *lineQueue) drop(in *productimport.Reader) {
 	for {
 		if _, err := in.Next(); err != nil {

@@ -59,7 +59,7 @@ func (h *Handler) sendLines(w http.ResponseWriter, r *request) error {
 				return err
 			}
 			if !isLeaving(r.Request, err) {
-				h.options.Logger.ErrorContext(r.Context(), "an answer was cut off", "path", r.URL.Path, "request_id", RequestID(w, r.Request), "error", err)
+				h.options.Logger.ErrorContext(r.Context(), "httpadapter: an answer was cut off", "path", r.URL.Path, "request_id", RequestID(w, r.Request), "error", err)
 			}
 			// The one way to end the answer so that the client notices.
 			panic(http.ErrAbortHandler)
@@ -78,7 +78,7 @@ func (h *Handler) sendLines(w http.ResponseWriter, r *request) error {
 		sent += int64(len(lines))
 		lines = lines[:0]
 		if took := clock.Elapsed() - start - linesGrace; took > 0 && float64(sent) < linesRate*took.Seconds() {
-			h.options.Logger.WarnContext(r.Context(), "an answer was cut off: its client reads too slowly", "path", r.URL.Path, "request_id", RequestID(w, r.Request))
+			h.options.Logger.WarnContext(r.Context(), "httpadapter: an answer was cut off: its client reads too slowly", "path", r.URL.Path, "request_id", RequestID(w, r.Request))
 			panic(http.ErrAbortHandler)
 		}
 	}

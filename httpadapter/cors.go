@@ -30,7 +30,7 @@ func CheckOrigin(origin string) error {
 		return nil
 	}
 	if origin == "null" {
-		return errors.New(`"null" is what sandboxed pages of anybody send; * allows all`)
+		return errors.New(`"null" is what sandboxed pages of any site send; * allows all`)
 	}
 	u, err := url.Parse(origin)
 	if err != nil || u.Scheme == "" || u.Host == "" || u.Opaque != "" {

@@ -50,7 +50,7 @@ func (p pace) wrap(next http.Handler) http.Handler {
 				budget:     budget{pace: p, set: setReadDeadline},
 				answer:     &answer.budget,
 			}
-			// The server has to find its own body in its own request, to tell what
+			// The server has to find its own body in its own request, to know what
 			// of it is not worth reading, and that a client waits to be told to
 			// continue.
 			own := *r

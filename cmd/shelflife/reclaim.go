@@ -17,7 +17,7 @@ type reclaimCmd struct {
 
 // Help returns the details.
 func (*reclaimCmd) Help() string {
-	return `Removes what has expired, gives back the room of it and of everything that was deleted, and leaves nothing of that in the store's files. A server does all of it by itself in time; this does it now. Uploaded bytes stay for a quarter of an hour after they were let go of.
+	return `Removes what has expired, gives back the room of it and of everything that was deleted, and leaves nothing of that in the store's files. A server does all of it by itself in time; this does it now. Uploaded bytes stay for a quarter of an hour after they were replaced or deleted.
 
 The store must not be in use by a server. It needs free disk space for the files that it writes anew, one after the other.`
 }

@@ -51,8 +51,8 @@ func takeHTTP2(server *http.Server) {
 	server.Protocols.SetHTTP1(true)
 	server.Protocols.SetUnencryptedHTTP2(true)
 	server.HTTP2 = &http.HTTP2Config{
-		MaxConcurrentStreams:          100,
-		MaxReadFrameSize:              16 << 10, // the least
+		MaxConcurrentStreams: 100,
+		MaxReadFrameSize:     16 << 10, // the least
 		// Each handler that does not read holds what came for it, no more than for a
 		// stream, so handlers bound the memory and not connections; and the bodies of
 		// some that wait, such as bulk upserts at their rate, don't keep those of the

@@ -29,7 +29,7 @@ type Options struct {
 	Exempt func(netip.Addr) bool
 	// Idle is after how long CloseIdle closes a connection that is quiet.
 	Idle time.Duration
-	// Clock tells for how long. Nil means that of the system.
+	// Clock measures for how long. Nil means that of the system.
 	Clock ttl.Clock
 }
 
