@@ -149,6 +149,7 @@ func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) 
 	if c.exclusive && opts.CacheBytes > 0 {
 		c.cache = recordcache.New(opts.CacheBytes)
 	}
+	// First of all that is read: it says whether this version may read the rest.
 	meta, err := c.loadMeta(ctx, props)
 	if err != nil {
 		return nil, err
@@ -173,6 +174,8 @@ func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) 
 	})
 	// Before anything is written, and after everything that healed drops was made.
 	backend.OnHeal(b, c.healed)
+	// Uses that a crash left in the journal are in the overlay before the first
+	// read and the first sweep, which would take their products for expired.
 	if err := c.folder.Open(ctx); err != nil {
 		return nil, err
 	}

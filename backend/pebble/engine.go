@@ -64,6 +64,8 @@ func openEngine(f *folder, o Options, keeper *diskguard.Keeper, exists bool) (*e
 	}
 	e := newEngine(f, o, keeper)
 	e.readOnly = f.readOnly
+	// Before Pebble writes anything: a crash from here on must find a store that
+	// may owe something.
 	if e.readOnly == nil {
 		if err := e.takeOver(before.Exists); err != nil {
 			return nil, err
@@ -74,6 +76,8 @@ func openEngine(f *folder, o Options, keeper *diskguard.Keeper, exists bool) (*e
 	p.DisableConsistencyCheck = o.damaged
 	err = e.open(p)
 	if err == nil {
+		// A nil is not enough: the guard hides failed writes from Pebble, also those
+		// of its opening.
 		if err = e.check(before.FormatMajorVersion, o.damaged); err != nil {
 			_ = e.close()
 		}
@@ -83,6 +87,7 @@ func openEngine(f *folder, o Options, keeper *diskguard.Keeper, exists bool) (*e
 		e.guard.Freeze()
 		return nil, err
 	}
+	// Only now may compactions wait: Pebble's opening waits for them itself.
 	e.guard.Opened()
 	return e, nil
 }

@@ -106,6 +106,7 @@ func (s *Store) join(t *ticket, x *txn, writes bool, o backend.UpdateOptions) me
 	for _, scope := range t.scopes {
 		home.scopes[scope] = struct{}{}
 	}
+	// What the run read of this batch needs no validation: it commits with it.
 	for k, r := range x.reads {
 		if r.from != home {
 			home.reads[k] = r.ver
@@ -113,6 +114,9 @@ func (s *Store) join(t *ticket, x *txn, writes bool, o backend.UpdateOptions) me
 	}
 	home.ranges = append(home.ranges, x.ranges...)
 	m := member{b: home}
+	// The functions of OnVisible run in the order of the commits: each member's
+	// wait for those of the one before, though all of a batch learn of its end at
+	// once.
 	if writes {
 		home.writes.add(&x.own)
 		if len(x.visible) > 0 {
@@ -120,6 +124,7 @@ func (s *Store) join(t *ticket, x *txn, writes bool, o backend.UpdateOptions) me
 			home.visible = m.mine
 		}
 	}
+	// Last: the Updates that this one lets run see its writes in the batch.
 	s.release(t, home)
 	return m
 }
@@ -156,6 +161,9 @@ func (b *batch) run() {
 		ok, err = b.s.commit(b)
 	}
 	b.conflict, b.err = err == nil && !ok, err
+	// The cache comes before the state. Until a batch is finished, Updates read its
+	// writes from it; afterwards they come from the cache, which must not have what
+	// the commit replaced, nor what it could not validate.
 	for k := range b.reads {
 		if !ok {
 			b.s.cache.drop(k)

@@ -71,13 +71,18 @@ func (f *guardedFile) do(op string, write func() error) error {
 		return nil
 	}
 	if f.kind == kindCompaction {
+		// Nothing is lost. The next one waits until there is a reason to try again.
 		f.disk.backoff.Store(true)
 		return err
 	}
+	// The failure is known before Pebble goes on: what it writes next goes to the
+	// overlay, and no commit that rests on this write is acknowledged.
 	f.disk.failOn(op, f.name, err)
 	return f.visible(err)
 }
 
+// visible returns what Pebble may see of an error: nothing where it would end the
+// process, see fileKind.
 func (f *guardedFile) visible(err error) error {
 	if f.kind == kindLog || f.kind == kindBlob {
 		return nil
@@ -94,6 +99,8 @@ func (f *guardedFile) Write(p []byte) (int, error) {
 	}
 	done := false
 	err := f.do("write", func() error { _, err := f.File.Write(p); done = err == nil; return err })
+	// The nil of a blob file may hide a failure, behind which Pebble still reads
+	// what it has written: then the overlay has to have all of it.
 	if err == nil && f.kind == kindBlob {
 		if done {
 			f.written += int64(n)
