@@ -30,7 +30,7 @@ var layers = map[string][]string{
 	"backend/postgres":    {"backend"},
 	"catalog":             {"backend", "encoding", "ttl"},
 	"httpadapter":         {"backend", "encoding", "ttl", "catalog"},
-	// What people see is what the API of the library lets anybody see.
+	// The dashboard shows what the API of the library shows, and nothing else.
 	"httpadapter/dashboard": {"ttl", "catalog", "httpadapter"},
 	"httpadapter/admin":     {"catalog"},
 	// It is for other processes.

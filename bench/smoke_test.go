@@ -45,7 +45,7 @@ func TestEveryWorkloadOnEveryPeer(t *testing.T) {
 	require.NoError(t, err)
 	report.Judge(run)
 	for _, w := range c.All() {
-		require.NotEmpty(t, run.On(w.Name), "%s was measured on nobody", w.Name)
+		require.NotEmpty(t, run.On(w.Name), "%s was measured on no peer", w.Name)
 	}
 	for _, m := range run.Measurements {
 		require.Positive(t, m.Value.Median, "%s on %s", m.Workload, m.Peer)

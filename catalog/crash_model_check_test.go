@@ -140,7 +140,7 @@ func (s *sharedLog) check(cut *powerCut, id string, found *catalog.Product, buff
 		}
 		return nil
 	}
-	return fmt.Errorf("shared product %s is in a state that nobody made: %s", id, found.AppendJSON(nil))
+	return fmt.Errorf("shared product %s is in a state that no call made: %s", id, found.AppendJSON(nil))
 }
 
 // sameBut reports whether two products are the same, uses apart.

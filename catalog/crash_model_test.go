@@ -52,7 +52,7 @@ const (
 // writers are at work, with a random part of what was not synced surviving.
 // What is found then is what every writer had done up to one moment, after
 // everything that was acknowledged; the store is sound, and after a sweep
-// nothing is left that nobody refers to. Recovery is cut too.
+// nothing is left without an owner. Recovery is cut too.
 //
 // A seed replays the operations of every writer, not how they interleave.
 func TestCrashModel(t *testing.T) {

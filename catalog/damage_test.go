@@ -207,7 +207,7 @@ func TestDamageIsKnown(t *testing.T) {
 	require.False(t, errors.Is(c.Damage(), io.EOF))
 }
 
-// What the sweeper meets is known as what readers meet is, though nobody asks it.
+// What the sweeper meets is known as what readers meet is, though no call met it.
 func TestDamageThatTheSweeperMeets(t *testing.T) {
 	clock := ttl.NewManualClock(epoch)
 	c := storeWithDamageAt(t, clock, "p0100")

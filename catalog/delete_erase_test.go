@@ -20,7 +20,7 @@ import (
 )
 
 // TestDeleteAccountErasesNow: with EraseNow no file of the open store has anything
-// of the account when the call returns, images that it had let go of before, or
+// of the account when the call returns, images that it had released before, or
 // never used, included. Others keep what is theirs.
 func TestDeleteAccountErasesNow(t *testing.T) {
 	dir, clock := t.TempDir(), ttl.NewManualClock(epoch)
@@ -93,7 +93,7 @@ func TestDeleteAccountErasesNow(t *testing.T) {
 	require.NoError(t, c.Close())
 }
 
-// TestDeleteAccountRemovesStagedImages: staged images that nobody has claimed go
+// TestDeleteAccountRemovesStagedImages: staged images that were not claimed go
 // with the account, and only those.
 func TestDeleteAccountRemovesStagedImages(t *testing.T) {
 	onEveryStore(t, nil, func(t *testing.T, w *world) {

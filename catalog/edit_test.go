@@ -129,7 +129,7 @@ func TestRefusedEdits(t *testing.T) {
 	})
 }
 
-// An edit claims staged images, keeps the product's own and lets go of others.
+// An edit claims staged images, keeps the product's own and releases others.
 func TestEditOfImages(t *testing.T) {
 	onEveryStore(t, nil, func(t *testing.T, w *world) {
 		ctx := t.Context()

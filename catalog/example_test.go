@@ -102,7 +102,7 @@ func ExampleCatalog_Upsert() {
 		Metadata: catalog.Set(json.RawMessage(`{"price":19.90}`)),
 	}))
 
-	// Null clears, and IfVersion refuses to edit what somebody else has edited
+	// Null clears, and IfVersion refuses to edit what another call has edited
 	// since.
 	second := must(c.Upsert(ctx, "acme", "shirt-42", catalog.Patch{
 		Description: catalog.Set("Soft cotton"),

@@ -28,7 +28,7 @@ func (w *glassWorld) stored() (n int) {
 }
 
 // contract 7: while OnExpire does not return, the sweeper waits: what is removed
-// and not reported yet is bounded. Nobody else waits, and Close reports all that
+// and not reported yet is bounded. Nothing else waits, and Close reports all that
 // was removed, once.
 func TestSweeperWaitsForOnExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

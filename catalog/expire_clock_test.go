@@ -80,7 +80,7 @@ func TestLeapBeforeOpening(t *testing.T) {
 		w.start()
 		require.Equal(t, before, w.get("p"))
 
-		// Whoever was away for long finds the same pause, and no more than that.
+		// A store that was closed for long finds the same pause, and no more than that.
 		w.close()
 		w.clock.Advance(31 * day)
 		w.start()
@@ -171,7 +171,7 @@ func skewedBy(t *testing.T, ahead, grace time.Duration) (c [2]*catalog.Catalog, 
 }
 
 // contract 4: several processes with skewed clocks: stored times never go back,
-// whoever writes, and each use counts from the latest time known.
+// whichever catalog writes, and each use counts from the latest time known.
 func TestSkewedClocksNeverMoveTimesBack(t *testing.T) {
 	ctx := t.Context()
 	c, clocks := skewed(t, time.Hour)
@@ -249,7 +249,7 @@ func TestSkewWithinTheGrace(t *testing.T) {
 }
 
 // contract 3 and 4: a product that has expired for one process only is replaced
-// whole, and conditions hold for whoever sees it.
+// whole, and conditions hold for every reader of it.
 func TestSkewedReplacement(t *testing.T) {
 	ctx := t.Context()
 	c, clocks := skewedBy(t, time.Hour, 2*time.Hour) // the sweeper must not be first

@@ -115,9 +115,9 @@ func onExpire(t *testing.T, w *world, h *hooked) {
 	require.Empty(t, h.take(w))
 }
 
-// contract 7: off the foreground path: a hook that blocks holds up nobody, and
+// contract 7: off the foreground path: a hook that blocks holds up no call, and
 // Close drains what waits for it.
-func TestOnExpireBlocksNobody(t *testing.T) {
+func TestOnExpireBlocksNothing(t *testing.T) {
 	release, done := make(chan struct{}), make(chan string, 100)
 	w := behindGlass(t, catalog.Options{OnExpire: func(ctx context.Context, c *catalog.Catalog, e catalog.Expired) {
 		<-release

@@ -276,7 +276,7 @@ func TestEngineFaults(t *testing.T) {
 		} {
 			switch s.name {
 			case "sweep":
-				w.clock.Advance(8 * day) // the one-shots, and what Delete let go of
+				w.clock.Advance(8 * day) // the one-shots, and what Delete has released
 			case "delete the account":
 				w.upsert("damaged", catalog.Patch{ValidForDays: days, Images: imagesOf(small)})
 				w.write(func(txn backend.Txn) error {

@@ -148,7 +148,7 @@ func (b *busy) Update(ctx context.Context, scopes []backend.Scope, o backend.Upd
 	return b.Backend.Update(ctx, scopes, o, fn)
 }
 
-// contract 4: nobody is told that a product is gone while an edit that may renew
+// contract 4: no caller is told that a product is gone while an edit that may renew
 // it is on its way, though the engine does not take the Update that would tell;
 // only one that was stopped for good renews nothing any more.
 func TestExpiredWhileAnEditIsHeldUp(t *testing.T) {

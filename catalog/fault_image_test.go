@@ -13,7 +13,7 @@ import (
 	"github.com/shelflife-db/shelflife/encoding"
 )
 
-// contract 5: bytes whose header can't be read keep nobody from changing or
+// contract 5: bytes whose header can't be read keep no caller from changing or
 // removing the product, and are removed themselves like all others.
 func TestUnreadableImageHeader(t *testing.T) {
 	large := append(pngOf(1, 4, 4), make([]byte, 600<<10)...) // several chunks

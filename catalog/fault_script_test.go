@@ -159,7 +159,7 @@ func requireTyped(t *testing.T, err error) {
 }
 
 // wrote notes how a write of id was answered; p is nil for a delete. unknown
-// are the states that it may have made where nobody knows.
+// are the states that it may have made where that is not known.
 func (s *faultScript) wrote(id string, p *catalog.Product, err error, unknown ...string) {
 	state := ""
 	if p != nil {
@@ -198,7 +198,7 @@ func (s *faultScript) heal() {
 }
 
 // anything stands for a state that the script can't know: an edit whose
-// outcome nobody knows.
+// outcome is not known.
 const anything = "anything"
 
 func (s *faultScript) upsert(id string, p catalog.Patch) {

@@ -28,7 +28,7 @@ func (b *stallingBackend) Update(ctx context.Context, scopes []backend.Scope, o 
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(time.Minute):
-			return errors.New("nobody gave up")
+			return errors.New("no call gave up")
 		}
 	}
 	return b.Backend.Update(ctx, scopes, o, fn)

@@ -108,8 +108,8 @@ func (h *healedHistory) write(w int, rng *rand.Rand) error {
 }
 
 // TestHistoryOfHealing has writers and readers at work while writes fail for want
-// of room, again and again. Nobody reads less than was acknowledged before, nor
-// what nobody wrote; each failure is one of those that are promised; the store heals
+// of room, again and again. No call reads less than was acknowledged before, nor
+// what was never written; each failure is one of those that are promised; the store heals
 // by itself; and a power cut behind that takes nothing that was acknowledged.
 func TestHistoryOfHealing(t *testing.T) {
 	t.Parallel()

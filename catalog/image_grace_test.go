@@ -42,7 +42,7 @@ func TestImageGraceBytes(t *testing.T) {
 		}
 		newest := open()
 		replace(1 + times)
-		// Each catalog counts what it has let go of itself.
+		// Each catalog counts what it has released itself.
 		require.Eventually(t, func() bool { return w.imagesStored() <= 1+waiting*w.handles }, time.Minute, time.Millisecond)
 		_, err = io.ReadAll(oldest)
 		require.ErrorIs(t, err, catalog.ErrImageGone)

@@ -407,7 +407,7 @@ func TestImageCount(t *testing.T) {
 }
 
 // contract 3: an edit becomes visible with its image bytes in one instant:
-// whoever sees the new product can read all of its new bytes, and the old
+// a caller that sees the new product can read all of its new bytes, and the old
 // one's stay readable for a caller that saw that one.
 func TestEditsAreVisibleWithTheirBytes(t *testing.T) {
 	onEveryStore(t, nil, func(t *testing.T, w *world) {

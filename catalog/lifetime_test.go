@@ -281,7 +281,7 @@ func TestUpsertOfAnExpiredProductCreates(t *testing.T) {
 			require.ErrorIs(t, err, catalog.ErrPreconditionFailed)
 			_, err = w.c().Upsert(ctx, acme, "p", catalog.Patch{Title: catalog.Set("x")})
 			requireFaults(t, err, map[string]catalog.Code{"images": catalog.CodeImagesRequired})
-			// The bytes of the old one are no longer anybody's.
+			// The bytes of the old one have no owner any more.
 			_, err = w.c().Upsert(ctx, acme, "p", catalog.Patch{Images: catalog.Set([]catalog.NewImage{{URL: old.Images[0].SourceURL}})})
 			require.Error(t, err)
 

@@ -14,7 +14,7 @@ import (
 )
 
 // The record cache changes no answer, whatever its size: after an acknowledged
-// write nobody reads an older state, under any mix of operations.
+// write no call reads an older state, under any mix of operations.
 func TestCacheIsNeverStale(t *testing.T) {
 	for _, size := range []int64{-1, 2000, 1 << 20} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {

@@ -49,7 +49,7 @@ func (b steppedBackend) Update(ctx context.Context, scopes []backend.Scope, o ba
 }
 
 // contract 4: an edit that began in time and commits after the deadline keeps
-// the product: nobody is told meanwhile that it is gone, whichever catalog on
+// the product: no caller is told meanwhile that it is gone, whichever catalog on
 // the store the edit comes from.
 func TestReadsWaitForAnEditThatBeganBeforeTheDeadline(t *testing.T) {
 	reads := map[string]func(ctx context.Context, c *catalog.Catalog, id string) (bool, error){

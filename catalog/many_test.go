@@ -197,7 +197,7 @@ func TestUpsertManyTooLargeForTheBackend(t *testing.T) {
 	require.ErrorIs(t, err, catalog.ErrNotFound)
 }
 
-// A batch whose products let go of many images at once.
+// A batch whose products release many images at once.
 func TestUpsertManyReplacesManyImages(t *testing.T) {
 	onEveryStore(t, nil, func(t *testing.T, w *world) {
 		const products, images = 20, 8

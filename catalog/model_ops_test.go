@@ -497,7 +497,7 @@ func (r *modelRun) readDeleted(rng *rand.Rand, k modelKey) error {
 }
 
 // readImage reads an image to its end. It must get all of it until the grace
-// has passed since the product let go of it.
+// has passed since the product released it.
 func (r *modelRun) readImage(h heldImage) error {
 	data, err := io.ReadAll(h.reader)
 	released := h.blob.released

@@ -71,7 +71,7 @@ type modelImage struct {
 type modelBlob struct {
 	sample *sample
 	url    string // learned from the first answer that shows it
-	// released is when the product let go of it, 0 while it has it.
+	// released is when the product released it, 0 while it has it.
 	released int64
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/shelflife-db/shelflife/encoding"
 )
 
-// A record of which a bit has changed is damaged for everybody, whichever bit it
+// A record of which a bit has changed is damaged for every reader, whichever bit it
 // is: also where it would only have been another text, or would have had a list
 // pass over the product or the sweeper remove it.
 func TestChangedRecord(t *testing.T) {

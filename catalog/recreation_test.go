@@ -120,7 +120,7 @@ func TestRecreationAfterDeletion(t *testing.T) {
 }
 
 // contract 7: a returned Product is the caller's: nothing done to it affects
-// anybody, nor does what the caller does to what was given in.
+// anything, nor does what the caller does to what was given in.
 func TestProductsAreTheCallers(t *testing.T) {
 	onEveryStore(t, nil, func(t *testing.T, w *world) {
 		ctx := t.Context()

@@ -78,7 +78,7 @@ func TestStagedImagesAreClaimedOnce(t *testing.T) {
 		_, err = w.c().CreateOneShot(ctx, acme, staged(ref))
 		requireFaults(t, err, refusedStage)
 
-		// What the product let go of can't be claimed again.
+		// What the product has released can't be claimed again.
 		w.upsert("a", withImage(catalog.Patch{}))
 		_, err = w.c().Upsert(ctx, acme, "a", staged(ref))
 		requireFaults(t, err, refusedStage)

@@ -79,7 +79,7 @@ func TestTimeIsTheStores(t *testing.T) {
 
 // contract 4: what one process has seen to expire stays expired, though another
 // has read it before the deadline and commits its renewal afterwards, on an engine
-// that holds up nobody.
+// that holds up no other call.
 func TestExpirySeenIsDecided(t *testing.T) {
 	w := &world{t: t, clock: ttl.NewManualClock(epoch), handles: 2, open: onPostgresAlways(t)}
 	w.start()
@@ -99,7 +99,7 @@ func TestExpirySeenIsDecided(t *testing.T) {
 	_, err := reader.Get(t.Context(), acme, "p")
 	require.ErrorIs(t, err, catalog.ErrNotFound)
 	close(commit)
-	require.ErrorIs(t, <-used, catalog.ErrNotFound, "somebody was told that it is gone")
+	require.ErrorIs(t, <-used, catalog.ErrNotFound, "a caller was told that it is gone")
 	for _, c := range w.catalogs {
 		_, err := c.Get(t.Context(), acme, "p")
 		require.ErrorIs(t, err, catalog.ErrNotFound)

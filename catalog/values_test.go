@@ -73,7 +73,7 @@ func TestEpochAndSecret(t *testing.T) {
 	require.Equal(t, a, salvaged)
 }
 
-// A cursor is made with the secret, which nobody can know, and not with the ID of
+// A cursor is made with the secret, which no caller knows, and not with the ID of
 // the store, which may be shown.
 func TestCursorsRestOnTheSecret(t *testing.T) {
 	onEveryStore(t, nil, func(t *testing.T, w *world) {

@@ -138,7 +138,7 @@ func (b *probed) Snapshot(ctx context.Context) (backend.Snapshot, error) {
 func (b *probed) Update(ctx context.Context, scopes []backend.Scope, o backend.UpdateOptions, fn func(context.Context, backend.Txn) error) error {
 	if isLease(scopes[0]) {
 		b.p.leases.Add(1)
-		return b.Backend.Update(ctx, scopes, o, fn) // whenever it likes, and nobody's request
+		return b.Backend.Update(ctx, scopes, o, fn) // at any time, and not for a request of the test
 	}
 	meta, _ := encoding.MetaScope("")
 	if before := b.p.beforeUpdate.Load(); before != nil && (scopes[0].Group != meta || isJournal(scopes[0])) {

@@ -12,9 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestSecretIsShownToNobody: whatever is printed or logged of a secret, or of
+// TestSecretIsNeverShown: whatever is printed or logged of a secret, or of
 // what it is a part of, does not have its bytes, in whichever notation.
-func TestSecretIsShownToNobody(t *testing.T) {
+func TestSecretIsNeverShown(t *testing.T) {
 	m := sampleMeta()
 	var out bytes.Buffer
 	for _, verb := range strings.Split("v +v #v s q x X d o b c U e t", " ") {

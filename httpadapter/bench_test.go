@@ -11,7 +11,7 @@ import (
 	"github.com/shelflife-db/shelflife/httpadapter"
 )
 
-// discard is a response that nobody reads.
+// discard is a response that is thrown away.
 type discard struct {
 	header http.Header
 	status int

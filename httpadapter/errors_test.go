@@ -145,7 +145,7 @@ func TestFailuresOfTheStore(t *testing.T) {
 }
 
 func TestClientThatLeft(t *testing.T) {
-	// What a client's leaving cuts off is nobody's fault; a failure that
+	// What a client's leaving cuts off is no failure; a failure that
 	// happens to fall together with it is still one.
 	auth := func(r *http.Request) (string, error) { return "a", r.Context().Err() }
 	for _, o := range []httpadapter.Options{{}, {Authenticate: auth}} {

@@ -206,7 +206,7 @@ func TestEarlyAnswersArriveOverHTTP2(t *testing.T) {
 	}
 }
 
-// inBubble runs f where time passes when everybody waits. connect returns a
+// inBubble runs f where time passes when all goroutines wait. connect returns a
 // client's end of a connection to a handler with the options.
 func inBubble(t *testing.T, o httpadapter.Options, f func(t *testing.T, connect func() net.Conn)) {
 	synctest.Test(t, func(t *testing.T) {

@@ -56,7 +56,7 @@ func TestShared(t *testing.T) {
 }
 
 // TestSharedRerunSeesOthers runs until a callback was rerun on a state that
-// somebody else had changed between two of its runs.
+// another Update had changed between two of its runs.
 func TestSharedRerunSeesOthers(t *testing.T) {
 	s := memory.New(&memory.Options{Shared: true, Seed: 1})
 	defer s.Close()

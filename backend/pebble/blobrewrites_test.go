@@ -12,7 +12,7 @@ import (
 func TestRewriteAims(t *testing.T) {
 	var b blobRewrites
 	none := 1.0
-	require.Equal(t, none, b.target(), "nobody asks")
+	require.Equal(t, none, b.target(), "there was no request")
 
 	b.refill()
 	b.aim(0, false)

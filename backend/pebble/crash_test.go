@@ -97,7 +97,7 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// TestDurableReads: whoever saw a commit and then had it made durable, finds
+// TestDurableReads: a caller that saw a commit and then had it made durable finds
 // it after a crash, whichever way it was written.
 func TestDurableReads(t *testing.T) {
 	disk := vfs.NewCrashableMem()

@@ -29,7 +29,7 @@ func TestPositions(t *testing.T) {
 		for _, n := range []int{1, 3} {
 			p := commit(size, n, false)
 			require.Greater(t, p.pos, last)
-			require.Less(t, d.upTo.Load(), p.pos, "nobody has synced it")
+			require.Less(t, d.upTo.Load(), p.pos, "no call has synced it")
 			require.NoError(t, d.wait(s.turn.Load().hang.Wait(t.Context(), s.turn.Load().fail, false), p.pos))
 			require.GreaterOrEqual(t, d.upTo.Load(), p.pos)
 
@@ -46,7 +46,7 @@ func TestPositions(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
-// TestCloseWaitsForSyncs: Pebble is not closed below a sync that nobody waits
+// TestCloseWaitsForSyncs: Pebble is not closed below a sync that no call waits
 // for any more.
 func TestCloseWaitsForSyncs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -104,7 +104,7 @@ func listing(t *testing.T, fs vfs.FS) map[string]int64 {
 func TestWaitersLearnOfFailure(t *testing.T) {
 	s, err := Open(t.Context(), "d", &Options{FS: vfs.NewMem(), tick: make(chan time.Time)})
 	require.NoError(t, err)
-	// Somebody is about to sync up to a position, and will fail.
+	// A call is about to sync up to a position, and will fail.
 	s.turn.Load().durable.syncing.Raise(1 << 40)
 	waiting := make(chan error, 1)
 	go func() {

@@ -56,7 +56,7 @@ func within(t *testing.T, d time.Duration, call func() error) error {
 }
 
 // TestHangReported: when the disk has left commits without an answer for
-// HangTimeout, those that wait end, though nobody can tell what becomes of
+// HangTimeout, those that wait end, though it is not known what becomes of
 // them, and new ones are refused. Reads go on. When the disk answers, so does
 // the store, and everything is there.
 func TestHangReported(t *testing.T) {
@@ -260,7 +260,7 @@ func TestHangTimeout(t *testing.T) {
 	}
 }
 
-// TestHangingSync: whoever would have to sync a Buffered commit of another gets
+// TestHangingSync: a call that would have to sync a Buffered commit of another gets
 // away when its context ends, though the disk hangs. Close waits for the disk,
 // nothing is left behind and nothing is lost.
 func TestHangingSync(t *testing.T) {

@@ -99,7 +99,7 @@ func testHangWhileHealing(t *testing.T, files string, before bool) {
 		require.ErrorIs(t, put(t.Context(), 1, backend.UpdateOptions{}), backend.ErrUnavailable)
 		require.ErrorIs(t, s.Ready(), backend.ErrUnavailable)
 		require.GreaterOrEqual(t, countOf(t, s, 0), 1, "reads go on")
-		require.Zero(t, time.Since(begun), "nobody waits for what is known to hang")
+		require.Zero(t, time.Since(begun), "no call waits for what is known to hang")
 	}
 	patient := make(chan error, 1)
 	go func() { patient <- put(t.Context(), 1, backend.UpdateOptions{Patient: true}) }()

@@ -171,7 +171,7 @@ func TestHealsOutOfFiles(t *testing.T) {
 }
 
 // TestOutOfFilesInChild is the child of TestHealsOutOfFiles: others in its process
-// take every descriptor that is free, and let go of them. The store heals without
+// take every descriptor that is free, and close them. The store heals without
 // being closed, twice.
 func TestOutOfFilesInChild(t *testing.T) {
 	dir := os.Getenv(outOfFilesEnv)

@@ -228,7 +228,7 @@ const (
 )
 
 // TestNothingOfWhatWasDeletedStays: within EraseWithin no file holds what was
-// deleted, whichever way, without anybody writing or asking.
+// deleted, whichever way, without any further call.
 func TestNothingOfWhatWasDeletedStays(t *testing.T) {
 	start := time.Date(2026, 5, 13, 10, 0, 0, 0, time.UTC)
 	for _, w := range ways {

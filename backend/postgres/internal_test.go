@@ -19,7 +19,7 @@ func TestScopeLocks(t *testing.T) {
 	}
 	mode := func(scopes map[backend.Scope]struct{}) map[int64]bool {
 		locks, exclusive := s.scopeLocks(scopes)
-		require.IsIncreasing(t, append([]int64{-1 << 63}, locks...), "the order in which everybody takes them")
+		require.IsIncreasing(t, append([]int64{-1 << 63}, locks...), "the order in which all processes take them")
 		m := map[int64]bool{}
 		for i, l := range locks {
 			m[l] = exclusive[i]

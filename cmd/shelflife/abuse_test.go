@@ -70,7 +70,7 @@ func TestAbuse(t *testing.T) {
 	require.Eventually(t, func() bool {
 		f := s.figures()
 		return f.Goroutines <= idle.Goroutines+5 && f.Files <= idle.Files+5
-	}, patience, 50*time.Millisecond, "everything is let go of")
+	}, patience, 50*time.Millisecond, "everything is given back")
 	t.Logf("at the end: %v", s.figures())
 	left, err := os.ReadDir(spool)
 	require.NoError(t, err)
@@ -181,7 +181,7 @@ func endlessBodies(t *testing.T, s *measured, within func(string)) {
 	begin := part("data", dataWithFile) + strings.TrimSuffix(part("f", "GIF89a"), "\r\n")
 	refused(s.post("/products", multipart, io.MultiReader(strings.NewReader(begin), body)), body, 96<<20)
 	within("10 GiB offered")
-	// A part that nobody names, and an end that never comes.
+	// A part that no file key names, and an end that never comes.
 	body = &endless{left: huge, text: strings.Repeat("x", 4096)}
 	refused(s.post("/products", multipart, io.MultiReader(strings.NewReader(strings.TrimSuffix(part("other", ""), "\r\n")), body)), body, 96<<20)
 }

@@ -59,7 +59,7 @@ func TestHealthCommand(t *testing.T) {
 	status, _, errs = execute(t, nil, "health", "--addr", addr)
 	require.Equal(t, exitOK, status, errs)
 
-	silent, err := net.Listen("tcp", "127.0.0.1:0") // that nobody accepts from
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // from which nothing accepts
 	require.NoError(t, err)
 	defer silent.Close()
 	status, _, errs = execute(t, nil, "health", "--addr", silent.Addr().String(), "--timeout", "10ms")
@@ -76,7 +76,7 @@ func TestAddressesOfThisMachine(t *testing.T) {
 	}
 }
 
-// TestMetricsOfAServer: what the API is asked shows to operators, and to nobody else.
+// TestMetricsOfAServer: what the API is asked shows to operators alone.
 func TestMetricsOfAServer(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
 	s := startServer(t, "--data", filepath.Join(t.TempDir(), "store"), "--admin-addr", "unix:"+socket)

@@ -68,6 +68,6 @@ func TestKeyFilesThatAreNone(t *testing.T) {
 	require.ErrorContains(t, err, "more than 67108864 bytes")
 
 	status, _, errs := spawn(t, "serve", "--addr", "127.0.0.1:0", "--data", filepath.Join(dir, "store"), "--api-key-file", pipe)
-	require.Equal(t, exitFailure, status, "it does not wait for somebody to write into it")
+	require.Equal(t, exitFailure, status, "it does not wait for a writer")
 	require.Contains(t, errs, "no regular file")
 }

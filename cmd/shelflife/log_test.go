@@ -21,7 +21,7 @@ func TestLogFormats(t *testing.T) {
 	}
 }
 
-// TestDurationsInLogs: each has its unit in its name, whoever logs it.
+// TestDurationsInLogs: each has its unit in its name, whichever package logs it.
 func TestDurationsInLogs(t *testing.T) {
 	for format, want := range map[string]string{
 		"json": `"leap_ms":1500.25,"g":{"pause_ms":0}}`,

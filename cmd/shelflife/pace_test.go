@@ -42,7 +42,7 @@ func (l *pipeListener) Close() error {
 
 func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
 
-// inBubble runs f where time passes when everybody waits. connect returns a
+// inBubble runs f where time passes when all goroutines wait. connect returns a
 // client's end of a connection to a server of h as serve makes it.
 func inBubble(t *testing.T, f func(t *testing.T, connect func(h http.HandlerFunc) net.Conn)) {
 	synctest.Test(t, func(t *testing.T) {

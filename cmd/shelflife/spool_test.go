@@ -48,7 +48,7 @@ func TestSpoolIsProbed(t *testing.T) {
 
 	s.mu.Lock() // an attempt hangs
 	clock.Advance(time.Hour)
-	require.NoError(t, s.ready(), "nobody waits for it")
+	require.NoError(t, s.ready(), "no caller waits for it")
 	s.mu.Unlock()
 }
 

@@ -98,7 +98,7 @@ func TestWhatIsNotPassed(t *testing.T) {
 	l, err = passedListener()
 	require.NoError(t, err)
 	require.Nil(t, l)
-	require.NoError(t, notify("READY=1"), "nobody listens")
+	require.NoError(t, notify("READY=1"), "there is no listener")
 	t.Setenv("NOTIFY_SOCKET", "relative")
 	require.Error(t, notify("READY=1"))
 	t.Setenv("NOTIFY_SOCKET", filepath.Join(t.TempDir(), "none"))

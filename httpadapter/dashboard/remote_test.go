@@ -65,7 +65,7 @@ func TestRemoteImagesAreAskedFor(t *testing.T) {
 	require.Contains(t, b.get("product?id=web&done=remote").body, "Images on other servers are shown until you sign out")
 	require.Contains(t, b.get("edit?id=web").body, ">Hide them</button>")
 
-	// Whoever is another account is asked anew, in the same browser too.
+	// Another account is asked anew, in the same browser too.
 	w.auth = func(r *http.Request) (string, error) { return "other", nil }
 	_, err := w.catalog.Upsert(t.Context(), "other", "web", catalog.Patch{Images: catalog.Set([]catalog.NewImage{{URL: "https://cdn.example/1.jpg"}})})
 	require.NoError(t, err)

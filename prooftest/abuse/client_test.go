@@ -57,7 +57,7 @@ func newAttacker(t *testing.T, addr string, overHTTP2 bool) *attacker {
 	return a
 }
 
-// stop lets go of everything.
+// stop closes everything.
 func (a *attacker) stop() {
 	a.cancel()
 	a.drop()

@@ -68,7 +68,7 @@ func startChromium(t *testing.T) context.Context {
 	return chromium.ctx
 }
 
-// tab is a tab of a browser that nobody has used before.
+// tab is a tab of a fresh browser.
 type tab struct {
 	t   *testing.T
 	ctx context.Context

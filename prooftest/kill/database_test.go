@@ -33,7 +33,7 @@ const sharing = 3
 // again and again. What was acknowledged is there afterwards, uses included;
 // what was refused as UNAVAILABLE is not; of a call whose outcome is not known
 // all or nothing. A product that all edit at once counts every edit once, and
-// nobody reads it as it was before an edit that was acknowledged.
+// no call reads it as it was before an edit that was acknowledged.
 func TestKillOnDatabase(t *testing.T) {
 	seed := *killSeed
 	if seed == 0 {
@@ -173,7 +173,7 @@ func (w *writer) runShared() (refused int, err error) {
 }
 
 // counted is one product whose metadata is a number, which many count up at once
-// by edits on the condition that nobody was faster.
+// by edits on the condition that no other was faster.
 type counted struct {
 	mu       sync.Mutex     // guards what follows
 	told     map[int]string // who was told that an edit to the number was done

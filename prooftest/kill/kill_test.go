@@ -28,7 +28,7 @@ var (
 // work over HTTP, and sometimes while it recovers. What was acknowledged is
 // there afterwards, whole; of the call that each writer had under way all or
 // nothing; and of the uses those from before the last windows. In the end the
-// store is sound, and a sweep leaves no bytes that are nobody's.
+// store is sound, and a sweep leaves no bytes without an owner.
 func TestKill(t *testing.T) {
 	seed := *killSeed
 	if seed == 0 {
@@ -125,5 +125,5 @@ func requireNoOrphans(t *testing.T, data string, all []*writer) {
 	require.NoError(t, err)
 	require.Empty(t, report.Problems)
 	require.Equal(t, products, report.Products)
-	require.Equal(t, uploads, report.Blobs, "bytes that are nobody's")
+	require.Equal(t, uploads, report.Blobs, "bytes without an owner")
 }

@@ -159,7 +159,7 @@ func (m spec) step(s state, in input, out output) (bool, state) {
 	case out.answer == preconditionFailed:
 		return !m.mustHold(s, in), s
 	case out.answer == notFound:
-		// Whoever was told so has seen the last of it.
+		// A caller that was told so has seen the last of it.
 		return s.expired(s.now) && in.kind != upsert, state{now: s.now}
 	case !holds:
 		return false, s

@@ -175,7 +175,7 @@ func (c *client) step(round int) error {
 		}
 		note(id, in, out)
 	case n < 93:
-		_, err := api.Sweep(ctx) // nobody must notice
+		_, err := api.Sweep(ctx) // no call must notice
 		return err
 	default:
 		in.kind = advance

@@ -49,7 +49,7 @@ var formatMutations = []mutation{
 	{"meta: no partition function that is not known", "encoding/meta.go", `case m.Partition > partitionNewest:`, `case false:`},
 	{"meta: an epoch", "encoding/meta.go", `case d.Epoch == 0:`, `case false:`},
 	{"meta: a secret", "encoding/meta.go", `len(secret) != len(d.Secret) || Secret(secret) == Secret{}`, `len(secret) != len(d.Secret)`},
-	{"meta: a secret is shown to nobody", "encoding/secret.go", `func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, hidden) }`, `func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, string(s[:])) }`},
+	{"meta: a secret is never shown", "encoding/secret.go", `func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, hidden) }`, `func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, string(s[:])) }`},
 	{"meta: nor written as JSON", "encoding/secret.go", `func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }`, ``},
 	{"meta: the partition of its engine and no other", "catalog/catalog.go", `meta.Partition != partition || meta.Parts != props.Parts`, `false`},
 	{"meta: an engine by a function that stores may have", "catalog/catalog.go", `	if !ok {

@@ -82,7 +82,7 @@ func TestCount(t *testing.T) {
 		w := start(t, 10)
 		w.idle()
 		add := func(account string, change Amount) { w.usage.Add(account, change, w.usage.Turn()) }
-		add("a", Amount{1, 1}) // of an account that nobody has asked for
+		add("a", Amount{1, 1}) // of an account that was not asked for
 		_, known := w.usage.Of("a")
 		require.False(t, known)
 		_, _ = w.usage.Of("a")

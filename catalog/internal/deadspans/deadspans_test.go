@@ -133,7 +133,7 @@ func TestKeepAmongWriters(t *testing.T) {
 		written(s, fmt.Sprintf("z%05d", i))
 	}
 	w.Keep(key("b"), key("f"), 1000)
-	require.Empty(t, in(s, "c"), "nobody knows any more what was written")
+	require.Empty(t, in(s, "c"), "it is not known any more what was written")
 	w.End()
 	require.Empty(t, w.shard.watches)
 	require.Nil(t, w.shard.marks)
@@ -229,7 +229,7 @@ func TestBounds(t *testing.T) {
 	require.EqualValues(t, n, s.count.Load())
 }
 
-// Under any interleaving a span holds no product that lived when somebody asked:
+// Under any interleaving a span holds no product that lived when it was asked:
 // writers make products live and removers end them for good, walks read and keep.
 func TestNeverALivingOne(t *testing.T) {
 	const products, steps = 40, 4000

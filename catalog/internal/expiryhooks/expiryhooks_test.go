@@ -21,7 +21,7 @@ func TestRunReportsInOrder(t *testing.T) {
 }
 
 // What was not durable when its Update ended is reported when it is, and not at
-// all where nobody can know.
+// all where that can't be known.
 func TestReportsWaitUntilDurable(t *testing.T) {
 	var asked []string
 	durable := func(name string, err error) func(context.Context) error {
@@ -41,7 +41,7 @@ func TestReportsWaitUntilDurable(t *testing.T) {
 	require.Equal(t, []string{"kept", "lost"}, asked)
 }
 
-// A full queue holds up AwaitRoom, and nobody else.
+// A full queue holds up AwaitRoom, and nothing else.
 func TestAwaitRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})

@@ -37,7 +37,7 @@ func TestQueue(t *testing.T) {
 	require.Equal(t, []int64{50 << 10}, sizes(q.Excess(0, 10)), "the oldest, and no more than needed")
 	require.Empty(t, q.Excess(0, 10))
 
-	// What the sweeper removes needs nobody else.
+	// What the sweeper removes is not in the excess.
 	require.Empty(t, q.Excess(20, 10))
 	q.Add(Blob{Size: 85 << 10, Deadline: 50})
 	require.False(t, isOver(q))
@@ -53,7 +53,7 @@ func TestQueue(t *testing.T) {
 	q.Return(first)
 	require.Equal(t, []int64{10 << 10, 1, 85 << 10, 50 << 10, 50<<10 + 1, 50<<10 + 2}, sizes(q.Excess(20, 100)))
 
-	// One that is larger than the budget waits for nobody.
+	// One that is larger than the budget does not wait.
 	q = New(10)
 	q.Add(Blob{Size: 11, Deadline: 1000})
 	require.True(t, isOver(q))

@@ -212,7 +212,7 @@ func TestReadReaderError(t *testing.T) {
 		require.Equal(t, broken, err)
 	})
 	t.Run("beyond the header", func(t *testing.T) {
-		// The error comes with the data, once: nobody could see it later.
+		// The error comes with the data, once: it would not come again.
 		_, err := Read(&onceFailing{data: jpegImage(t, 21, 13), err: broken}, 0)
 		require.Equal(t, broken, err)
 	})

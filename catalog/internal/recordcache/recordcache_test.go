@@ -78,7 +78,7 @@ func TestFillsBesideWriters(t *testing.T) {
 func TestMark(t *testing.T) {
 	c := New(1 << 20)
 	k := productkey.Of("a", "p")
-	require.False(t, c.Mark(k), "nobody wanted it")
+	require.False(t, c.Mark(k), "it was not asked for")
 	c.Unmark(k)
 	require.True(t, c.Mark(k), "wanted for the second time")
 	c.Put(k, []byte("1"))

@@ -57,7 +57,7 @@ func TestBelowTheRate(t *testing.T) {
 	}
 }
 
-// TestMemoryIsBounded: a million accounts are not remembered, and who is at the limit
+// TestMemoryIsBounded: a million accounts are not remembered, and one that is at the limit
 // stays there as long as there is room.
 func TestMemoryIsBounded(t *testing.T) {
 	l, clock := newLimiter(1, 1)

@@ -83,7 +83,7 @@ func TestFreezeWaits(t *testing.T) {
 	})
 }
 
-// TestKeeper: tables and blob files stay as long as somebody reads them, logs do
+// TestKeeper: tables and blob files stay as long as they have readers, logs do
 // not.
 func TestKeeper(t *testing.T) {
 	mem := vfs.NewMem()
@@ -112,7 +112,7 @@ func TestKeeper(t *testing.T) {
 	require.True(t, there("1.sst"))
 	k.Release()
 	require.False(t, there("1.sst") || there("2.blob"))
-	require.True(t, there("4.sst"), "nobody has removed it")
+	require.True(t, there("4.sst"), "it was not removed")
 	require.NoError(t, g.Remove("4.sst"))
 	require.False(t, there("4.sst"))
 }

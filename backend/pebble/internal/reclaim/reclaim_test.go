@@ -135,7 +135,7 @@ func TestLedgerAfterRoom(t *testing.T) {
 }
 
 // TestLedgerTakesOver: a store that was left with something owed goes on where it
-// was, though nobody knows what it is, or since when.
+// was, though it is not known what it is, or since when.
 func TestLedgerTakesOver(t *testing.T) {
 	start := time.Date(2026, 5, 13, 10, 0, 0, 0, time.UTC)
 	for name, c := range map[string]struct {

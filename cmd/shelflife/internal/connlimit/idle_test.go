@@ -104,7 +104,7 @@ func TestClosedConnectionsAreLetGo(t *testing.T) {
 				kept()
 				time.Sleep(10 * time.Millisecond)
 			}
-			require.Equal(t, len(conns), kept(), "the server lets go by itself: CloseIdle is not needed any more")
+			require.Equal(t, len(conns), kept(), "the server closes them by itself: CloseIdle is not needed any more")
 		})
 	}
 }
