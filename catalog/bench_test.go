@@ -113,6 +113,18 @@ func BenchmarkUse(b *testing.B) {
 	})
 }
 
+func BenchmarkTouch(b *testing.B) {
+	c := benchCatalog(b, catalog.Options{Durability: catalog.Buffered})
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := c.Touch(context.Background(), acme, benchID(rand.IntN(benchProducts))); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}
+
 func BenchmarkListPage(b *testing.B) {
 	c := benchCatalog(b, catalog.Options{})
 	cursor := ""

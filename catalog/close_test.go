@@ -34,6 +34,7 @@ func operations(ctx context.Context, c *catalog.Catalog, id string) map[string]f
 		},
 		"stage":          func() error { _, err := c.StageImage(ctx, acme, bytes.NewReader(png)); return err },
 		"use":            func() error { _, err := c.Use(ctx, acme, id); return err },
+		"touch":          func() error { _, err := c.Touch(ctx, acme, id); return err },
 		"get":            func() error { _, err := c.Get(ctx, acme, id); return err },
 		"list":           func() error { _, err := c.List(ctx, acme, catalog.ListOptions{}); return err },
 		"delete":         func() error { return c.Delete(ctx, acme, id) },

@@ -53,9 +53,9 @@
 // than a minute ago is removed by the call that finds it. Where the store takes
 // no writes such a call fails with ErrUnavailable.
 //
-// [Catalog.Use] records a use. It is visible at once to every reader, and
-// durable within Options.UseWindow, or before it is acknowledged when the
-// deadline is near.
+// [Catalog.Use] records a use, and so does [Catalog.Touch] for callers that do not
+// want the product. It is visible at once to every reader, and durable within
+// Options.UseWindow, or before it is acknowledged when the deadline is near.
 //
 // # Identity
 //

@@ -11,12 +11,13 @@ import (
 )
 
 // effects are what a tx does outside of the store: to the record cache, to the
-// dead spans, to the renewals and to Options.OnExpire. Each has a beginning inside the Update, and an
+// lifetimes that the overlay knows, to the dead spans, to the renewals and to
+// Options.OnExpire. Each has a beginning inside the Update, and an
 // end when it is visible or has ended, whichever way: a mark that stayed would
 // keep its product out of the cache for good, a count that stayed would have
 // every reader of what has expired wait for an Update.
 type effects struct {
-	marked  []marked          // in the record cache: what was written
+	marked  []marked          // in the record cache and the overlay: what was written
 	written []*deadspans.Mark // of what has a record behind it
 	counted []uses.Renewal
 	begun   int64     // the first time that was read of those that are counted
@@ -28,7 +29,8 @@ type effects struct {
 	visible    bool // it has committed, where there are some
 }
 
-// marked is a product that an Update has marked in the record cache.
+// marked is a product that an Update has marked in the record cache and the
+// overlay.
 type marked struct {
 	key    productkey.Key
 	wanted bool // see recordcache.Cache.Mark
@@ -45,7 +47,12 @@ func (e *effects) begin(generation uint64) {
 func (t *tx) settle(o backend.UpdateOptions, err error) {
 	t.uncount()
 	for _, m := range t.marked {
-		t.c.cache.Unmark(m.key)
+		if t.c.cache != nil {
+			t.c.cache.Unmark(m.key)
+		}
+		if t.c.buffersUses() {
+			t.c.uses.Unmark(m.key)
+		}
 	}
 	t.marked = t.marked[:0]
 	for _, m := range t.written {
@@ -89,16 +96,21 @@ func (t *tx) uncount() {
 	t.counted = t.counted[:0]
 }
 
-// markCache marks k in the record cache, once per Update, and reports whether its
-// new record should be put there.
-func (t *tx) markCache(k productkey.Key) (wanted bool) {
-	if t.c.cache == nil {
-		return false
+// mark marks k in the record cache and the overlay, once per Update, and reports
+// whether its new record should be put into the cache.
+func (t *tx) mark(k productkey.Key) (wanted bool) {
+	if t.c.cache == nil && !t.c.buffersUses() {
+		return false // nobody keeps anything of records
 	}
 	if m := t.marking(k); m != nil {
 		return m.wanted
 	}
-	wanted = t.c.cache.Mark(k)
+	if t.c.cache != nil {
+		wanted = t.c.cache.Mark(k)
+	}
+	if t.c.buffersUses() {
+		t.c.uses.Mark(k)
+	}
 	t.marked = append(t.marked, marked{k, wanted})
 	return wanted
 }

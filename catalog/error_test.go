@@ -79,6 +79,7 @@ func TestErrorsOfAClosedCatalog(t *testing.T) {
 		_, shot := c.CreateOneShot(ctx, acme, withImage(catalog.Patch{}))
 		_, stage := c.StageImage(ctx, acme, strings.NewReader(""))
 		_, use := c.Use(ctx, acme, "a")
+		_, touch := c.Touch(ctx, acme, "a")
 		_, get := c.Get(ctx, acme, "a")
 		_, list := c.List(ctx, acme, catalog.ListOptions{})
 		_, account := c.DeleteAccount(ctx, acme)
@@ -91,7 +92,7 @@ func TestErrorsOfAClosedCatalog(t *testing.T) {
 			all = err
 		}
 		for i, err := range []error{
-			upsert, inline, shot, stage, use, get, list, account, open, stats, check, sweep, all,
+			upsert, inline, shot, stage, use, touch, get, list, account, open, stats, check, sweep, all,
 			c.Delete(ctx, acme, "a"), c.Ready(), c.UpsertMany(ctx, acme, make([]catalog.UpsertItem, 1))[0].Err,
 		} {
 			require.ErrorIs(t, err, catalog.ErrClosed, i)

@@ -177,6 +177,25 @@ func ExampleCatalog_CreateOneShot() {
 	// image/png 800 1200
 }
 
+// A use that needs no product says how long the product lives then.
+func ExampleCatalog_Touch() {
+	ctx := context.Background()
+	clock := ttl.NewManualClock(time.Date(2026, 5, 13, 10, 0, 0, 0, time.UTC))
+	c := must(catalog.Open(ctx, memory.New(nil), &catalog.Options{Clock: clock}))
+	defer c.Close()
+	must(c.Upsert(ctx, "acme", "shirt-42", catalog.Patch{
+		Images:       catalog.Set([]catalog.NewImage{{URL: "https://cdn.example/front.jpg"}}),
+		ValidForDays: catalog.Set(30),
+	}))
+	clock.Advance(48 * time.Hour)
+	fmt.Println(must(c.Touch(ctx, "acme", "shirt-42")).Format(time.DateOnly))
+	_, err := c.Touch(ctx, "acme", "shirt-43")
+	fmt.Println(errors.Is(err, catalog.ErrNotFound))
+	// Output:
+	// 2026-06-14
+	// true
+}
+
 // A list comes in pages, in byte order of the IDs.
 func ExampleCatalog_List() {
 	ctx := context.Background()

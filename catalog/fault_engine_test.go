@@ -228,6 +228,10 @@ func TestEngineFaults(t *testing.T) {
 				_, err := c.Use(ctx, acme, "claimed")
 				return err
 			}},
+			{name: "touch", do: func(ctx context.Context, c *catalog.Catalog) error {
+				_, err := c.Touch(ctx, acme, "claimed")
+				return err
+			}},
 			{name: "get", do: func(ctx context.Context, c *catalog.Catalog) error {
 				_, err := c.Get(ctx, acme, "p")
 				return err

@@ -78,8 +78,9 @@ func TestRefusedNames(t *testing.T) {
 			"UpsertMany": func(account, id string) error {
 				return w.c().UpsertMany(ctx, account, []catalog.UpsertItem{{ExternalID: id, Patch: withImage(catalog.Patch{})}})[0].Err
 			},
-			"Use": func(account, id string) error { _, err := w.c().Use(ctx, account, id); return err },
-			"Get": func(account, id string) error { _, err := w.c().Get(ctx, account, id); return err },
+			"Use":   func(account, id string) error { _, err := w.c().Use(ctx, account, id); return err },
+			"Touch": func(account, id string) error { _, err := w.c().Touch(ctx, account, id); return err },
+			"Get":   func(account, id string) error { _, err := w.c().Get(ctx, account, id); return err },
 			"Delete": func(account, id string) error {
 				return w.c().Delete(ctx, account, id)
 			},

@@ -37,6 +37,10 @@ func TestExpiryIsExact(t *testing.T) {
 				_, err := w.c().Use(ctx, acme, id)
 				return err == nil, err
 			}},
+			{"touch", func(id string) (bool, error) {
+				_, err := w.c().Touch(ctx, acme, id)
+				return err == nil, err
+			}},
 			{"list", func(id string) (bool, error) {
 				page, err := w.c().List(ctx, acme, catalog.ListOptions{Prefix: id})
 				require.NoError(t, err)
@@ -119,6 +123,7 @@ func TestAnchors(t *testing.T) {
 		moves bool
 	}{
 		{"use", func(w *world) error { w.use("p"); return nil }, true},
+		{"touch", func(w *world) error { w.touch("p"); return nil }, true},
 		{"the same number", func(w *world) error {
 			w.upsert("p", catalog.Patch{ValidForDays: catalog.Set(10)})
 			return nil
@@ -385,7 +390,11 @@ func TestTimesNeverGoBack(t *testing.T) {
 		w.reopen()
 		require.Equal(t, high, w.get("p"))
 		for name, do := range map[string]func() *catalog.Product{
-			"use":     func() *catalog.Product { return w.use("p") },
+			"use": func() *catalog.Product { return w.use("p") },
+			"touch": func() *catalog.Product {
+				require.Equal(t, high.ExpiresAt, w.touch("p"))
+				return w.get("p")
+			},
 			"renewal": func() *catalog.Product { return w.upsert("p", catalog.Patch{ValidForDays: catalog.Set(30)}) },
 			"edit":    func() *catalog.Product { return w.upsert("p", catalog.Patch{Title: catalog.Set("t")}) },
 			"inline": func() *catalog.Product {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/shelflife-db/shelflife/backend"
 	"github.com/shelflife-db/shelflife/catalog/internal/productkey"
+	"github.com/shelflife-db/shelflife/catalog/internal/uses"
 	"github.com/shelflife-db/shelflife/encoding"
 )
 
@@ -42,9 +43,9 @@ type look struct {
 	// unsettled says that step 2 found an Update at work, and that nothing was
 	// read: it may renew the product.
 	unsettled bool
-	// deadline is that of the record without the pending use: what a crash may
-	// leave of it.
-	deadline int64
+	// life is that of the record without the pending use: what a crash may leave of
+	// it.
+	life uses.Lifetime
 }
 
 // look reads a product's record into s, its pending use on top. If settled is
@@ -62,7 +63,7 @@ func (c *Catalog) look(ctx context.Context, k productkey.Key, s *seen, settled b
 	if c.clocked { // no use is pending, and the read has brought the time
 		l.now = c.now.Now()
 	}
-	l.deadline = s.header.ExpiresAt()
+	l.life = uses.LifetimeOf(&s.header)
 	pending.SeeHeader(&s.header)
 	return l, nil
 }

@@ -288,6 +288,11 @@ func (r *modelRun) upsertMany(rng *rand.Rand, k modelKey) error {
 // answerFor checks an answer about one product that needs no more than a live
 // one. next is its state afterwards.
 func (r *modelRun) answerFor(k modelKey, got *catalog.Product, err error, next func(*modelProduct) *modelProduct) error {
+	return r.answeredFor(k, err, next, func(after *modelProduct) error { return r.m.compare(got, after) })
+}
+
+// answeredFor is answerFor where compare says what is wrong with the answer.
+func (r *modelRun) answeredFor(k modelKey, err error, next func(*modelProduct) *modelProduct, compare func(after *modelProduct) error) error {
 	if faults := nameFaults(k.account, k.id); len(faults) > 0 {
 		return sameFaults(err, faults)
 	}
@@ -302,7 +307,7 @@ func (r *modelRun) answerFor(k modelKey, got *catalog.Product, err error, next f
 	r.answers["found"]++
 	after := next(p)
 	r.m.replace(k, p, after)
-	return r.m.compare(got, after)
+	return compare(after)
 }
 
 func (r *modelRun) get(rng *rand.Rand, k modelKey) error {
@@ -338,12 +343,36 @@ func (r *modelRun) use(rng *rand.Rand, k modelKey) error {
 	if oneIn(rng, 15) {
 		cancel()
 	}
+	if oneIn(rng, 2) {
+		r.note("touch %q %q canceled=%t", k.account, k.id, ctx.Err() != nil)
+		return r.touch(ctx, k)
+	}
 	r.note("use %q %q canceled=%t", k.account, k.id, ctx.Err() != nil)
 	p, err := r.c().Use(ctx, k.account, k.id)
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return nil
 	}
 	return r.answerFor(k, p, err, r.m.use)
+}
+
+func (r *modelRun) touch(ctx context.Context, k modelKey) error {
+	expires, err := r.c().Touch(ctx, k.account, k.id)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	if err != nil && !expires.IsZero() {
+		return fmt.Errorf("%w, and it expires at %v", err, expires)
+	}
+	return r.answeredFor(k, err, r.m.use, func(after *modelProduct) error {
+		want := time.Time{}
+		if at, ok := after.deadline(); ok {
+			want = time.UnixMilli(at).UTC()
+		}
+		if expires != want {
+			return fmt.Errorf("expires at %v, want %v", expires, want)
+		}
+		return nil
+	})
 }
 
 func (r *modelRun) delete(rng *rand.Rand, k modelKey) error {

@@ -27,6 +27,7 @@ const (
 	OpEdit            Operation = "edit"
 	OpPreview         Operation = "preview"
 	OpUse             Operation = "use"
+	OpTouch           Operation = "touch"
 	OpDelete          Operation = "delete"
 	OpDeleteAccount   Operation = "delete_account"
 	OpStageImage      Operation = "stage_image"
@@ -46,7 +47,7 @@ const (
 
 var operations = []Operation{
 	OpGet, OpGetMany, OpList, OpAll, OpAccounts, OpOpenImage,
-	OpUpsert, OpUpsertInline, OpCreateOneShot, OpUpsertMany, OpEdit, OpPreview, OpUse, OpDelete, OpDeleteAccount, OpStageImage,
+	OpUpsert, OpUpsertInline, OpCreateOneShot, OpUpsertMany, OpEdit, OpPreview, OpUse, OpTouch, OpDelete, OpDeleteAccount, OpStageImage,
 	OpStats, OpStoreStats, OpSweep, OpCheck, OpReclaim, OpBackup, OpExtendLifetimes, OpCommit,
 }
 

@@ -54,6 +54,8 @@ func TestChangedRecord(t *testing.T) {
 			require.ErrorIs(t, w.c().Damage(), catalog.ErrDamaged)
 			_, err := w.c().Use(ctx, acme, "p")
 			refused("use", err)
+			_, err = w.c().Touch(ctx, acme, "p")
+			refused("touch", err)
 			_, err = w.c().Upsert(ctx, acme, "p", catalog.Patch{Title: catalog.Set("x")})
 			refused("upsert", err)
 			_, err = w.c().List(ctx, acme, catalog.ListOptions{})

@@ -92,7 +92,7 @@ func (c *Catalog) upsertOrUse(ctx context.Context, kind upsertKind, id string, i
 		if !errors.As(err, &plain) {
 			return res, err
 		}
-		product, err := c.use(ctx, in.account, id, &plain.version)
+		product, err := c.useWhole(ctx, in.account, id, &plain.version)
 		switch {
 		case err == nil:
 			return Result{product, Unchanged}, nil

@@ -39,98 +39,180 @@ func (c *Catalog) useOne(ctx context.Context, account, id string) (*Product, err
 		return nil, err
 	}
 	defer c.calls.Exit()
-	return c.use(ctx, account, id, nil)
+	return c.useWhole(ctx, account, id, nil)
+}
+
+// Touch is [Catalog.Use] for a caller that does not want the product: it returns
+// when the product expires now, the zero time if never. Of a product that was used
+// within the last half minute or so, and not changed since, it costs no read.
+func (c *Catalog) Touch(ctx context.Context, account, externalID string) (expiresAt time.Time, err error) {
+	ctx, call := c.begin(ctx, OpTouch)
+	deadline, err := c.touch(ctx, account, externalID)
+	return timeOf(deadline), call.end(c.wrap("touch", externalID, err))
+}
+
+// touch returns encoding.None for never, and with an error.
+func (c *Catalog) touch(ctx context.Context, account, id string) (deadline int64, err error) {
+	if err := checkNames(account, id); err != nil {
+		return encoding.None, err
+	}
+	if err := c.calls.Enter(); err != nil {
+		return encoding.None, err
+	}
+	defer c.calls.Exit()
+	k := productkey.Of(account, id)
+	if deadline, ok := c.touchKnown(k); ok {
+		return deadline, nil
+	}
+	q := c.takeQuery()
+	defer c.returnLender(q)
+	u, err := c.use(ctx, k, usage{lender: q})
+	if err != nil {
+		return encoding.None, err
+	}
+	return u.deadline, nil
+}
+
+// touchKnown is the fast way of a use of which nothing but the deadline is asked
+// for: the overlay knows the lifetime. It takes the steps of holdUse but for the
+// read, for which Overlay.Renew stands.
+func (c *Catalog) touchKnown(k productkey.Key) (deadline int64, ok bool) {
+	if !c.holdsUses() {
+		return encoding.None, false
+	}
+	now := c.now.Now()
+	if c.renewals.Possible(k) {
+		return encoding.None, false
+	}
+	return c.uses.Renew(k, now, c.useMargin())
 }
 
 // errOtherVersion says that a product is not at the version that was to be
 // used.
 var errOtherVersion = errors.New("the product has another version")
 
-// use records a use of a product, if want is not nil only at that version. It is
-// part of a call that is counted.
-func (c *Catalog) use(ctx context.Context, account, id string, want *Version) (*Product, error) {
-	product, held, err := c.holdUse(ctx, productkey.Of(account, id), want)
-	if held || err != nil {
-		return product, err
+// usage is a use of a product: what is asked for, and what came of it.
+type usage struct {
+	// want, if it is not nil, is the version that alone is to be used.
+	want *Version
+	// whole says that the product is wanted.
+	whole bool
+	// lender has memory for the record, see seen; nil where the product keeps it.
+	lender *query
+
+	product  *Product // as it is with the use, where it is wanted
+	deadline int64    // when it expires then
+}
+
+// useWhole records a use of a product, if want is not nil only at that version, and
+// returns the product. It is part of a call that is counted.
+func (c *Catalog) useWhole(ctx context.Context, account, id string, want *Version) (*Product, error) {
+	u, err := c.use(ctx, productkey.Of(account, id), usage{want: want, whole: true})
+	return u.product, err
+}
+
+// use records a use of a product, and returns u with what came of it. It is part of
+// a call that is counted.
+func (c *Catalog) use(ctx context.Context, k productkey.Key, u usage) (usage, error) {
+	held, err := c.holdUse(ctx, k, &u)
+	switch {
+	case err != nil:
+		return usage{}, err
+	case held:
+		return u, nil
 	}
-	return c.useDurably(ctx, account, id, want)
+	return c.useDurably(ctx, k, u)
 }
 
 // holdUse is the fast way: it notes a use in memory, from where it becomes
 // durable in time. held is false where the use may not wait for that, and
 // nothing was noted. The protocol stands in package uses.
-func (c *Catalog) holdUse(ctx context.Context, k productkey.Key, want *Version) (product *Product, held bool, err error) {
-	// A store that takes no writes could not keep the use either.
-	if !c.buffersUses() || c.folder.Stuck() || c.backend.Ready() != nil {
-		return nil, false, nil
+func (c *Catalog) holdUse(ctx context.Context, k productkey.Key, u *usage) (held bool, err error) {
+	if !c.holdsUses() {
+		return false, nil
 	}
 	generation := c.generation()
-	var s seen
+	s := seen{lender: u.lender}
+	token := c.uses.BeforeRead(k)
 	// An edit at work may be about to give the product another deadline, which
 	// this use would not know of.
 	l, err := c.look(ctx, k, &s, true)
 	if err != nil || l.unsettled {
-		return nil, false, err
+		return false, err
 	}
 	// No answer must rest on what a crash takes back; and a use that ctx ends
-	// must not have happened, so this comes before it is noted.
+	// must not have happened, so this comes before it is noted. So does the
+	// lifetime that the overlay keeps: a use that takes it from there waits for
+	// nothing.
 	err = c.awaitDurable(ctx, generation, k)
 	if errors.Is(err, errTakenBack) {
-		return nil, false, nil // the durable way reads it anew
+		return false, nil // the durable way reads it anew
 	}
 	if err != nil {
-		return nil, false, err
+		return false, err
 	}
 	if !l.found {
-		return nil, false, ErrNotFound
+		return false, ErrNotFound
 	}
-	if want != nil && *want != s.version() {
-		return nil, false, errOtherVersion
+	if u.want != nil && *u.want != s.version() {
+		return false, errOtherVersion
 	}
 	// What has expired, if only by its record, goes the durable way too, which
 	// decides whether it has.
-	if l.deadline != encoding.None && l.deadline-c.now.Now() <= c.useMargin() {
-		return nil, false, nil
+	if !l.life.IsFurtherThan(c.useMargin(), c.now.Now()) {
+		return false, nil
 	}
 	uses.TouchHeader(&s.header, l.now)
 	// Before it is noted, for it may fail.
-	if product, err = s.product(); err != nil {
-		return nil, false, err
+	if u.whole {
+		if u.product, err = s.product(); err != nil {
+			return false, err
+		}
 	}
+	u.deadline = s.header.ExpiresAt()
 	use := encoding.Use{Account: k.Account, ID: k.ID, Incarnation: s.header.Incarnation, At: l.now}
-	if !c.uses.Add(use, l.deadline) {
-		return nil, false, nil
+	if !c.uses.Add(use, l.life, token) {
+		return false, nil
 	}
 	c.folder.Wake()
-	return product, true, nil
+	return true, nil
 }
 
 // useDurably writes a use into the record before it is acknowledged.
-func (c *Catalog) useDurably(ctx context.Context, account, id string, want *Version) (*Product, error) {
-	var product *Product
-	err := c.update(ctx, []backend.Scope{productScope(account, id)}, backend.UpdateOptions{}, func(t *tx) error {
-		f, err := t.load(account, id)
+func (c *Catalog) useDurably(ctx context.Context, k productkey.Key, u usage) (usage, error) {
+	scopes := []backend.Scope{productScope(k.Account, k.ID)}
+	err := c.update(ctx, scopes, backend.UpdateOptions{}, func(t *tx) error {
+		f, err := t.load(k.Account, k.ID)
 		if err != nil {
 			return err
 		}
 		if f.live == nil {
 			return ErrNotFound
 		}
-		if want != nil && *want != versionOf(f.live) {
+		if u.want != nil && *u.want != versionOf(f.live) {
 			return errOtherVersion
 		}
 		used := *f.live
 		uses.Touch(&used, t.now)
-		product = newProduct(&used)
+		u.deadline = used.ExpiresAt()
+		if u.whole {
+			u.product = newProduct(&used)
+		}
 		if used.LastUsedAt == f.stored.LastUsedAt && used.Anchor == f.stored.Anchor {
 			return nil
 		}
 		return t.write(f, &used, nil)
 	})
 	if err != nil {
-		return nil, err
+		return usage{}, err
 	}
-	return product, nil
+	return u, nil
+}
+
+// holdsUses reports whether uses may wait in memory now. A store that takes no
+// writes could not keep them either.
+func (c *Catalog) holdsUses() bool {
+	return c.buffersUses() && !c.folder.Stuck() && c.backend.Ready() == nil
 }
 
 // buffersUses reports whether uses may wait in memory: not where another process

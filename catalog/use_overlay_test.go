@@ -282,7 +282,8 @@ func TestPinnedScansSeeUsesOfRemovedProducts(t *testing.T) {
 // begun before and took long does not bring it back.
 func TestSlowUseDoesNotBringBack(t *testing.T) {
 	for name, use := range map[string]func(w *glassWorld) error{
-		"use": func(w *glassWorld) error { _, err := w.c().Use(w.t.Context(), acme, "p"); return err },
+		"use":   func(w *glassWorld) error { _, err := w.c().Use(w.t.Context(), acme, "p"); return err },
+		"touch": func(w *glassWorld) error { _, err := w.c().Touch(w.t.Context(), acme, "p"); return err },
 		"inline": func(w *glassWorld) error {
 			_, err := w.c().UpsertInline(w.t.Context(), acme, "p", catalog.Patch{})
 			var bad *catalog.ValidationError

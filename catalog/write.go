@@ -34,11 +34,11 @@ func (t *tx) write(f *found, next *encoding.Record, incoming []*incomingBlob) er
 	if err != nil {
 		return err
 	}
-	// Both marks come before anything of the write can be visible. Until the Update
-	// has ended no reader puts a record of the product into the cache: one that read
-	// the old record would leave it there for good. And no list passes by the key as
-	// one at which nothing lives.
-	wanted := t.markCache(productkey.Of(f.account, f.id))
+	// The marks come before anything of the write can be visible. Until the Update has
+	// ended no reader puts a record of the product into the cache, nor its lifetime into
+	// the overlay: one that read the old record would leave it there for good. And no
+	// list passes by the key as one at which nothing lives.
+	wanted := t.mark(productkey.Of(f.account, f.id))
 	if next != nil {
 		t.markWritten(f.account, f.id)
 	}

@@ -235,7 +235,7 @@ func TestCallsAreCounted(t *testing.T) {
 		if rnd.IntN(4) == 0 {
 			conds = append(conds, catalog.CreateOnly())
 		}
-		switch rnd.IntN(12) {
+		switch rnd.IntN(13) {
 		case 0, 1:
 			r, err := w.Upsert(with, account, id, patch, conds...)
 			count("upsert", err, r.Outcome.String())
@@ -279,6 +279,9 @@ func TestCallsAreCounted(t *testing.T) {
 		case 11:
 			_, err := w.Preview(with, account, id, patch)
 			count("preview", err, "ok")
+		case 12:
+			_, err := w.Touch(with, account, id)
+			count("touch", err, "ok")
 		}
 	}
 	for name, n := range want {

@@ -6,5 +6,7 @@
 //
 // What a use answers and what it does are two operations of the model: a use
 // shows the product as it was at one instant of the call and moves its
-// lifetime at another. An edit may come between.
+// lifetime at another. An edit may come between. A touch is two likewise, and does
+// not tell when it was, nor which product it found: the model follows every
+// possibility.
 package linear

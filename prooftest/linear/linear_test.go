@@ -80,7 +80,7 @@ func onPebble(t *testing.T) []backend.Backend {
 }
 
 func open(t *testing.T, backends []backend.Backend, o catalog.Options, seed uint64) *load {
-	l := &load{clock: ttl.NewManualClock(epoch), seed: seed, kinds: map[string]int{}}
+	l := &load{clock: ttl.NewManualClock(epoch), times: []int64{epoch.UnixMilli()}, seed: seed, kinds: map[string]int{}}
 	o.Clock = l.clock
 	for i, b := range backends {
 		if len(backends) > 1 {
@@ -119,7 +119,7 @@ func TestLinearizable(t *testing.T) {
 				histories, err := l.round(n)
 				require.NoError(t, err, "seed %d", seed)
 				for id, ops := range histories {
-					requireLinearizable(t, spec{s.overlay}.model(start), id, ops, seed)
+					requireLinearizable(t, spec{s.overlay, l.times}.model(start), id, ops, seed)
 				}
 			}
 			share := float64(l.overlapping) / float64(l.calls)

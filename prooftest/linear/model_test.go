@@ -3,6 +3,7 @@ package linear
 import (
 	"encoding/base64"
 	"fmt"
+	"slices"
 
 	"github.com/anishathalye/porcupine"
 
@@ -19,10 +20,12 @@ const (
 	useRead  // what a use answered
 	useTouch // what a use did
 	usesSeen // by an answer that shows the product
+	touch    // what a touch answered
+	touched  // what it did
 )
 
 func (k kind) String() string {
-	return [...]string{"advance", "get", "upsert", "delete", "use", "touch", "seen"}[k]
+	return [...]string{"advance", "get", "upsert", "delete", "use", "used", "seen", "touch", "touched"}[k]
 }
 
 type condition int
@@ -38,7 +41,8 @@ const (
 type input struct {
 	kind   kind
 	called int64 // the clock before the call: no operation is judged earlier
-	to     int64 // of an advance
+	to     int64 // of an advance; of a touch the clock when it had answered
+	client int   // of a touch
 	title  string
 	days   int  // of an upsert: absentDays or a number
 	inline bool // an upsert that is a use too
@@ -84,7 +88,18 @@ type state struct {
 	life, anchor   int64
 	lastUsed       int64
 	updated        int64
+	// touching are the touches that have answered, and will do what they do.
+	touching [clients]touching
 }
+
+// touching is a touch of a product as it was at a version, at a time.
+type touching struct {
+	version string
+	at      int64
+}
+
+// gone is the state without the product.
+func (s state) gone() state { return state{now: s.now, touching: s.touching} }
 
 func (s state) expired(now int64) bool { return !s.exists || s.life != 0 && s.anchor+s.life <= now }
 
@@ -112,6 +127,9 @@ type spec struct {
 	// before the call, but of those during it perhaps not the ones before the
 	// edit that it shows. Without it an answer is of one instant.
 	overlay bool
+	// times are those that the clock showed, in order. A touch does not tell when it
+	// was, so it may have been at each of them that lies within.
+	times []int64
 }
 
 // shows compares an answer with the state that it is of.
@@ -121,6 +139,58 @@ func (m spec) shows(s state, p view) bool {
 		v.lastUsed, v.expires = p.lastUsed, p.expires
 	}
 	return v == p
+}
+
+// steps returns the states that may follow an operation, none if it can't have been
+// answered so in the state s.
+func (m spec) steps(s state, in input, out output) (next []state) {
+	switch {
+	case in.kind == touched:
+		t := s.touching[in.client]
+		if t.version == "" {
+			return nil // it has not answered yet
+		}
+		s.touching[in.client] = touching{}
+		ok, after := m.used(s, in, view{version: t.version, lastUsed: t.at})
+		if !ok {
+			return nil
+		}
+		return []state{after}
+	case in.kind != touch || out.answer != done:
+		if ok, after := m.step(s, in, out); ok {
+			return []state{after}
+		}
+		return nil
+	}
+	if s.expired(in.called) {
+		return nil
+	}
+	first, _ := slices.BinarySearch(m.times, in.called)
+	for _, at := range m.times[first:] {
+		if at > min(s.now, in.to) {
+			break
+		}
+		got, want := out.product.expires, s.used(at).view().expires
+		if got == want || m.overlay && s.life != 0 && at+s.life <= got && got <= want {
+			after := s
+			after.touching[in.client] = touching{s.version, at}
+			next = append(next, after)
+		}
+	}
+	return next
+}
+
+// used is what a use did of the product that it showed.
+func (m spec) used(s state, in input, p view) (bool, state) {
+	same := s.exists && incarnation(s.version) == incarnation(p.version)
+	live := !s.expired(in.called)
+	// A product that came later under the ID is not meant. The deadline
+	// that the use keeps is that of the edit that it shows: one that comes
+	// between must have begun a whole lifetime before to matter.
+	if same {
+		s = s.used(p.lastUsed)
+	}
+	return !same || live || s.version != p.version, s
 }
 
 // step reports whether an operation can have been answered so in the state s,
@@ -135,13 +205,7 @@ func (m spec) step(s state, in input, out output) (bool, state) {
 		s.now = max(s.now, in.to)
 		return true, s
 	case useTouch:
-		// A product that came later under the ID is not meant. The deadline
-		// that the use keeps is that of the edit that it shows: one that comes
-		// between must have begun a whole lifetime before to matter.
-		if same {
-			s = s.used(p.lastUsed)
-		}
-		return !same || live || s.version != p.version, s
+		return m.used(s, in, p)
 	case usesSeen:
 		v := s.view()
 		return !same || v.lastUsed <= p.lastUsed && (v.life != p.life || v.expires <= p.expires), s
@@ -160,7 +224,7 @@ func (m spec) step(s state, in input, out output) (bool, state) {
 		return !m.mustHold(s, in), s
 	case out.answer == notFound:
 		// A caller that was told so has seen the last of it.
-		return s.expired(s.now) && in.kind != upsert, state{now: s.now}
+		return s.expired(s.now) && in.kind != upsert, s.gone()
 	case !holds:
 		return false, s
 	}
@@ -168,7 +232,7 @@ func (m spec) step(s state, in input, out output) (bool, state) {
 	case get:
 		return live && m.shows(s, p), s
 	case remove:
-		return live, state{now: s.now}
+		return live, s.gone()
 	case useRead:
 		return live && within(p.lastUsed) && m.shows(s.used(p.lastUsed), p), s
 	}
@@ -201,7 +265,10 @@ func (m spec) upsert(s state, in input, out output, within func(int64) bool) (bo
 		if !s.expired(at) || !within(at) {
 			return false, s
 		}
-		s = state{now: s.now, exists: true, version: p.version, title: in.title, listed: !in.inline, anchor: at, updated: at}
+		s = state{
+			now: s.now, exists: true, version: p.version, title: in.title, listed: !in.inline, anchor: at, updated: at,
+			touching: s.touching,
+		}
 		if in.inline {
 			s.life = inlineDays * dayMillis
 		}
@@ -250,12 +317,18 @@ func incarnation(version string) string {
 
 // model returns the model of a product whose history begins at start.
 func (m spec) model(start int64) porcupine.Model {
-	return porcupine.Model{
-		Init: func() any { return state{now: start} },
-		Step: func(s, in, out any) (bool, any) { return m.step(s.(state), in.(input), out.(output)) },
+	model := porcupine.NondeterministicModel{
+		Init: func() []any { return []any{state{now: start}} },
+		Step: func(s, in, out any) (next []any) {
+			for _, after := range m.steps(s.(state), in.(input), out.(output)) {
+				next = append(next, after)
+			}
+			return next
+		},
 		DescribeOperation: func(in, out any) string {
 			return fmt.Sprintf("%v %+v: %+v", in.(input).kind, in, out)
 		},
 		DescribeState: func(s any) string { return fmt.Sprintf("%+v", s) },
 	}
+	return model.ToModel()
 }

@@ -31,7 +31,8 @@ const (
 type load struct {
 	catalogs []*catalog.Catalog
 	clock    *ttl.ManualClock
-	clockMu  sync.Mutex   // held while the clock moves
+	clockMu  sync.Mutex   // held while the clock moves; guards times
+	times    []int64      // that the clock showed
 	ticks    atomic.Int64 // orders calls and returns
 	seed     uint64
 	overlay  bool // uses wait in memory
@@ -110,7 +111,7 @@ func (l *load) round(n int) (map[string][]porcupine.Operation, error) {
 // client was at work on it, one of the two being a write.
 func contention(ops []porcupine.Operation) (calls, overlapping int) {
 	for _, a := range ops {
-		if k := a.Input.(input).kind; k == useTouch || k == usesSeen {
+		if k := a.Input.(input).kind; k == useTouch || k == usesSeen || k == touched {
 			continue // the other half is counted
 		}
 		calls++
@@ -162,8 +163,10 @@ func (c *client) step(round int) error {
 			return err
 		}
 		note(id, in, out)
-	case n < 45:
+	case n < 37:
 		return c.use(ctx, api, id, in, note)
+	case n < 47:
+		return c.touch(ctx, api, id, in, note)
 	case n < 85:
 		return c.upsert(ctx, api, id, in, note)
 	case n < 91:
@@ -214,7 +217,9 @@ func (l *load) tick(d time.Duration) int64 {
 	l.clockMu.Lock()
 	defer l.clockMu.Unlock()
 	l.clock.Advance(d)
-	return l.clock.Now().UnixMilli()
+	now := l.clock.Now().UnixMilli()
+	l.times = append(l.times, now)
+	return now
 }
 
 func (c *client) use(ctx context.Context, api *catalog.Catalog, id string, in input, note func(string, input, output)) error {
@@ -224,6 +229,25 @@ func (c *client) use(ctx context.Context, api *catalog.Catalog, id string, in in
 		return err
 	}
 	c.noteUse(id, in, out, note)
+	return nil
+}
+
+// touch makes a use that does not show the product.
+func (c *client) touch(ctx context.Context, api *catalog.Catalog, id string, in input, note func(string, input, output)) error {
+	expires, err := api.Touch(ctx, c.account, id)
+	out, err := c.answered(nil, err)
+	if err != nil {
+		return err
+	}
+	if !expires.IsZero() {
+		out.product.expires = expires.UnixMilli()
+	}
+	in.kind, in.client, in.to = touch, c.id, c.clock.Now().UnixMilli()
+	note(id, in, out)
+	if out.answer == done {
+		in.kind = touched
+		note(id, in, out)
+	}
 	return nil
 }
 

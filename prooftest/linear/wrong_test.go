@@ -73,11 +73,12 @@ func TestWrongStoresAreFound(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := open(t, []backend.Backend{wrong(memory.New(nil))}, catalog.Options{CacheBytes: -1, UseWindow: catalog.NoUseWindow}, 1)
 			for n := range 100 {
-				m := spec{}.model(l.clock.Now().UnixMilli())
+				start := l.clock.Now().UnixMilli()
 				histories, err := l.round(n)
 				if err != nil {
 					return // the catalog itself noticed
 				}
+				m := spec{times: l.times}.model(start)
 				for _, ops := range histories {
 					if porcupine.CheckOperationsTimeout(m, ops, 20*time.Second) == porcupine.Illegal {
 						return

@@ -17,6 +17,7 @@ const (
 	appending = "catalog/appendjson.go"
 	cache     = "catalog/internal/recordcache/recordcache.go"
 	overlay   = "catalog/internal/uses/overlay.go"
+	lifetimes = "catalog/internal/uses/lifetime.go"
 	folder    = "catalog/internal/uses/folder.go"
 	renewals  = "catalog/internal/uses/renewals.go"
 	header    = "catalog/internal/imageheader/"
@@ -195,10 +196,42 @@ var mutations = []mutation{
 	{"lastUsedAt never goes back", overlay, `r.LastUsedAt = max(at, r.LastUsedAt)`, `r.LastUsedAt = at`},
 	{"creation is the first anchor", merge, `Anchor:       now,`, `Anchor:       0,`},
 	{"a day has 24 hours", record, `lifetime := int64(days) * dayMillis`, `lifetime := int64(days)*dayMillis + 1`},
-	{"a use near the deadline is durable first", use, `l.deadline-c.now.Now() <= c.useMargin()`, `false`},
+	{"a use near the deadline is durable first", use, `!l.life.IsFurtherThan(c.useMargin(), c.now.Now())`, `false`},
 	{"the margin is ten seconds at least", use, `minUseMargin  = 10 * time.Second`, `minUseMargin  = 9 * time.Second`},
 	{"the margin is five windows at least", use, `marginWindows = 5`, `marginWindows = 4`},
-	{"a use that comes late is none", overlay, `deadline == encoding.None || o.now() < deadline`, `true`},
+	{"a use that comes late is none", overlay, `life.isFurtherThan(0, o.now)`, `true`},
+	{"touch: near the deadline it is durable first", lifetimes, `!u.life.isFurtherThan(margin, o.now)`, `false`},
+	{"touch: of what is known alone", lifetimes, `!u.life.known || `, ``},
+	{"touch: a use moves the deadline", lifetimes, `return u.life.withUse(u.at), true`, `return u.life.deadline, true`},
+	{"touch: the deadline never goes back", lifetimes, `return max(l.deadline, h.ExpiresAt())`, `return h.ExpiresAt()`},
+	{"touch: the use is written", lifetimes, `s.refresh(k, u)`, ``},
+	{"touch: it is seen", lifetimes, `u.at = max(u.at, at)`, ``},
+	{"touch: a writer forgets what is known", lifetimes, `	if u := s.uses[k]; u != nil {
+		u.life = Lifetime{}
+	}`, ``},
+	{"touch: nothing is kept beside a writer", lifetimes, `return Token{s.epoch, s.marks == 0}`, `return Token{s.epoch, true}`},
+	{"touch: nor what was written since the read", lifetimes, `t.ok && s.epoch == t.epoch`, `t.ok`},
+	{"touch: nor what was read without a token", lifetimes, `t.ok && s.epoch == t.epoch`, `s.epoch == t.epoch`},
+	{"touch: all is forgotten", lifetimes, `		for _, u := range s.uses {
+			u.life = Lifetime{}
+		}`, ``},
+	{"touch: and what was read before is not kept", lifetimes, `		s.mu.Lock()
+		s.epoch++
+		for`, `		s.mu.Lock()
+		for`},
+	{"touch: when the store has healed", "catalog/heal.go", `	c.uses.Forget()
+`, ``},
+	{"touch: the journal knows no lifetimes", overlay, `u.incarnation, u.at, u.life = use.Incarnation, use.At, Lifetime{}`, `u.incarnation, u.at = use.Incarnation, use.At`},
+	{"touch: nothing is known of a store of others", use, `return c.exclusive && c.opts.UseWindow > 0`, `return c.opts.UseWindow > 0`},
+	{"touch: an Update at work may renew it", use, `	if c.renewals.Possible(k) {
+		return encoding.None, false
+	}`, ``},
+	{"touch: not while folds are stuck", use, `!c.folder.Stuck() && `, ``},
+	{"touch: not while the store takes no writes", use, ` && c.backend.Ready() == nil`, ``},
+	{"touch: every writer marks", "catalog/effects.go", `		t.c.uses.Mark(k)
+`, ``},
+	{"touch: until its Update has ended", "catalog/effects.go", `			t.c.uses.Unmark(m.key)
+`, ``},
 	{"what has expired can't be read", looking, `if l.found && s.isLive(l.now) {`, `if l.found {`},
 	{"an edit at work may renew what has expired", renewals, `r.others || r.stripe(k).count.Load() > 0`, `r.others`},
 	{"so may one of another catalog", renewals, `r.others || r.stripe(k).count.Load() > 0`, `r.stripe(k).count.Load() > 0`},

@@ -121,6 +121,12 @@ type Store interface {
 	Close() error
 }
 
+// Toucher is a store with a use that returns no product.
+type Toucher interface {
+	// Touch is Use, and returns nothing of the product but when it expires.
+	Touch(ctx context.Context, k dataset.Key) error
+}
+
 // How says what is done with a product that is lent.
 type How int
 

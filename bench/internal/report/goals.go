@@ -60,6 +60,7 @@ var goals = []goal{
 	atLeast(0.35, "edit, not durable, to raw Pebble, worst of 1, 16, 64 writers",
 		worst(ratio("edit-buffered-1", library, floor), ratio("edit-buffered-16", library, floor), ratio("edit-buffered-64", library, floor))),
 	atLeast(1.2, "use, not durable, Zipf, to raw Pebble's get", between("use-buffered", library, "get-zipf", floor)),
+	atLeast(1.8, "touch, not durable, Zipf, to raw Pebble's get", between("touch", library, "get-zipf", floor)),
 	atLeast(0.50, "page of 50 decoded, to raw Pebble's scan", ratio("page-50", library, floor)),
 	atMost(250, " B", "log per use, Zipf", value("use-log", library)),
 
@@ -72,6 +73,7 @@ var goals = []goal{
 	atLeast(0.9, "get, uniform, to bbolt", best("get-uniform", "bbolt")),
 	atLeast(1.2, "get, uniform, to the best of the others", best("get-uniform", "badger", "sqlite", "buntdb")),
 	atLeast(5, "use, not durable, to the best embedded peer", best("use-buffered", rivals...)),
+	atLeast(12, "touch, not durable, to the best embedded peer's use", bestOf("touch", "use-buffered", rivals...)),
 	atLeast(1.3, "page of 50, to the best embedded peer", best("page-50", rivals...)),
 	atLeast(3, "durable sweep, to the best embedded peer that can", best("sweep", rivals...)),
 	atMost(2, "×", "p99 of get while sweeping, to that at rest", value("sweep-get-p99", library)),
@@ -164,22 +166,25 @@ func tail(workload, peer, to string) figure {
 
 // best compares the library with the greatest median among peers, all of which
 // must have taken part.
-func best(workload string, peers ...string) figure {
-	return among(workload, func(a, b measure.Spread) bool { return a.Median > b.Median }, peers)
+func best(workload string, peers ...string) figure { return bestOf(workload, workload, peers...) }
+
+// bestOf compares the library in one workload with the best of others in another.
+func bestOf(workload, of string, peers ...string) figure {
+	return among(workload, of, func(a, b measure.Spread) bool { return a.Median > b.Median }, peers)
 }
 
 // smallest compares the library with the least median.
 func smallest(workload string, peers ...string) figure {
-	return among(workload, func(a, b measure.Spread) bool { return a.Median < b.Median }, peers)
+	return among(workload, workload, func(a, b measure.Spread) bool { return a.Median < b.Median }, peers)
 }
 
-func among(workload string, better func(a, b measure.Spread) bool, peers []string) figure {
+func among(workload, of string, better func(a, b measure.Spread) bool, peers []string) figure {
 	return func(r *result.Run) (float64, string, bool) {
 		own := r.Find(workload, library)
 		var first *result.Measurement
 		for _, p := range peers {
-			m := r.Find(workload, p)
-			if m == nil && !r.Lacks(workload, p) {
+			m := r.Find(of, p)
+			if m == nil && !r.Lacks(of, p) {
 				return 0, "", false
 			}
 			if m != nil && (first == nil || better(m.Value, first.Value)) {

@@ -30,6 +30,7 @@ var (
 	create      = result.Workload{Name: "create-durable", Title: "create, durable", Unit: "op/s"}
 	useDurable  = result.Workload{Name: "use-durable", Title: "use, durable, Zipf", Unit: "op/s"}
 	useBuffered = result.Workload{Name: "use-buffered", Title: "use, not durable, Zipf", Unit: "op/s"}
+	touch       = result.Workload{Name: "touch", Title: "use that returns no product, not durable, Zipf", Unit: "op/s"}
 	useLog      = result.Workload{Name: "use-log", Title: "log per use, Zipf", Unit: "B", LowerIsBetter: true}
 	sweepRate   = result.Workload{Name: "sweep", Title: "expiry sweep, durable, with a reader", Unit: "products/s"}
 	sweepTail   = result.Workload{Name: "sweep-get-p99", Title: "p99 of get while sweeping, to that at rest", Unit: "×", LowerIsBetter: true}
@@ -84,7 +85,7 @@ func (c *Config) All() []result.Workload {
 		}
 		all = append(all, editWorkload(durable, true, c.mostWriters()))
 	}
-	all = append(all, create, useDurable, imageUpload, useBuffered, useLog,
+	all = append(all, create, useDurable, imageUpload, useBuffered, useLog, touch,
 		getExpired, sweepRate, sweepTail, openClean, openKilled)
 	if c.Large > 0 {
 		all = append(all, importLarge, heapLarge, openCleanLarge, openKilledLarge, indexMemory)

@@ -29,35 +29,19 @@ func (t *turn) bufferedUses(ctx context.Context) error {
 	if !metered && !t.wants(useBuffered) {
 		return nil
 	}
-	uses := timed{useBuffered, t.Readers, useTask}
-	warm, err := t.once(ctx, uses, t.warmUp(uses.workers))
-	if errors.Is(err, peer.ErrNotOffered) {
-		t.skip(useBuffered, t.peer.Name, "not offered")
-		return nil
-	}
-	if err != nil {
-		return err
-	}
 	var before uint64
-	if metered {
+	sample, ok, err := t.manyUses(ctx, timed{useBuffered, t.Readers, useTask}, func() error {
+		if !metered {
+			return nil
+		}
 		if err := meter.SettleUses(ctx); err != nil {
 			return err
 		}
 		before = meter.LogBytes()
-	}
-	segment := t.segmentAfter(warm, uses.workers)
-	segment.Duration *= useSegments
-	var sample measure.Sample
-	err = t.profiled(t.round, func() (err error) {
-		sample, err = t.once(ctx, uses, segment)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("%s: %w", useBuffered.Name, err)
-	}
-	t.add(useBuffered, t.peer.Name, t.round, result.Of(sample))
-	if !metered {
 		return nil
+	})
+	if err != nil || !ok || !metered {
+		return err
 	}
 	if err := meter.SettleUses(ctx); err != nil {
 		return err
@@ -67,13 +51,62 @@ func (t *turn) bufferedUses(ctx context.Context) error {
 	return nil
 }
 
-// useTask uses products. Afterwards they must say so, and be unchanged
-// otherwise.
+// bufferedTouches measures uses that return no product.
+func (t *turn) bufferedTouches(ctx context.Context) error {
+	if !t.wants(touch) {
+		return nil
+	}
+	_, _, err := t.manyUses(ctx, timed{touch, t.Readers, touchTask}, func() error { return nil })
+	return err
+}
+
+// manyUses measures uses of one kind, and calls between when they have warmed up. ok
+// is false where the peer has none.
+func (t *turn) manyUses(ctx context.Context, uses timed, between func() error) (sample measure.Sample, ok bool, err error) {
+	warm, err := t.once(ctx, uses, t.warmUp(uses.workers))
+	if errors.Is(err, peer.ErrNotOffered) {
+		t.skip(uses.Workload, t.peer.Name, "not offered")
+		return sample, false, nil
+	}
+	if err == nil {
+		err = between()
+	}
+	if err != nil {
+		return sample, false, err
+	}
+	segment := t.segmentAfter(warm, uses.workers)
+	segment.Duration *= useSegments
+	err = t.profiled(t.round, func() (err error) {
+		sample, err = t.once(ctx, uses, segment)
+		return err
+	})
+	if err != nil {
+		return sample, false, fmt.Errorf("%s: %w", uses.Name, err)
+	}
+	t.add(uses.Workload, t.peer.Name, t.round, result.Of(sample))
+	return sample, true, nil
+}
+
+// useTask uses products.
 func useTask(t *turn, segment uint64, workers int) (task, error) {
+	return t.usesBy(t.store.Use, segment, workers)
+}
+
+// touchTask uses products that it does not ask for.
+func touchTask(t *turn, segment uint64, workers int) (task, error) {
+	toucher, ok := t.store.(peer.Toucher)
+	if !ok {
+		return task{}, peer.ErrNotOffered
+	}
+	return t.usesBy(toucher.Touch, segment, workers)
+}
+
+// usesBy uses products. Afterwards they must say so, and be unchanged otherwise.
+func (t *turn) usesBy(use func(context.Context, dataset.Key) error, segment uint64, workers int) (task, error) {
 	var access dataset.Access = t.zipf
 	random := t.sources(segment, workers)
 	op := func(ctx context.Context, w, _ int) error {
-		return t.store.Use(ctx, t.keys[access.Next(random[w])])
+		return use(ctx, t.keys[access.Next(random[w])])
 	}
 	verify := func(ctx context.Context, s measure.Sample) error {
 		for w, r := range t.sources(segment, workers) {

@@ -28,7 +28,7 @@ func (r *run) durableWrites(ctx context.Context) error {
 
 func (r *run) bufferedWrites(ctx context.Context) error {
 	list := r.editsBy(false)
-	if !r.wantsAny(list) && !r.wants(useBuffered, useLog) {
+	if !r.wantsAny(list) && !r.wants(useBuffered, useLog, touch) {
 		return nil
 	}
 	return r.turns(ctx, r.options(false), func(ctx context.Context, t *turn) error {
@@ -38,7 +38,10 @@ func (r *run) bufferedWrites(ctx context.Context) error {
 		if err := t.repeat(ctx, list); err != nil {
 			return err
 		}
-		return t.bufferedUses(ctx)
+		if err := t.bufferedUses(ctx); err != nil {
+			return err
+		}
+		return t.bufferedTouches(ctx)
 	})
 }
 

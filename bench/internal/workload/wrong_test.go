@@ -153,7 +153,7 @@ func TestWrongDataFailsTheRun(t *testing.T) {
 }
 
 func TestFlawlessPeerPasses(t *testing.T) {
-	c := tiny(t, "get-*", "page-50", "edit-*", "use-*", "create-*", "image-*", "sweep*", "open-clean")
+	c := tiny(t, "get-*", "page-50", "edit-*", "use-*", "touch", "create-*", "image-*", "sweep*", "open-clean")
 	run, err := Run(t.Context(), c, []peer.Peer{withFlaw(flaw{})}, nil, io.Discard)
 	require.NoError(t, err)
 	require.NotEmpty(t, run.Measurements)

@@ -18,7 +18,7 @@ func benchOverlay(b *testing.B) (*Overlay, []productkey.Key) {
 	keys := make([]productkey.Key, benchUses)
 	for i := range keys {
 		keys[i] = productkey.Of("acme", fmt.Sprintf("sku-%08d", i))
-		o.Add(use(keys[i], 1), encoding.None)
+		o.Add(use(keys[i], 1), forever, Token{})
 	}
 	b.ReportAllocs()
 	b.ResetTimer()
@@ -33,7 +33,7 @@ func BenchmarkOverlayAdd(b *testing.B) {
 	o, keys := benchOverlay(b)
 	b.RunParallel(func(pb *testing.PB) {
 		for at := int64(2); pb.Next(); at++ {
-			o.Add(use(keys[rand.IntN(len(keys))], at), encoding.None)
+			o.Add(use(keys[rand.IntN(len(keys))], at), forever, Token{})
 		}
 	})
 }

@@ -26,6 +26,26 @@
 //     durable. Otherwise it notes the use.
 //  6. [Folder.Wake] has it written in time. The use is acknowledged.
 //
+// # A use that reads nothing
+//
+// Add keeps in the entry the [Lifetime] that the record of step 3 has, so that a
+// further use for which nothing else is wanted need not read it: [Overlay.Renew]
+// takes the place of steps 3 to 5. What it keeps is what the record cache would,
+// by the same rules (see package recordcache):
+//
+//   - A writer, which holds the product's scope, calls [Overlay.Mark] before it
+//     changes anything: the lifetime is forgotten, and none is kept until
+//     [Overlay.Unmark], when its Update has ended, whichever way.
+//   - A use takes a [Token] by [Overlay.BeforeRead] before it reads, and the
+//     lifetime is kept only if nobody has marked the stripe since, or has it marked.
+//   - It is kept when the use has waited until what it read is durable (step 3), so
+//     that a use which takes it from here waits for nothing.
+//   - A store that takes back what was visible has [Overlay.Forget] called.
+//
+// It is the record's, so that the margin of step 4 is judged by the deadline that a
+// crash would leave. What the journal brings back has none. Steps 1 and 2 are the
+// same, and the Folder is awake for as long as there is an entry.
+//
 // # A reader
 //
 // reads the clock, then the overlay, then the record; each order has its reason.

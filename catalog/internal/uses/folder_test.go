@@ -35,7 +35,7 @@ func TestWhenUsesAreFolded(t *testing.T) {
 			clock.Advance(time.Hour)
 			o := NewOverlay(8, nil)
 			for i := range test.uses {
-				require.True(t, o.Add(useOf(fmt.Sprint(i), 1, 1), encoding.None))
+				require.True(t, o.Add(useOf(fmt.Sprint(i), 1, 1), forever, Token{}))
 			}
 			f := NewFolder(o, Config{Clock: clock, Window: window})
 			f.lastUse, f.waiting = clock.Elapsed()-test.lastUse, clock.Elapsed()-test.waits
@@ -54,15 +54,15 @@ func TestWhenUsesAreFolded(t *testing.T) {
 // is if it did not get there.
 func TestFreshUses(t *testing.T) {
 	o := NewOverlay(10, nil)
-	require.True(t, o.Add(useOf("p", 7, 100), encoding.None))
-	require.True(t, o.Add(useOf("p", 7, 101), encoding.None))
+	require.True(t, o.Add(useOf("p", 7, 100), forever, Token{}))
+	require.True(t, o.Add(useOf("p", 7, 101), forever, Token{}))
 	fresh := o.takeFresh()
 	require.Equal(t, []encoding.Use{useOf("p", 7, 101)}, fresh)
 	require.Empty(t, o.takeFresh())
 	o.putBack(fresh)
 	o.putBack(fresh)
 	require.Equal(t, fresh, o.takeFresh())
-	require.True(t, o.Add(useOf("p", 7, 102), encoding.None))
+	require.True(t, o.Add(useOf("p", 7, 102), forever, Token{}))
 	require.Equal(t, []encoding.Use{useOf("p", 7, 102)}, o.takeFresh())
 }
 

@@ -34,6 +34,10 @@ type overlayStripe struct {
 	uses map[productkey.Key]*Pending
 	// fresh are the keys whose use is not in the journal, each once.
 	fresh []productkey.Key
+	// marks counts the Updates at work that write products of the stripe, and epoch
+	// those that have begun to: see Overlay.Mark.
+	marks int
+	epoch uint64
 }
 
 // Pending is a use of the product with an incarnation; it says nothing of
@@ -46,6 +50,8 @@ type Pending struct {
 	// foldedIn the round in which that became so.
 	foldedAt int64
 	foldedIn uint64
+	// life is that of the record, where it is known: see the file lifetime.go.
+	life Lifetime
 }
 
 // NewOverlay returns an overlay that takes uses of so many products. now is the
@@ -142,9 +148,10 @@ func TouchHeader(h *encoding.Header, at int64) {
 	h.Anchor = max(at, h.Anchor)
 }
 
-// Add notes a use of a product that expires at deadline without it. It reports
-// false where the use must go into the record itself: the overlay is full, holds
-// a use of another product that had the ID, or the deadline has passed.
+// Add notes a use of a product whose record, read after t was taken and durable
+// since, has the lifetime life. It reports false where the use must go into the
+// record itself: the overlay is full, holds a use of another product that had the
+// ID, or the deadline has passed.
 //
 // The time is taken under the stripe's lock and after the count says that there
 // is an entry. Readers take it before they look here. So one that found nothing
@@ -152,8 +159,8 @@ func TouchHeader(h *encoding.Header, at int64) {
 // expire stays expired. Were the time taken before the entry can be found, a
 // reader between the two could see the product expire, and the next one see it
 // live.
-func (o *Overlay) Add(use encoding.Use, deadline int64) bool {
-	inTime := func() bool { return deadline == encoding.None || o.now() < deadline }
+func (o *Overlay) Add(use encoding.Use, life Lifetime, t Token) bool {
+	inTime := func() bool { return life.isFurtherThan(0, o.now) }
 	k := productkey.Of(use.Account, use.ID)
 	s := o.stripe(k)
 	s.mu.Lock()
@@ -173,6 +180,9 @@ func (o *Overlay) Add(use encoding.Use, deadline int64) bool {
 		s.uses[k] = u
 	}
 	u.at = max(u.at, use.At)
+	if s.fills(t) {
+		u.life = life
+	}
 	s.refresh(k, u)
 	return true
 }
@@ -192,7 +202,7 @@ func (o *Overlay) restore(use encoding.Use) {
 	}
 	// Of two products that had the ID the later one was used later.
 	if use.At >= u.at {
-		u.incarnation, u.at = use.Incarnation, use.At
+		u.incarnation, u.at, u.life = use.Incarnation, use.At, Lifetime{}
 	}
 }
 

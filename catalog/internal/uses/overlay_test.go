@@ -6,7 +6,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/shelflife-db/shelflife/catalog/internal/productkey"
-	"github.com/shelflife-db/shelflife/encoding"
 )
 
 // contract 4: a use that comes after the deadline leaves nothing in the
@@ -21,14 +20,14 @@ func TestLateUsesLeaveNoTrace(t *testing.T) {
 	})
 	k := productkey.Of("a", "p")
 	now = 200
-	require.False(t, o.Add(useOf("p", 7, 100), 200))
+	require.False(t, o.Add(useOf("p", 7, 100), until(200), Token{}))
 	require.Zero(t, o.count.Load())
 	require.Equal(t, Pending{}, o.Get(k))
 	now = 199
-	require.True(t, o.Add(useOf("p", 7, 100), 200))
+	require.True(t, o.Add(useOf("p", 7, 100), until(200), Token{}))
 	now = 300
-	require.False(t, o.Add(useOf("p", 7, 150), 300))
+	require.False(t, o.Add(useOf("p", 7, 150), until(300), Token{}))
 	require.Equal(t, int64(1), o.count.Load())
 	require.Equal(t, int64(100), o.Get(k).at)
-	require.True(t, o.Add(useOf("p", 7, 300), encoding.None), "without a lifetime none is late")
+	require.True(t, o.Add(useOf("p", 7, 300), forever, Token{}), "without a lifetime none is late")
 }

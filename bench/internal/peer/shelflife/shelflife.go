@@ -187,6 +187,12 @@ func (s *Store) Use(ctx context.Context, k dataset.Key) error {
 	return notFound(err)
 }
 
+// Touch implements peer.Toucher.
+func (s *Store) Touch(ctx context.Context, k dataset.Key) error {
+	_, err := s.catalog.Touch(ctx, k.Account, k.ID)
+	return notFound(err)
+}
+
 type found struct {
 	account  string
 	products []*catalog.Product
