@@ -201,7 +201,7 @@ var mutations = []mutation{
 	{"the margin is five windows at least", use, `marginWindows = 5`, `marginWindows = 4`},
 	{"a use that comes late is none", overlay, `life.isFurtherThan(0, o.now)`, `true`},
 	{"touch: near the deadline it is durable first", lifetimes, `!u.life.isFurtherThan(margin, o.now)`, `false`},
-	{"touch: of what is known alone", lifetimes, `!u.life.known || `, ``},
+	{"touch: of what is known alone", lifetimes, `return l.deadline == encoding.None || `, `return l.days == 0 || `},
 	{"touch: a use moves the deadline", lifetimes, `return u.life.withUse(u.at), true`, `return u.life.deadline, true`},
 	{"touch: the deadline never goes back", lifetimes, `return max(l.deadline, h.ExpiresAt())`, `return h.ExpiresAt()`},
 	{"touch: the use is written", lifetimes, `s.refresh(k, u)`, ``},

@@ -6,16 +6,16 @@ import (
 )
 
 // A Lifetime is what a record says of how long its product lives, pending uses
-// aside. The zero Lifetime says nothing: 0 days would be forever.
+// aside. The zero Lifetime is over, so that nothing rests on it: it stands for one
+// that is not known. That its days are 0 must not make it last forever.
 type Lifetime struct {
 	deadline int64
 	days     int
-	known    bool
 }
 
 // LifetimeOf returns the lifetime in the front of a record as it is stored.
 func LifetimeOf(h *encoding.Header) Lifetime {
-	return Lifetime{h.ExpiresAt(), h.ValidForDays, true}
+	return Lifetime{h.ExpiresAt(), h.ValidForDays}
 }
 
 // isFurtherThan reports whether the end is further away than margin, in
@@ -107,7 +107,7 @@ func (o *Overlay) Renew(k productkey.Key, at, margin int64) (deadline int64, ok 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	u := s.uses[k]
-	if u == nil || !u.life.known || !u.life.isFurtherThan(margin, o.now) {
+	if u == nil || !u.life.isFurtherThan(margin, o.now) {
 		return encoding.None, false
 	}
 	u.at = max(u.at, at)
