@@ -134,7 +134,7 @@ func (t *tx) checkReleases(f *found, next *encoding.Record) ([]release, error) {
 // ends that early.
 func (t *tx) releaseBlob(account string, r release) error {
 	r.header.State, r.header.Deadline = encoding.BlobGarbage, t.now+t.c.opts.ImageGrace.Milliseconds()
-	if err := t.putExpiry(blobExpiry(account, r.id, r.header.Deadline), 0); err != nil {
+	if err := t.putExpiry(blobExpiry(account, r.id, r.header.Deadline), encoding.ExpiryValue{}); err != nil {
 		return err
 	}
 	waits := imagegrace.Blob{Account: account, ID: r.id, Size: r.header.Size, Deadline: r.header.Deadline}

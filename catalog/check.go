@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"math"
 
 	"github.com/shelflife-db/shelflife/backend"
 	"github.com/shelflife-db/shelflife/catalog/internal/productkey"
@@ -24,7 +25,8 @@ type CheckReport struct {
 	Blobs    int // stored images, those waiting for removal included
 	Entries  int // entries of the expiry space
 	// Stale counts the entries of the expiry space that stand for nothing any
-	// more. They are harmless: the sweeper drops them when they are due.
+	// more. The sweeper drops them when they are due. Of products there are none in a
+	// sound store but those that a store has from before there was a version 1.
 	Stale int
 	// Unreadable counts the stretches of the store that can't be read. What is
 	// in them is in none of the counts above.
@@ -61,7 +63,8 @@ func (p Problem) String() string {
 }
 
 // Check reads the whole store, as it is at one instant, and reports every
-// broken invariant: a product without its current expiry entry, a list that
+// broken invariant: a product without its current expiry entry, or with another
+// one, or one that does not say what there is to remove with it, a list that
 // disagrees with the products, a key that disagrees with its record, an image
 // whose bytes are missing, damaged or without an owner, a part of the use journal that
 // can't be read. Where a stretch of the store can't be read at all, it names the
@@ -384,6 +387,9 @@ func (k *checker) endBlob() {
 	}
 }
 
+// unknownFlags stand for those of an entry that can't be read.
+const unknownFlags encoding.ExpiryFlags = math.MaxUint32
+
 func (k *checker) expiry(key, value []byte) error {
 	k.report.Entries++
 	e, err := encoding.DecodeExpiryKey(key)
@@ -394,7 +400,7 @@ func (k *checker) expiry(key, value []byte) error {
 	v, err := encoding.DecodeExpiryValue(value)
 	if err != nil {
 		k.problem(e.Account, e.ID, "its expiry entry at %d: %v", e.Deadline, err)
-		v.Flags = encoding.ExpiryUnkept // said already
+		v.Flags = unknownFlags // said already
 	}
 	if e.Shard != encoding.Shard(e.Account, e.ID, k.c.shards) {
 		k.problem(e.Account, e.ID, "expiry entry in shard %d", e.Shard)
@@ -410,8 +416,8 @@ func (k *checker) expiry(key, value []byte) error {
 	return err
 }
 
-// isCurrent reports whether e is the current entry of what it stands for, and
-// checks what its value says of a product.
+// isCurrent reports whether e is the current entry of what it stands for, or that
+// can't be known, and checks what its value says of a product.
 func (k *checker) isCurrent(e encoding.Expiry, v encoding.ExpiryValue) (current bool, err error) {
 	if blob, ok := e.BlobID(); ok {
 		h, err := k.header(e.Account, blob)
@@ -419,23 +425,34 @@ func (k *checker) isCurrent(e encoding.Expiry, v encoding.ExpiryValue) (current 
 	}
 	_, err = k.reader.Get(k.ctx, encoding.AppendProductKey(nil, e.Account, e.ID), func(value []byte) error {
 		var r encoding.Record
-		if h, err := encoding.PeekRecord(value); err != nil || h.IndexedAt != e.Deadline {
+		if encoding.DecodeRecord(value, &r) != nil {
+			current = true // what is said of the record is said already
 			return nil
 		}
-		current = true
-		if v.Flags.MustRead() || encoding.DecodeRecord(value, &r) != nil {
-			return nil
-		}
-		if r.ExpiresAt() != e.Deadline {
-			k.problem(e.Account, e.ID, "its expiry entry doesn't say that it was renewed")
-		}
-		for range blobsOf(&r) {
-			k.problem(e.Account, e.ID, "its expiry entry doesn't say that it has uploads")
-			break
+		if current = r.IndexedAt == e.Deadline; current {
+			k.expiryFlags(&r, v.Flags)
 		}
 		return nil
 	})
+	// One that has the record read is harmless.
+	if err == nil && !current && v.Flags.Known() {
+		k.problem(e.Account, e.ID, "has an expiry entry at %d that is not its own", e.Deadline)
+	}
 	return current, err
+}
+
+// expiryFlags checks what the current entry of a product says.
+func (k *checker) expiryFlags(r *encoding.Record, flags encoding.ExpiryFlags) {
+	want := expiryValue(r, 0).Flags
+	switch missing := want &^ flags; {
+	case !flags.Known() || flags == want:
+	case missing&encoding.ExpiryRenewed != 0:
+		k.problem(r.Account, r.ID, "its expiry entry doesn't say that it was renewed")
+	case missing&encoding.ExpiryUploads != 0:
+		k.problem(r.Account, r.ID, "its expiry entry doesn't say that it has uploads")
+	default:
+		k.problem(r.Account, r.ID, "its expiry entry says %b of it, and not %b", flags, want)
+	}
 }
 
 // header returns nil for a blob that is missing or damaged; damage is reported

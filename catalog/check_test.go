@@ -67,14 +67,14 @@ func TestCheckFindsDamage(t *testing.T) {
 		{"no expiry entry", func(d *damage) { d.delete(d.expiryKey()) }, []string{acme, "p"}},
 		{"expiry entry too late", func(d *damage) {
 			d.rewrite(func(r *encoding.Record) { r.IndexedAt++ })
-			d.putExpiry(encoding.ExpiryUnkept)
+			d.putExpiry(unkept)
 		}, []string{acme, "p"}},
 		{"expires but is not indexed", func(d *damage) { d.rewrite(func(r *encoding.Record) { r.IndexedAt = encoding.None }) }, []string{acme, "p"}},
 		{"kept forever but indexed", func(d *damage) { d.rewrite(func(r *encoding.Record) { r.ValidForDays = 0 }) }, []string{acme, "p"}},
 		{"damaged expiry key", func(d *damage) { d.put([]byte{encoding.SpaceExpiry, 0, 1}, nil) }, []string{"", ""}},
 		{"expiry entry in a wrong shard", func(d *damage) {
 			e := encoding.Expiry{Shard: 3, Deadline: 1, Kind: encoding.ExpiryProduct, Account: acme, ID: "p"}
-			d.put(encoding.AppendExpiryKey(nil, e), encoding.AppendExpiryValue(nil, encoding.ExpiryValue{Flags: encoding.ExpiryUnkept}))
+			d.put(encoding.AppendExpiryKey(nil, e), encoding.AppendExpiryValue(nil, encoding.ExpiryValue{Flags: unkept}))
 		}, []string{acme, "p"}},
 		{"damaged expiry entry", func(d *damage) { d.put(d.expiryKey(), nil) }, []string{acme, "p"}},
 		{"expiry entry of a newer schema", func(d *damage) {
@@ -85,6 +85,24 @@ func TestCheckFindsDamage(t *testing.T) {
 			d.rewrite(func(r *encoding.Record) { r.Anchor++ })
 			d.putExpiry(0)
 		}, []string{acme, "p", "renewed"}},
+		{"expiry entry that hides that it is listed", func(d *damage) {
+			d.putExpiry(encoding.ExpiryUploads | encoding.ExpiryUnlisted)
+		}, []string{acme, "p", "says"}},
+		{"expiry entry that says too much", func(d *damage) {
+			d.putExpiry(encoding.ExpiryUploads | encoding.ExpiryRenewed)
+		}, []string{acme, "p", "says"}},
+		{"second expiry entry", func(d *damage) {
+			e := encoding.Expiry{Deadline: 1, Kind: encoding.ExpiryProduct, Account: acme, ID: "p"}
+			d.put(encoding.AppendExpiryKey(nil, e), encoding.AppendExpiryValue(nil, encoding.ExpiryValue{}))
+		}, []string{acme, "p", "not its own"}},
+		{"expiry entry of a product that is kept", func(d *damage) {
+			e := encoding.Expiry{Deadline: 1, Kind: encoding.ExpiryProduct, Account: acme, ID: "other"}
+			d.put(encoding.AppendExpiryKey(nil, e), encoding.AppendExpiryValue(nil, encoding.ExpiryValue{}))
+		}, []string{acme, "other", "not its own"}},
+		{"expiry entry of nothing", func(d *damage) {
+			e := encoding.Expiry{Deadline: 1, Kind: encoding.ExpiryProduct, Account: acme, ID: "nothing"}
+			d.put(encoding.AppendExpiryKey(nil, e), encoding.AppendExpiryValue(nil, encoding.ExpiryValue{}))
+		}, []string{acme, "nothing", "not its own"}},
 		{"damaged list entry", func(d *damage) { d.put(encoding.AppendListedKey(nil, acme, "p"), nil) }, []string{acme, "p"}},
 		{"list entry of a newer schema", func(d *damage) {
 			d.put(encoding.AppendListedKey(nil, acme, "p"), []byte{0x91, encoding.Schema + 1})
@@ -112,7 +130,7 @@ func TestCheckFindsDamage(t *testing.T) {
 			d.put(encoding.AppendBlobKey(nil, acme, id, 0), encoding.AppendBlobHeader(nil, &h))
 			d.put(encoding.AppendBlobKey(nil, acme, id, 1), []byte("xxxxx"))
 			e := encoding.Expiry{Kind: encoding.ExpiryBlob, Deadline: 5, Account: acme, ID: string(id[:])}
-			d.put(encoding.AppendExpiryKey(nil, e), encoding.AppendExpiryValue(nil, encoding.ExpiryValue{Flags: encoding.ExpiryUnkept}))
+			d.put(encoding.AppendExpiryKey(nil, e), encoding.AppendExpiryValue(nil, encoding.ExpiryValue{Flags: unkept}))
 		}, []string{acme, "gone"}},
 		{"other hash in the record", func(d *damage) { d.rewrite(func(r *encoding.Record) { r.Images[1].SHA256[0]++ }) }, []string{acme, "p"}},
 		{"other size in the record", func(d *damage) { d.rewrite(func(r *encoding.Record) { r.Images[1].Size++ }) }, []string{acme, "p"}},

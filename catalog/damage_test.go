@@ -2,6 +2,7 @@ package catalog_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,13 +23,13 @@ import (
 // the tables of which marked bytes of some of them have changed.
 func storeWithDamage(t *testing.T, damaged ...string) *catalog.Catalog {
 	t.Helper()
-	return storeWithDamageAt(t, ttl.NewManualClock(epoch), damaged...)
+	return storeWithDamageAt(t, catalog.Options{Clock: ttl.NewManualClock(epoch)}, damaged...)
 }
 
-func storeWithDamageAt(t *testing.T, clock *ttl.ManualClock, damaged ...string) *catalog.Catalog {
+func storeWithDamageAt(t *testing.T, o catalog.Options, damaged ...string) *catalog.Catalog {
 	t.Helper()
 	disk := vfs.NewMem()
-	c, err := openOn(disk, clock, catalog.Options{})
+	c, err := openOn(disk, o.Clock, o)
 	require.NoError(t, err)
 	items := make([]catalog.UpsertItem, 1000)
 	for i := range items {
@@ -70,7 +71,7 @@ func storeWithDamageAt(t *testing.T, clock *ttl.ManualClock, damaged ...string) 
 		}
 	}
 	require.Equal(t, len(damaged), hit, "the marks of the products to damage stand in tables")
-	c, err = openOn(disk, clock, catalog.Options{})
+	c, err = openOn(disk, o.Clock, o)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, c.Close()) })
 	return c
@@ -210,7 +211,9 @@ func TestDamageIsKnown(t *testing.T) {
 // What the sweeper meets is known as what readers meet is, though no call met it.
 func TestDamageThatTheSweeperMeets(t *testing.T) {
 	clock := ttl.NewManualClock(epoch)
-	c := storeWithDamageAt(t, clock, "p0100")
+	o := catalog.Options{Clock: clock}
+	o.OnExpire = func(context.Context, *catalog.Catalog, catalog.Expired) {} // so it reads the records
+	c := storeWithDamageAt(t, o, "p0100")
 	require.NoError(t, c.Damage())
 	clock.Advance(10 * 24 * time.Hour)
 	require.Eventually(t, func() bool {

@@ -97,19 +97,25 @@ func (c *Catalog) deleteAccount(ctx context.Context, account string, options []D
 	o := c.updateOptions()
 	o.Reclaim = true
 	start, end := encoding.ProductRange(account)
+	var damaged []string
 	for start != nil {
-		var next []byte
-		live := 0
-		err := c.update(ctx, scopes, o, func(t *tx) error {
-			var err error
-			live, next, err = t.deleteSome(account, backend.Range{Start: start, End: end})
+		var some deletedSome
+		err := c.update(ctx, scopes, o, func(t *tx) (err error) {
+			some, err = t.deleteSome(account, backend.Range{Start: start, End: end})
 			return err
 		})
 		if err != nil {
 			return removed, err
 		}
-		removed += live
-		start = next
+		removed += some.live
+		start = some.next
+		damaged = append(damaged, some.damaged...)
+		if len(damaged) >= maxDamaged || start == nil && len(damaged) > 0 {
+			if err := c.removeDamaged(ctx, account, damaged); err != nil {
+				return removed, err
+			}
+			damaged = nil
+		}
 	}
 	if err := c.closeGaps(ctx, account); err != nil {
 		return removed, err
@@ -161,21 +167,27 @@ func (t *tx) closeGaps(start, end []byte) error {
 	return nil
 }
 
-// deleteSome removes the first products of r and returns how many of them were
-// live, and where to go on, nil at the end.
-func (t *tx) deleteSome(account string, r backend.Range) (live int, next []byte, err error) {
+// deletedSome is what deleteSome did.
+type deletedSome struct {
+	live    int      // how many of the removed products lived
+	damaged []string // IDs of those that stay: their records can't be read
+	next    []byte   // where to go on, nil at the end
+}
+
+// deleteSome removes the first products of r whose records can be read.
+func (t *tx) deleteSome(account string, r backend.Range) (some deletedSome, err error) {
 	var ids []string
 	for e, err := range t.txn.Scan(t.ctx, r, backend.ScanOptions{KeysOnly: true, Limit: deleteBatch + 1}) {
 		if err != nil {
-			return 0, nil, err
+			return some, err
 		}
 		if len(ids) == deleteBatch {
-			next = append(next, e.Key...)
+			some.next = append(some.next, e.Key...)
 			break
 		}
 		_, id, err := encoding.DecodeProductKey(e.Key)
 		if err != nil {
-			return 0, nil, err
+			return some, err
 		}
 		ids = append(ids, id)
 	}
@@ -184,36 +196,95 @@ func (t *tx) deleteSome(account string, r backend.Range) (live int, next []byte,
 		products = append(products, productkey.Of(account, id))
 	}
 	if err := t.fetchTogether(products); err != nil {
-		return 0, nil, err
+		return some, err
 	}
-	var damaged []*found
 	for _, id := range ids {
 		f, err := t.load(account, id)
 		if errors.Is(err, encoding.ErrCorrupt) {
-			damaged = append(damaged, f)
+			some.damaged = append(some.damaged, id)
 			continue
 		}
 		if err != nil {
-			return 0, nil, err
+			return some, err
 		}
 		if f.live != nil {
-			live++
+			some.live++
 		}
 		if err := t.write(f, nil, nil); err != nil {
-			return 0, nil, err
+			return some, err
 		}
 	}
-	if len(damaged) > 0 {
-		err = t.removeDamaged(account, damaged)
-	}
-	return live, next, err
+	return some, nil
 }
 
-// removeDamaged removes products whose records can't be read, and the images
-// whose headers say that they are theirs, in an Update of the whole account.
-// Their expiry entries stand for nothing then, which the sweeper sees when they
-// are due.
-func (t *tx) removeDamaged(account string, damaged []*found) error {
+// maxDamaged is how many damaged products removeDamaged is given at a time, or some
+// more: for all of them it walks the expiry space once.
+const maxDamaged = 1000
+
+// removeDamaged removes products whose records can't be read. Their expiry entries
+// must go with them, or the sweeper would take what is created under the same IDs for
+// what has expired; and which these are the records don't say. So the expiry space is
+// walked: nobody writes these products meanwhile, since their records can't be read.
+func (c *Catalog) removeDamaged(ctx context.Context, account string, ids []string) error {
+	entries, err := c.expiryEntries(ctx, account, ids)
+	if err != nil {
+		return err
+	}
+	o := c.updateOptions()
+	o.Reclaim = true
+	scopes := []backend.Scope{{Group: encoding.AccountScope(account)}}
+	for some := range slices.Chunk(ids, deleteBatch) {
+		err := c.update(ctx, scopes, o, func(t *tx) error { return t.removeDamaged(account, some, entries) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// expiryEntries returns the entries of some products of an account, by their IDs.
+func (c *Catalog) expiryEntries(ctx context.Context, account string, ids []string) (map[string][]encoding.Expiry, error) {
+	entries := make(map[string][]encoding.Expiry, len(ids))
+	for _, id := range ids {
+		entries[id] = nil
+	}
+	start, end := encoding.SpaceRange(encoding.SpaceExpiry)
+	for e, err := range c.backend.Scan(ctx, backend.Range{Start: start, End: end}, backend.ScanOptions{KeysOnly: true}) {
+		if err != nil {
+			return nil, err
+		}
+		entry, err := encoding.DecodeExpiryKey(e.Key)
+		if err != nil || entry.Kind != encoding.ExpiryProduct || entry.Account != account {
+			continue
+		}
+		if of, wanted := entries[entry.ID]; wanted {
+			entries[entry.ID] = append(of, entry)
+		}
+	}
+	return entries, nil
+}
+
+// removeDamaged removes products whose records can't be read, with the entries that
+// are theirs, and the images whose headers say that they are, in an Update of the
+// whole account.
+func (t *tx) removeDamaged(account string, ids []string, entries map[string][]encoding.Expiry) error {
+	var damaged []*found
+	for _, id := range ids {
+		f, err := t.load(account, id)
+		switch {
+		case errors.Is(err, encoding.ErrCorrupt):
+			damaged = append(damaged, f)
+		case err != nil:
+			return err
+		case f.stored != nil: // it can be read again
+			if err := t.write(f, nil, nil); err != nil {
+				return err
+			}
+		}
+	}
+	if len(damaged) == 0 {
+		return nil
+	}
 	owned, err := t.blobsOwnedBy(account, damaged)
 	if err != nil {
 		return err
@@ -226,6 +297,11 @@ func (t *tx) removeDamaged(account string, damaged []*found) error {
 	for _, f := range damaged {
 		if err := t.write(f, nil, nil); err != nil {
 			return err
+		}
+		for _, e := range entries[f.id] {
+			if err := t.deleteExpiry(e); err != nil {
+				return err
+			}
 		}
 		// What can't be read doesn't show whether it is listed.
 		t.key = encoding.AppendListedKey(t.key[:0], account, f.id)

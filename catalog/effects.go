@@ -17,13 +17,15 @@ import (
 // keep its product out of the cache for good, a count that stayed would have
 // every reader of what has expired wait for an Update.
 type effects struct {
-	marked  []marked          // in the record cache and the overlay: what was written
-	written []*deadspans.Mark // of what has a record behind it
-	counted []uses.Renewal
-	begun   int64     // the first time that was read of those that are counted
-	expired []Expired // products whose expiry this commits
-	grown   []growth  // what accounts have more or less when it has committed
-	turn    uint64    // of the usage, before the run read anything
+	marked []marked // in the record cache and the overlay: what was written
+	// markedAt are the places in marked of products, made when they are many.
+	markedAt map[productkey.Key]int
+	written  []*deadspans.Mark // of what has a record behind it
+	counted  []uses.Renewal
+	begun    int64     // the first time that was read of those that are counted
+	expired  []Expired // products whose expiry this commits
+	grown    []growth  // what accounts have more or less when it has committed
+	turn     uint64    // of the usage, before the run read anything
 	// generation is the backend's, inside the callback.
 	generation uint64
 	visible    bool // it has committed, where there are some
@@ -54,7 +56,7 @@ func (t *tx) settle(o backend.UpdateOptions, err error) {
 			t.c.uses.Unmark(m.key)
 		}
 	}
-	t.marked = t.marked[:0]
+	t.marked, t.markedAt = t.marked[:0], nil
 	for _, m := range t.written {
 		t.c.dead.Unmark(m)
 	}
@@ -99,17 +101,26 @@ func (t *tx) uncount() {
 // mark marks k in the record cache and the overlay, once per Update, and reports
 // whether its new record should be put into the cache.
 func (t *tx) mark(k productkey.Key) (wanted bool) {
-	if t.c.cache == nil && !t.c.buffersUses() {
-		return false // nobody keeps anything of records
-	}
 	if m := t.marking(k); m != nil {
 		return m.wanted
+	}
+	return t.markAnew(k)
+}
+
+// markAnew is mark of a product that is not marked yet. One that is will be unmarked
+// as often as it was marked.
+func (t *tx) markAnew(k productkey.Key) (wanted bool) {
+	if t.c.cache == nil && !t.c.buffersUses() {
+		return false // nobody keeps anything of records
 	}
 	if t.c.cache != nil {
 		wanted = t.c.cache.Mark(k)
 	}
 	if t.c.buffersUses() {
 		t.c.uses.Mark(k)
+	}
+	if t.markedAt != nil {
+		t.markedAt[k] = len(t.marked)
 	}
 	t.marked = append(t.marked, marked{k, wanted})
 	return wanted
@@ -132,10 +143,22 @@ func (t *tx) markWritten(account, id string) {
 
 // marking returns the mark of k, nil if there is none.
 func (t *tx) marking(k productkey.Key) *marked {
-	for i := range t.marked {
-		if t.marked[i].key == k {
-			return &t.marked[i]
+	if len(t.marked) < manyScopes {
+		for i := range t.marked {
+			if t.marked[i].key == k {
+				return &t.marked[i]
+			}
 		}
+		return nil
+	}
+	if t.markedAt == nil {
+		t.markedAt = make(map[productkey.Key]int, 2*len(t.marked))
+		for i := range t.marked {
+			t.markedAt[t.marked[i].key] = i
+		}
+	}
+	if i, ok := t.markedAt[k]; ok {
+		return &t.marked[i]
 	}
 	return nil
 }

@@ -116,7 +116,7 @@ func (x expirer) shard(ctx context.Context, shard byte, from, to int64) iter.Seq
 			entry, err := encoding.DecodeExpiryKey(e.Key)
 			if err == nil {
 				// What it says of the product may change until the product's scope is
-				// held, and nothing is taken from it: the record is read in any case.
+				// held: tx.expireUnread reads it again.
 				_, err = encoding.DecodeExpiryValue(e.Value)
 			}
 			if err != nil {
@@ -210,15 +210,11 @@ func (x expirer) Expire(ctx context.Context, due []ttl.Entry) (done int, err err
 func (x expirer) handle(ctx context.Context, entries []encoding.Expiry) error {
 	c := x.c
 	scopes := make([]backend.Scope, 0, len(entries))
-	var products []productkey.Key
 	for _, e := range entries {
 		if blob, ok := e.BlobID(); ok {
 			scopes = append(scopes, blobScope(e.Account, blob))
 		} else {
 			scopes = append(scopes, productScope(e.Account, e.ID))
-		}
-		if e.Kind == encoding.ExpiryProduct {
-			products = append(products, productkey.Of(e.Account, e.ID))
 		}
 	}
 	o := backend.UpdateOptions{Buffered: true, Reclaim: true}
@@ -226,10 +222,20 @@ func (x expirer) handle(ctx context.Context, entries []encoding.Expiry) error {
 	var unreadable []error // in the run that counts
 	err := c.update(ctx, scopes, o, func(t *tx) error {
 		unreadable = nil
+		rest, err := t.expireUnread(entries)
+		if err != nil {
+			return err
+		}
+		var products []productkey.Key
+		for _, e := range rest {
+			if e.Kind == encoding.ExpiryProduct {
+				products = append(products, productkey.Of(e.Account, e.ID))
+			}
+		}
 		if err := t.fetchTogether(products); err != nil {
 			return err
 		}
-		for _, e := range entries {
+		for _, e := range rest {
 			err := t.expireEntry(e, horizon)
 			if encoding.IsUnreadable(err) {
 				unreadable = append(unreadable, err)
@@ -252,6 +258,86 @@ func (x expirer) handle(ctx context.Context, entries []encoding.Expiry) error {
 	return nil
 }
 
+// expireUnread removes the products of which the entries say all that has to be
+// known, without a read of their records, and returns the entries that are left for
+// expireEntry. All are due.
+//
+// What an entry says is read here, where the scopes are held: a writer that keeps
+// the entry and moves the deadline, or gives the product uploads, says so in it, in
+// the commit of the record (tx.writeExpiry). A product has one entry at most, so what
+// stands under its key is what the entry is of. One that is not there was handled
+// before, or its product has another now.
+func (t *tx) expireUnread(entries []encoding.Expiry) (rest []encoding.Expiry, err error) {
+	if t.c.opts.OnExpire != nil {
+		return entries, nil // which is told of the product
+	}
+	values := make([][]byte, len(entries)) // nil where there is none
+	keys := make([][]byte, 0, len(entries))
+	of := make([]int, 0, len(entries)) // the entries whose keys these are
+	var space []byte
+	for i := range entries {
+		e := &entries[i]
+		// A use that waits to be written may have moved the deadline.
+		if e.Kind != encoding.ExpiryProduct || t.c.uses.Has(productkey.Of(e.Account, e.ID)) {
+			continue
+		}
+		begin := len(space)
+		space = encoding.AppendExpiryKey(space, *e)
+		keys, of = append(keys, space[begin:len(space):len(space)]), append(of, i)
+	}
+	err = t.txn.GetMany(t.ctx, keys, func(n int, value []byte) error {
+		values[of[n]] = append([]byte{}, value...)
+		return nil
+	})
+	switch {
+	case isDamage(err):
+		return entries, nil // the records say what there is
+	case err != nil:
+		return nil, err
+	}
+	next := 0
+	for i := range entries {
+		if next == len(of) || of[next] != i {
+			rest = append(rest, entries[i])
+			continue
+		}
+		key := keys[next]
+		next++
+		if values[i] == nil {
+			continue
+		}
+		v, err := encoding.DecodeExpiryValue(values[i])
+		if err != nil || v.Flags.MustRead() {
+			rest = append(rest, entries[i])
+			continue
+		}
+		if t.isSetBack(entries[i].Deadline) {
+			return nil, errSetBack
+		}
+		if err := t.removeUnread(&entries[i], v, key); err != nil {
+			return nil, err
+		}
+	}
+	return rest, nil
+}
+
+// removeUnread is what write does to remove a product that has no blobs. The index
+// has let go of the entry when it handed it on.
+func (t *tx) removeUnread(e *encoding.Expiry, v encoding.ExpiryValue, entryKey []byte) error {
+	t.markAnew(productkey.Of(e.Account, e.ID))
+	if v.Flags&encoding.ExpiryUnlisted == 0 {
+		t.key = encoding.AppendListedKey(t.key[:0], e.Account, e.ID)
+		if err := t.txn.Delete(t.key, 0); err != nil {
+			return err
+		}
+	}
+	t.key = encoding.AppendProductKey(t.key[:0], e.Account, e.ID)
+	if err := t.txn.Delete(t.key, int(v.RecordSize)); err != nil {
+		return err
+	}
+	return t.txn.Delete(entryKey, 0)
+}
+
 // expireEntry handles one entry, whose deadline is not after horizon.
 func (t *tx) expireEntry(e encoding.Expiry, horizon int64) error {
 	if blob, ok := e.BlobID(); ok {
@@ -270,12 +356,17 @@ func (t *tx) expireEntry(e encoding.Expiry, horizon int64) error {
 		next := *used // its entry was early: it was used since
 		return t.write(f, &next, nil)
 	}
-	// The read has brought the time, which the sweeper may not have heard of for a
-	// while.
-	if t.c.clocked && t.c.opts.Clock.Now().UnixMilli() < deadline {
+	if t.isSetBack(deadline) {
 		return errSetBack
 	}
 	return t.removeExpired(f)
+}
+
+// isSetBack reports whether the store's clock has not come to a deadline that was
+// due: a read has brought the time, which the sweeper may not have heard of for a
+// while.
+func (t *tx) isSetBack(deadline int64) bool {
+	return t.c.clocked && t.c.opts.Clock.Now().UnixMilli() < deadline
 }
 
 // errSetBack has the sweeper look at the clock anew.

@@ -192,10 +192,15 @@ func TestSweepSeesPendingUses(t *testing.T) {
 	require.Equal(t, used.LastUsedAt.UnixMilli(), w.record("p").LastUsedAt, "written when the entry moved")
 }
 
-// putExpiry writes an entry of the expiry space into the shard that is its.
+// unkept is a flag of stores from before there was a version 1: that an entry with
+// it says nothing.
+const unkept encoding.ExpiryFlags = 1 << 2
+
+// putExpiry writes an entry of the expiry space, which says nothing, into the shard
+// that is its.
 func (w *world) putExpiry(txn backend.Txn, e encoding.Expiry) error {
 	e.Shard = encoding.Shard(e.Account, e.ID, max(1, w.shards))
-	return txn.Put(encoding.AppendExpiryKey(nil, e), encoding.AppendExpiryValue(nil, encoding.ExpiryValue{Flags: encoding.ExpiryUnkept}))
+	return txn.Put(encoding.AppendExpiryKey(nil, e), encoding.AppendExpiryValue(nil, encoding.ExpiryValue{Flags: unkept}))
 }
 
 // What lives forever is not removed, and neither are bytes that a product owns,

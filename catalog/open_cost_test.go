@@ -60,7 +60,7 @@ func fill(t *testing.T, store *memory.Store, products int) {
 				return err
 			}
 			e := encoding.Expiry{Deadline: r.IndexedAt, Kind: encoding.ExpiryProduct, Account: acme, ID: r.ID}
-			entry := encoding.AppendExpiryValue(nil, encoding.ExpiryValue{Flags: encoding.ExpiryUnkept})
+			entry := encoding.AppendExpiryValue(nil, encoding.ExpiryValue{})
 			if err := txn.Put(encoding.AppendExpiryKey(key[:0], e), entry); err != nil {
 				return err
 			}

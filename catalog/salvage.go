@@ -316,7 +316,7 @@ func (s *salvager) write(r *encoding.Record, headers map[encoding.BlobID]*encodi
 		if r.IndexedAt != encoding.None {
 			e := encoding.Expiry{Kind: encoding.ExpiryProduct, Deadline: r.IndexedAt, Account: r.Account, ID: r.ID}
 			e.Shard = encoding.Shard(e.Account, e.ID, s.shards)
-			if err := txn.Put(encoding.AppendExpiryKey(nil, e), appendExpiryValue(nil, len(record))); err != nil {
+			if err := txn.Put(encoding.AppendExpiryKey(nil, e), encoding.AppendExpiryValue(nil, expiryValue(r, len(record)))); err != nil {
 				return err
 			}
 		}

@@ -211,7 +211,7 @@ func (w *blobWriter) flush(o backend.UpdateOptions) error {
 				return err
 			}
 		}
-		if err := t.putExpiry(blobExpiry(w.account, w.id, next.Deadline), 0); err != nil {
+		if err := t.putExpiry(blobExpiry(w.account, w.id, next.Deadline), encoding.ExpiryValue{}); err != nil {
 			return err
 		}
 		if err := t.putBlobHeader(w.account, w.id, &next); err != nil {

@@ -205,7 +205,8 @@ func (t *tx) stored(k productkey.Key, r *encoding.Record) (data []byte, err erro
 	return data, err
 }
 
-// manyScopes is the number of scopes from which a map finds one faster.
+// manyScopes is the number of scopes, or of marks, from which a map finds one
+// faster.
 const manyScopes = 64
 
 // declared reports whether the Update may touch what s names.

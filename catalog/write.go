@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"math"
+	"math/bits"
 	"slices"
 
 	"github.com/shelflife-db/shelflife/catalog/internal/productkey"
@@ -54,11 +55,12 @@ func (t *tx) write(f *found, next *encoding.Record, incoming []*incomingBlob) er
 		return err
 	}
 	t.grow(f.account, f.live, next)
+	old, oldSize := f.stored, f.size
 	// What else this Update does to the product begins from here.
 	f.stored, f.size = next, len(t.value)
 	t.decided(f)
 	// Last, since the entry notes the size of the record.
-	return t.writeExpiry(f, was, is)
+	return t.writeExpiry(f, old, oldSize, was, is)
 }
 
 // checkSize refuses a record that the backend can't keep: limits may be set so
@@ -128,24 +130,50 @@ func (t *tx) index(f *found, next *encoding.Record) (was, is int64) {
 	return was, is
 }
 
-// writeExpiry replaces the expiry entry of the product, whose record has been
-// written, by one with another deadline.
-func (t *tx) writeExpiry(f *found, was, is int64) error {
-	if was == is {
-		return nil
-	}
+// writeExpiry writes the expiry entry of the product, whose record has been written:
+// in place of one with another deadline, or of one that says of the record what is
+// no longer so. old is the record before, and oldSize its length.
+//
+// No entry of a product may be left behind: where nothing says that the record must
+// be read, the sweeper removes whatever product has the ID when the entry is due.
+func (t *tx) writeExpiry(f *found, old *encoding.Record, oldSize int, was, is int64) error {
 	e := encoding.Expiry{Kind: encoding.ExpiryProduct, Account: f.account, ID: f.id}
-	if was != encoding.None {
+	if was != encoding.None && was != is {
 		e.Deadline = was
 		if err := t.deleteExpiry(e); err != nil {
 			return err
 		}
 	}
-	if is != encoding.None {
-		e.Deadline = is
-		return t.putExpiry(e, f.size)
+	if is == encoding.None {
+		return nil
 	}
-	return nil
+	e.Deadline = is
+	v := expiryValue(f.stored, f.size)
+	if was != is {
+		return t.putExpiry(e, v)
+	}
+	if before := expiryValue(old, oldSize); before.Flags == v.Flags && bits.Len32(before.RecordSize) == bits.Len32(v.RecordSize) {
+		return nil
+	}
+	return t.putExpiryValue(e, v)
+}
+
+// expiryValue returns what the expiry entry of a product says of its record, whose
+// encoding is so long. It follows from the record alone, so that whoever writes the
+// record knows what the entry says, without a read of it.
+func expiryValue(r *encoding.Record, size int) encoding.ExpiryValue {
+	v := encoding.ExpiryValue{RecordSize: uint32(min(int64(size), math.MaxUint32))}
+	if r.ExpiresAt() != r.IndexedAt {
+		v.Flags |= encoding.ExpiryRenewed
+	}
+	if !r.Listed {
+		v.Flags |= encoding.ExpiryUnlisted
+	}
+	for range blobsOf(r) {
+		v.Flags |= encoding.ExpiryUploads
+		break
+	}
+	return v
 }
 
 // writeBlobs makes the released blobs garbage and the claimed ones next's own.
@@ -164,16 +192,22 @@ func (t *tx) writeBlobs(f *found, next *encoding.Record, claims []*incomingBlob,
 }
 
 // putExpiry and deleteExpiry write an entry of the expiry space and have the
-// index follow once that is visible. recordSize is that of a product's record.
-//
-// Edits and uses leave an entry as it is, so it says of its product only that the
-// record must be read.
-func (t *tx) putExpiry(e encoding.Expiry, recordSize int) error {
-	e.Shard = encoding.Shard(e.Account, e.ID, t.c.shards)
-	t.key = encoding.AppendExpiryKey(t.key[:0], e)
+// index follow once that is visible.
+func (t *tx) putExpiry(e encoding.Expiry, v encoding.ExpiryValue) error {
+	if err := t.putExpiryValue(e, v); err != nil {
+		return err
+	}
 	entry := indexEntry(e.Deadline, t.key)
 	t.txn.OnVisible(func() { t.c.addToIndex(entry) })
-	t.entry = appendExpiryValue(t.entry[:0], recordSize)
+	return nil
+}
+
+// putExpiryValue writes an entry, and leaves the index alone, which has its key
+// already or does not want it yet.
+func (t *tx) putExpiryValue(e encoding.Expiry, v encoding.ExpiryValue) error {
+	e.Shard = encoding.Shard(e.Account, e.ID, t.c.shards)
+	t.key = encoding.AppendExpiryKey(t.key[:0], e)
+	t.entry = encoding.AppendExpiryValue(t.entry[:0], v)
 	return t.txn.Put(t.key, t.entry)
 }
 
@@ -183,13 +217,6 @@ func (t *tx) deleteExpiry(e encoding.Expiry) error {
 	entry := indexEntry(e.Deadline, t.key)
 	t.txn.OnVisible(func() { t.c.index.Remove(entry) })
 	return t.txn.Delete(t.key, 0)
-}
-
-// appendExpiryValue appends the value of an expiry entry.
-func appendExpiryValue(dst []byte, recordSize int) []byte {
-	return encoding.AppendExpiryValue(dst, encoding.ExpiryValue{
-		Flags: encoding.ExpiryUnkept, RecordSize: uint32(min(int64(recordSize), math.MaxUint32)),
-	})
 }
 
 // indexEntry is the index's form of an entry of the expiry space.

@@ -14,8 +14,8 @@ func CheckListedValue(data []byte) error {
 }
 
 // ExpiryFlags are what an expiry entry says of a product, so that it may be
-// removed without its record having been read. A version that does not know a
-// flag reads the record: see [ExpiryFlags.MustRead].
+// removed without its record having been read: whoever writes the record keeps them.
+// A version that does not know a flag reads the record: see [ExpiryFlags.MustRead].
 type ExpiryFlags uint32
 
 const (
@@ -23,20 +23,29 @@ const (
 	ExpiryRenewed ExpiryFlags = 1 << 0
 	// ExpiryUploads: the product owns blobs, which must be let go of with it.
 	ExpiryUploads ExpiryFlags = 1 << 1
-	// ExpiryUnkept: the writers of the product do not keep the other flags, so
-	// that their absence says nothing. This version sets it in every entry.
-	ExpiryUnkept ExpiryFlags = 1 << 2
+	// ExpiryUnlisted: the product is in no list, and has no listed entry. It says
+	// what there is to remove, and asks for no read.
+	ExpiryUnlisted ExpiryFlags = 1 << 3
+
+	// expiryKnown are the flags that this version writes. 1 << 2 is not used again:
+	// before there was a version 1 it said that nobody kept the others.
+	expiryKnown = ExpiryRenewed | ExpiryUploads | ExpiryUnlisted
 )
 
 // MustRead reports whether the record must be read before the product may be
-// removed. It is false only where no flag is set at all, known or not.
-func (f ExpiryFlags) MustRead() bool { return f != 0 }
+// removed: where a flag is set, known or not, that does not say what there is to
+// remove.
+func (f ExpiryFlags) MustRead() bool { return f&^ExpiryUnlisted != 0 }
+
+// Known reports whether every flag that is set is one that this version writes.
+func (f ExpiryFlags) Known() bool { return f&^expiryKnown == 0 }
 
 // An ExpiryValue is the value of an expiry entry.
 type ExpiryValue struct {
 	Flags ExpiryFlags
 	// RecordSize is the length of the record when the entry was written, in
-	// bytes; 0 = not known. It is a hint.
+	// bytes; 0 = not known. It is a hint, which is replaced when the record's has
+	// become of another order: one more or less of its binary digits.
 	RecordSize uint32
 }
 

@@ -11,8 +11,8 @@ import (
 
 var sampleExpiryValues = map[string]ExpiryValue{
 	"nothing": {},
-	"today":   {ExpiryUnkept, 1100},
-	"all":     {ExpiryRenewed | ExpiryUploads | ExpiryUnkept, math.MaxUint32},
+	"today":   {ExpiryUnlisted, 1100},
+	"all":     {ExpiryRenewed | ExpiryUploads | ExpiryUnlisted, math.MaxUint32},
 	"unknown": {math.MaxUint32, 1},
 }
 
@@ -40,12 +40,16 @@ func TestGoldenEntries(t *testing.T) {
 	require.Equal(t, sampleLease, lease)
 }
 
-// A flag of a newer version says, like those that are known, that the record
-// must be read.
+// A flag of a newer version says, like all but one of those that are known, that the
+// record must be read.
 func TestExpiryFlagsMustRead(t *testing.T) {
 	require.False(t, ExpiryFlags(0).MustRead())
+	require.False(t, ExpiryUnlisted.MustRead())
 	for bit := range 32 {
-		require.True(t, ExpiryFlags(1<<bit).MustRead(), "bit %d", bit)
+		f := ExpiryFlags(1 << bit)
+		require.Equal(t, f != ExpiryUnlisted, f.MustRead(), "bit %d", bit)
+		require.Equal(t, f != ExpiryUnlisted, (f | ExpiryUnlisted).MustRead(), "bit %d", bit)
+		require.Equal(t, f == ExpiryUnlisted || f == ExpiryRenewed || f == ExpiryUploads, f.Known(), "bit %d", bit)
 	}
 }
 
