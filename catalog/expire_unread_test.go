@@ -267,6 +267,43 @@ func TestSweepThatMustRead(t *testing.T) {
 	})
 }
 
+// What is written when the sweeper has found an entry, and before it holds the
+// product's scope, is not swept.
+func TestSweepBehindAWrite(t *testing.T) {
+	for name, write := range map[string]func(w *glassWorld){
+		"created again": func(w *glassWorld) {
+			res, err := w.c().Upsert(w.t.Context(), acme, "p", withImage(catalog.Patch{ValidForDays: catalog.Set(30)}))
+			require.NoError(w.t, err)
+			require.Equal(w.t, catalog.Created, res.Outcome)
+		},
+		"extended": func(w *glassWorld) {
+			_, err := w.c().ExtendLifetimes(w.t.Context(), 3*day)
+			require.NoError(w.t, err)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := behindGlass(t, catalog.Options{Sweeper: ttl.SweeperOptions{Grace: 2 * time.Hour}})
+			w.createFor("p", 2)
+			w.clock.Advance(2*day + time.Hour)
+			var once sync.Once
+			before := func(_ context.Context, scopes []backend.Scope, o backend.UpdateOptions) error {
+				if isFold(o) && scopes[0].Group == encoding.AccountScope(acme) {
+					once.Do(func() { write(w) })
+				}
+				return nil
+			}
+			w.probe.beforeUpdate.Store(&before)
+			w.clock.Advance(time.Hour)
+			w.sweep()
+			w.probe.beforeUpdate.Store(nil)
+			p := w.get("p")
+			require.Equal(t, 1, w.soundReport().Products)
+			w.clock.Advance(p.ExpiresAt.Sub(w.now()) + 2*time.Hour)
+			w.requireStored(0, 0)
+		})
+	}
+}
+
 // Where the entries can't be read the records say what there is.
 func TestSweepOverDamagedEntries(t *testing.T) {
 	log := new(keyLog)
@@ -283,6 +320,20 @@ func TestSweepOverDamagedEntries(t *testing.T) {
 	log.getMany = nil
 	require.Equal(t, 1, w.soundReport().Products)
 	w.get("used")
+
+	// One that can't be understood says nothing.
+	w.clock.Advance(day)
+	w.sweep()
+	w.createFor("used", 1)
+	w.clock.Advance(5 * time.Hour)
+	w.use("used")
+	w.folds()
+	e, _ := w.expiryEntry("used")
+	w.write(func(txn backend.Txn) error { return txn.Put(encoding.AppendExpiryKey(nil, e), []byte{1}) })
+	w.clock.Advance(21 * time.Hour)
+	w.sweep()
+	w.get("used")
+	require.Equal(t, 1, w.soundReport().Entries)
 }
 
 // A product whose record is damaged goes with its account, and its expiry entry with

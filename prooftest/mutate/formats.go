@@ -30,8 +30,45 @@ var formatMutations = []mutation{
 	{"chunk: check verifies", "catalog/check.go", `chunk, err := encoding.DecodeChunk(value, id, n)`, `chunk, err := value[:max(0, len(value)-encoding.ChunkTrailer)], error(nil)`},
 	{"chunk: salvage verifies", "catalog/salvage.go", `chunk, err = encoding.DecodeChunk(value, id, 1+n)`, `chunk = value[:max(0, len(value)-encoding.ChunkTrailer)]`},
 
-	{"entries: a flag that is not known has the record read", "encoding/entry.go", `return f != 0`, `return f&(ExpiryRenewed|ExpiryUploads|ExpiryUnkept) != 0`},
-	{"entries: every record is to be read before it is removed", write, `Flags: encoding.ExpiryUnkept, `, ``},
+	{"entries: a flag that is not known has the record read", "encoding/entry.go", `return f&^ExpiryUnlisted != 0`, `return f&(ExpiryRenewed|ExpiryUploads) != 0`},
+	{"entries: one is of a record that was renewed", write, `		v.Flags |= encoding.ExpiryRenewed
+`, ``},
+	{"entries: that has uploads", write, `		v.Flags |= encoding.ExpiryUploads
+`, ``},
+	{"entries: that is in no list", write, `		v.Flags |= encoding.ExpiryUnlisted
+`, ``},
+	{"entries: they follow what is written", write, `before.Flags == v.Flags && bits`, `bits`},
+	{"entries: and its size", write, `before.Flags == v.Flags && bits.Len32(before.RecordSize) == bits.Len32(v.RecordSize)`, `before.Flags == v.Flags`},
+	{"entries: a salvaged one says what there is", "catalog/salvage.go", `encoding.AppendExpiryValue(nil, expiryValue(r, len(record)))`, `encoding.AppendExpiryValue(nil, encoding.ExpiryValue{})`},
+	{"sweep: what must be read is", expire, `if err != nil || v.Flags.MustRead() {`, `if err != nil {`},
+	{"sweep: what can't be understood is read", expire, `if err != nil || v.Flags.MustRead() {`, `if v.Flags.MustRead() {`},
+	{"sweep: a use that waits has the record read", expire, `e.Kind != encoding.ExpiryProduct || t.c.uses.Has(productkey.Of(e.Account, e.ID))`, `e.Kind != encoding.ExpiryProduct`},
+	{"sweep: image bytes are their own", expire, `e.Kind != encoding.ExpiryProduct || t.c.uses`, `t.c.uses`},
+	{"sweep: hooks are told of products", expire, `	if t.c.opts.OnExpire != nil {
+		return entries, nil // which is told of the product
+	}`, ``},
+	{"sweep: an entry that has gone takes nothing with it", expire, `		if values[i] == nil {
+			continue
+		}
+		v, err`, `		if values[i] == nil {
+			values[i] = encoding.AppendExpiryValue(nil, encoding.ExpiryValue{})
+		}
+		v, err`},
+	{"sweep: entries that can't be read leave it to the records", expire, `	case isDamage(err):
+		return entries, nil // the records say what there is
+	case err != nil:`, `	case err != nil:`},
+	{"sweep: the clock was set back", expire, `		if t.isSetBack(entries[i].Deadline) {
+			return nil, errSetBack
+		}
+`, ``},
+	{"sweep: what is removed leaves the cache", expire, `	t.markAnew(productkey.Of(e.Account, e.ID))
+`, ``},
+	{"sweep: nothing is deleted in lists that is in none", expire, `if v.Flags&encoding.ExpiryUnlisted == 0 {`, `if true {`},
+	{"sweep: what is listed leaves the list", expire, `if v.Flags&encoding.ExpiryUnlisted == 0 {`, `if false {`},
+	{"delete account: a damaged product takes its entry with it", remove, `for _, e := range entries[f.id] {`, `for _, e := range entries[f.id][:0] {`},
+	{"delete account: and nobody else's", remove, `entry.Kind != encoding.ExpiryProduct || entry.Account != account`, `entry.Kind != encoding.ExpiryProduct`},
+	{"check: a second entry", "catalog/check.go", `err == nil && !current && v.Flags.Known()`, `false`},
+	{"check: what an entry says", "catalog/check.go", `case !flags.Known() || flags == want:`, `case want&^flags == 0:`},
 	{"entries: lists refuse a newer listed one", "catalog/lister.go", `err = encoding.CheckListedValue(e.Value)`, `err = nil`},
 	{"entries: the sweeper leaves a newer one", expire, `entry == (encoding.Expiry{}) || errors.Is(err, encoding.ErrNewerSchema)`, `entry == (encoding.Expiry{})`},
 	{"entries: a damaged one keeps nothing in the store", expire, `entry == (encoding.Expiry{}) || errors.Is(err, encoding.ErrNewerSchema)`, `true`},
@@ -40,8 +77,8 @@ var formatMutations = []mutation{
 	{"entries: progress that can't be read is a hint", expire, `	if encoding.IsUnreadable(err) {
 		c.noteDamage(wrap("load`, `	if false {
 		c.noteDamage(wrap("load`},
-	{"entries: check finds renewals that are not said", "catalog/check.go", `if r.ExpiresAt() != e.Deadline {`, `if false {`},
-	{"entries: check finds uploads that are not said", "catalog/check.go", `for range blobsOf(&r) {`, `for range 0 {`},
+	{"entries: check finds renewals that are not said", "catalog/check.go", `case missing&encoding.ExpiryRenewed != 0:`, `case false:`},
+	{"entries: check finds uploads that are not said", "catalog/check.go", `case missing&encoding.ExpiryUploads != 0:`, `case false:`},
 	{"entries: check looks into the list's", "catalog/check.go", `if err := encoding.CheckListedValue(value); err != nil {`, `if err := error(nil); err != nil {`},
 	{"entries: check looks into the store's description", "catalog/check.go", `case name == encoding.StoreMetaName:`, `case false:`},
 	{"entries: check looks into the progress", "catalog/check.go", `case name == encoding.SweepProgressName:`, `case false:`},
