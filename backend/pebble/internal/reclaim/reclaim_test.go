@@ -159,3 +159,17 @@ func TestLedgerTakesOver(t *testing.T) {
 		})
 	}
 }
+
+func TestCommonPrefix(t *testing.T) {
+	long := bytes.Repeat([]byte("0123456789"), 3)
+	for n := range len(long) {
+		other := bytes.Clone(long)
+		other[n] ^= 0x80
+		require.Equal(t, n, commonPrefix(long, other))
+		require.Equal(t, n, commonPrefix(long, long[:n]))
+		require.Equal(t, n, commonPrefix(other[:n], long))
+		other[len(long)-1] ^= 1
+		require.Equal(t, n, commonPrefix(long, other))
+	}
+	require.Equal(t, len(long), commonPrefix(long, bytes.Clone(long)))
+}
