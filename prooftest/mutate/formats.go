@@ -41,7 +41,7 @@ var formatMutations = []mutation{
 	{"entries: and its size", write, `bits.Len32(before.RecordSize) == bits.Len32(v.RecordSize)`, `bits.Len32(before.RecordSize) >= 0`},
 	{"entries: a salvaged one says what there is", "catalog/salvage.go", `encoding.AppendExpiryValue(nil, expiryValue(r, len(record)))`, `encoding.AppendExpiryValue(nil, encoding.ExpiryValue{})`},
 	{"sweep: what must be read is", expire, `if err != nil || v.Flags.MustRead() {`, `if err != nil {`},
-	{"sweep: what can't be understood is read", expire, `if err != nil || v.Flags.MustRead() {`, `if v.Flags.MustRead() {`},
+	{"sweep: what can't be understood is read", expire, `if err != nil || v.Flags.MustRead() {`, `if _ = err; v.Flags.MustRead() {`},
 	{"sweep: a use that waits has the record read", expire, `e.Kind != encoding.ExpiryProduct || t.c.uses.Has(productkey.Of(e.Account, e.ID))`, `e.Kind != encoding.ExpiryProduct`},
 	{"sweep: image bytes are their own", expire, `e.Kind != encoding.ExpiryProduct || t.c.uses`, `t.c.uses`},
 	{"sweep: hooks are told of products", expire, `	if t.c.opts.OnExpire != nil {
