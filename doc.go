@@ -8,11 +8,12 @@
 //     that several processes share, and
 //     [github.com/shelflife-db/shelflife/backend/memory] in memory, for tests.
 //   - [github.com/shelflife-db/shelflife/httpadapter] serves a catalog over HTTP,
-//     and [github.com/shelflife-db/shelflife/httpadapter/dashboard] as pages.
+//     and [github.com/shelflife-db/shelflife/httpadapter/dashboard] as pages;
+//     [github.com/shelflife-db/shelflife/httpadapter/client] is its client.
 //   - [github.com/shelflife-db/shelflife/backend] is the contract of an engine, for
 //     a backend of your own.
 //
 // The programs in examples show an embedding, a service with an endpoint of its
-// own, and two processes on one database. The command is cmd/shelflife. README.md
+// own, two processes on one database, and an importer. The command is cmd/shelflife. README.md
 // says what it is for, docs/contract.md what callers may rely on.
 package shelflife
