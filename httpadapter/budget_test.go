@@ -215,7 +215,7 @@ func TestReadsThatWaitHoldNothing(t *testing.T) {
 }
 
 // TestMemoryBudget: bodies that clients hold back fill the account's share, then
-// that of all; nobody but them notices before, everybody gets a clear answer
+// that of all; no other notices before, and each gets a clear answer
 // after, and all is well when they end.
 func TestMemoryBudget(t *testing.T) {
 	b := newBudgeted(t, httpadapter.BudgetOptions{Memory: 16 << 20, AccountMemory: 8 << 20, Wait: 10 * time.Millisecond})

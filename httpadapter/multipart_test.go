@@ -60,7 +60,7 @@ func requireEmpty(t *testing.T, e *env) {
 }
 
 // requireClosed checks that no upload takes up space, with a name or without.
-// Where the system does not tell, it checks the names.
+// Where the system does not report them, it checks the names.
 func requireClosed(t *testing.T, e *env) {
 	t.Helper()
 	requireEmpty(t, e)

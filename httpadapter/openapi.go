@@ -12,7 +12,7 @@ import (
 	"github.com/shelflife-db/shelflife/catalog"
 )
 
-// openAPIPath is where the description of the endpoints is, for everybody.
+// openAPIPath is where the description of the endpoints is; it needs no key.
 const openAPIPath = "openapi.yaml"
 
 // openAPI describes the endpoints as if the handler were mounted at the root.

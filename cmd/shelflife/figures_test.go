@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// figuresVariable makes the test binary a server that tells what it uses: a
+// figuresVariable makes the test binary a server that reports what it uses: a
 // line of figures on its standard output for each line on its input.
 const figuresVariable = "SHELFLIFE_TEST_FIGURES"
 

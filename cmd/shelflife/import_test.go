@@ -183,7 +183,7 @@ func TestImportThatCannotRead(t *testing.T) {
 	require.Equal(t, "shelflife: nothing was imported: no\n", errs)
 }
 
-// lastLine is an input that stands still after its text, and tells when it has
+// lastLine is an input that stands still after its text, and signals when it has
 // been read to there.
 type lastLine struct {
 	text    io.Reader

@@ -92,7 +92,7 @@ func TestBulkInStep(t *testing.T) {
 	require.Equal(t, 20, n)
 }
 
-// TestBulkWhoseResultsWait: all is sent though nobody reads.
+// TestBulkWhoseResultsWait: all is sent though no result is read.
 func TestBulkWhoseResultsWait(t *testing.T) {
 	c := serve(t, nil, client.Options{})
 	const n = 20_000

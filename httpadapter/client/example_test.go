@@ -49,7 +49,7 @@ func Example() {
 	}
 	fmt.Println(r.Created, r.Product.Title)
 
-	// Only if nobody has edited it meanwhile; what is absent is kept.
+	// Only if it was not edited meanwhile; what is absent is kept.
 	edit := client.Patch{Description: client.Set("Soft cotton"), ValidForDays: client.Null[int]()}
 	r, err = c.Upsert(ctx, "shirt/42", edit, client.IfVersion(r.Product.Version))
 	if err != nil {

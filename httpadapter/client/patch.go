@@ -56,7 +56,7 @@ type NewImage struct {
 	Classifications json.RawMessage
 }
 
-// errSource says what the server could not tell as well.
+// errSource says it better than the server could.
 var errSource = errors.New("client: an image has a URL or an Upload, and not both")
 
 // wirePatch is the JSON of an upsert.

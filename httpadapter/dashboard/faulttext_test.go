@@ -12,7 +12,7 @@ import (
 	"github.com/shelflife-db/shelflife/httpadapter/dashboard"
 )
 
-// TestWhatIsWrongIsToldToPeople: what is wrong is said so that whoever typed it can mend
+// TestWhatIsWrongIsToldToPeople: what is wrong is said so that the person who typed it can mend
 // it.
 func TestWhatIsWrongIsToldToPeople(t *testing.T) {
 	w := newWorld(t, dashboard.Options{})

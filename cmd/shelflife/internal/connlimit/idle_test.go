@@ -109,7 +109,7 @@ func TestClosedConnectionsAreLetGo(t *testing.T) {
 	}
 }
 
-// watchedListener tells of each connection that it accepts.
+// watchedListener reports each connection that it accepts.
 type watchedListener struct {
 	net.Listener
 	seen chan<- weak.Pointer[watchedConn]
