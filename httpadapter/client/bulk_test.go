@@ -73,46 +73,48 @@ func TestBulk(t *testing.T) {
 
 // TestBulkInStep: an item may wait for what became of the one before.
 func TestBulkInStep(t *testing.T) {
-	c := serve(t, nil, client.Options{})
-	known := make(chan string)
-	stepwise := func(yield func(client.BulkItem, error) bool) {
-		for i := range 20 {
-			id := fmt.Sprint("p", i)
-			if !yield(client.BulkItem{ExternalID: id, Patch: onePatch}, nil) || <-known != id {
-				return
+	overBoth(t, func(t *testing.T, c *client.Client) {
+		known := make(chan string)
+		stepwise := func(yield func(client.BulkItem, error) bool) {
+			for i := range 20 {
+				id := fmt.Sprint("p", i)
+				if !yield(client.BulkItem{ExternalID: id, Patch: onePatch}, nil) || <-known != id {
+					return
+				}
 			}
 		}
-	}
-	n := 0
-	for r, err := range c.Bulk(t.Context(), stepwise) {
-		require.NoError(t, err)
-		n++
-		known <- r.ExternalID
-	}
-	require.Equal(t, 20, n)
+		n := 0
+		for r, err := range c.Bulk(t.Context(), stepwise) {
+			require.NoError(t, err)
+			n++
+			known <- r.ExternalID
+		}
+		require.Equal(t, 20, n)
+	})
 }
 
 // TestBulkWhoseResultsWait: all is sent though no result is read.
 func TestBulkWhoseResultsWait(t *testing.T) {
-	c := serve(t, nil, client.Options{})
-	const n = 20_000
-	sent := make(chan struct{})
-	all := func(yield func(client.BulkItem, error) bool) {
-		defer close(sent)
-		for i := range n {
-			if !yield(client.BulkItem{ExternalID: fmt.Sprint("refused ", i)}, nil) {
-				return
+	overBoth(t, func(t *testing.T, c *client.Client) {
+		const n = 20_000
+		sent := make(chan struct{})
+		all := func(yield func(client.BulkItem, error) bool) {
+			defer close(sent)
+			for i := range n {
+				if !yield(client.BulkItem{ExternalID: fmt.Sprint("refused ", i)}, nil) {
+					return
+				}
 			}
 		}
-	}
-	refused := 0
-	for r, err := range c.Bulk(t.Context(), all) {
-		<-sent
-		require.NoError(t, err)
-		require.ErrorIs(t, r.Err, client.ErrInvalid)
-		refused++
-	}
-	require.Equal(t, n, refused)
+		refused := 0
+		for r, err := range c.Bulk(t.Context(), all) {
+			<-sent
+			require.NoError(t, err)
+			require.ErrorIs(t, r.Err, client.ErrInvalid)
+			refused++
+		}
+		require.Equal(t, n, refused)
+	})
 }
 
 // TestBulkThatIsLeft: a break, a failing item and an end of the context end it, and

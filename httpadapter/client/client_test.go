@@ -58,6 +58,20 @@ func serve(t testing.TB, wrap func(http.Handler) http.Handler, o client.Options)
 	return c
 }
 
+// overBoth runs f with a client over HTTP/1 and one over HTTP/2.
+func overBoth(t *testing.T, f func(t *testing.T, c *client.Client)) {
+	t.Run("HTTP/1", func(t *testing.T) { f(t, serve(t, nil, client.Options{})) })
+	t.Run("HTTP/2", func(t *testing.T) {
+		server := httptest.NewUnstartedServer(newHandler(t))
+		server.EnableHTTP2 = true
+		server.StartTLS()
+		t.Cleanup(server.Close)
+		c, err := client.New(server.URL, &client.Options{APIKey: key, HTTPClient: server.Client()})
+		require.NoError(t, err)
+		f(t, c)
+	})
+}
+
 var onePatch = client.Patch{Images: client.Set([]client.NewImage{{URL: "https://cdn.example/x.jpg"}})}
 
 func picture(t testing.TB) []byte {

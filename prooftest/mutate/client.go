@@ -28,7 +28,7 @@ var clientMutations = []mutation{
 	{"client: the reason for a second attempt is told", clientSend, `cmp.Or(before, err)`, `cmp.Or(err, before)`},
 	{"client: redirects are not followed", "httpadapter/client/client.go", `return http.ErrUseLastResponse`, `return nil`},
 	{"client: IDs that no path has", "httpadapter/client/client.go", `externalID == "" || externalID == "." || externalID == ".."`, `externalID == "."`},
-	{"client: a delete that may have happened", clientProducts, `case again && errors.Is(err, ErrNotFound):`, `case false:`},
+	{"client: a delete that may have happened", clientProducts, `case again && errors.Is(err, ErrNotFound):`, `case false && again && errors.Is(err, ErrNotFound):`},
 	{"client: one-shots are harmless", clientProducts, ` || externalID == ""`, ``},
 	{"client: an upload goes back", clientUpload, `Seek(u.start, io.SeekStart)`, `Seek(0, io.SeekCurrent)`},
 	{"client: an upload that can't is not sent again", clientUpload, `	if u.spent {`, `	if false {`},
