@@ -40,7 +40,7 @@ var clientMutations = []mutation{
 `},
 	{"client: why the server does not go on", clientBulk, `return a.Error, true`, `return nil, true`},
 	{"client: a line that was cut off", "httpadapter/client/list.go", `		return io.ErrUnexpectedEOF`, `		err = nil`},
-	{"client: no uploads in bulk", clientBulk, `err == nil && len(uploads) > 0`, `false`},
+	{"client: no uploads in bulk", clientBulk, `err == nil && len(uploads) > 0`, `err == nil && len(uploads) < 0`},
 	{"client: bulk ends with its results", clientBulk, `return !b.closed`, `return true`},
 	{"importer: goes on behind the last result", "examples/importer/feed.go", `f.number < p.Row`, `f.number < 0*p.Row`},
 	{"importer: a feed that has changed", "examples/importer/feed.go", `f.named(fields)["sku"] != p.SKU`, `false`},
