@@ -285,6 +285,9 @@ func (t *tx) expireUnread(entries []encoding.Expiry) (rest []encoding.Expiry, er
 		space = encoding.AppendExpiryKey(space, *e)
 		keys, of = append(keys, space[begin:len(space):len(space)]), append(of, i)
 	}
+	if len(keys) == 0 {
+		return entries, nil
+	}
 	err = t.txn.GetMany(t.ctx, keys, func(n int, value []byte) error {
 		values[of[n]] = append([]byte{}, value...)
 		return nil

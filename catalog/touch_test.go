@@ -191,7 +191,12 @@ func TestTouchBehindAnUpdate(t *testing.T) {
 			}
 			expires <- at
 		}()
-		<-updates // that of the touch, which has not answered from memory
+		select {
+		case <-updates: // that of the touch
+		case at := <-expires:
+			t.Error("it has answered from memory")
+			expires <- at
+		}
 		return catalog.Patch{ValidForDays: catalog.Set(3)}, nil
 	})
 	require.NoError(t, err)
