@@ -221,10 +221,11 @@ func (t *tx) deleteSome(account string, r backend.Range) (some deletedSome, err 
 // more: for all of them it walks the expiry space once.
 const maxDamaged = 1000
 
-// removeDamaged removes products whose records can't be read. Their expiry entries
-// must go with them, or the sweeper would take what is created under the same IDs for
-// what has expired; and which these are the records don't say. So the expiry space is
-// walked: nobody writes these products meanwhile, since their records can't be read.
+// removeDamaged removes products whose records can't be read. Their expiry
+// entries must go with them, or the sweeper would take what is created under
+// the same IDs for what has expired; and which these are the records don't say.
+// So the expiry space is walked: these products are not written meanwhile,
+// since their records can't be read.
 func (c *Catalog) removeDamaged(ctx context.Context, account string, ids []string) error {
 	entries, err := c.expiryEntries(ctx, account, ids)
 	if err != nil {

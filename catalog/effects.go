@@ -22,7 +22,7 @@ type effects struct {
 	markedAt map[productkey.Key]int
 	written  []*deadspans.Mark // of what has a record behind it
 	counted  []uses.Renewal
-	begun    int64     // the first time that was read of those that are counted
+	firstNow int64     // the first time that was read for those that are counted
 	expired  []Expired // products whose expiry this commits
 	grown    []growth  // what accounts have more or less when it has committed
 	turn     uint64    // of the usage, before the run read anything
@@ -93,7 +93,7 @@ func (t *tx) uncount() {
 	}
 	now := t.c.now.Now()
 	for _, r := range t.counted {
-		r.End(t.begun, now)
+		r.End(t.firstNow, now)
 	}
 	t.counted = t.counted[:0]
 }
@@ -111,7 +111,7 @@ func (t *tx) mark(k productkey.Key) (wanted bool) {
 // as often as it was marked.
 func (t *tx) markAnew(k productkey.Key) (wanted bool) {
 	if t.c.cache == nil && !t.c.buffersUses() {
-		return false // nobody keeps anything of records
+		return false // nothing is kept of records
 	}
 	if t.c.cache != nil {
 		wanted = t.c.cache.Mark(k)

@@ -324,8 +324,8 @@ func (t *tx) expireUnread(entries []encoding.Expiry) (rest []encoding.Expiry, er
 	return rest, nil
 }
 
-// removeUnread is what write does to remove a product that has no blobs. The index
-// has let go of the entry when it handed it on.
+// removeUnread is what write does to remove a product that has no blobs. The
+// index has dropped the entry when it handed it on.
 func (t *tx) removeUnread(e *encoding.Expiry, v encoding.ExpiryValue, entryKey []byte) error {
 	t.markAnew(productkey.Of(e.Account, e.ID))
 	if v.Flags&encoding.ExpiryUnlisted == 0 {
@@ -377,13 +377,14 @@ var errSetBack = errors.New("the store's clock was set back")
 
 // decideExpired removes those of the products that have expired.
 //
-// Where processes share a store with a clock of its own, nothing holds up another
-// process between the moment at which a product is found expired here and the
-// moment at which that one commits what it read before the deadline: engines may
-// be optimistic, and to have read something is no write that such a commit would
-// conflict with. So nobody is told that a product has expired before a write of it
-// says so. Whichever of the two commits first decides, for all processes, and the
-// clocks of two servers, of which one takes over from the other, decide nothing.
+// Where processes share a store with a clock of its own, nothing holds up
+// another process between the moment at which a product is found expired here
+// and the moment at which that one commits what it read before the deadline:
+// engines may be optimistic, and to have read something is no write that such a
+// commit would conflict with. So no caller is told that a product has expired
+// before a write of it says so. Whichever of the two commits first decides, for
+// all processes, and the clocks of two servers, of which one takes over from
+// the other, decide nothing.
 //
 // What expired more than uses.LongUpdate ago is left to the sweeper: no Update
 // takes so long, and after a leap of the clock that is nearly everything.

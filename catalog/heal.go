@@ -10,10 +10,11 @@ import (
 // A backend that heals takes back commits that were not durable: see
 // backend.Healer. What the catalog has in memory rests on such commits in two ways.
 //
-// Some of it shows what the store holds: healed lets go of that. It is called when
-// no Update of the generation before is at work any more, and none of the next has
-// begun. A reader may still be at work, and bring what it read into the cache or
-// the dead spans: the cache's epochs and the end of the spans' watches keep it out.
+// Some of it shows what the store holds: healed drops that. It is called when
+// no Update of the generation before is at work any more, and none of the next
+// has begun. A reader may still be at work, and bring what it read into the
+// cache or the dead spans: the cache's epochs and the end of the spans' watches
+// keep it out.
 //
 // The rest are promises that are under way: that what was committed as Buffered, or
 // read, is durable now. The code that makes one takes the generation first, and finds out
@@ -22,7 +23,7 @@ import (
 // errTakenBack says that what a call rests on may be gone.
 var errTakenBack = fmt.Errorf("%w: the store has healed from a failed write meanwhile, and may have taken back what this rests on", backend.ErrUnavailable)
 
-// healed lets go of what shows commits that may have been taken back.
+// healed drops what shows commits that may have been taken back.
 func (c *Catalog) healed(uint64) {
 	if c.cache != nil {
 		c.cache.Clear()

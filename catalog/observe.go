@@ -64,12 +64,12 @@ type Ended struct {
 	Items []UpsertManyResult
 }
 
-// observed is a call that Options.Observe was told of; the zero value is one that
-// nobody observes.
+// observed is a call for which Options.Observe was called; the zero value is
+// one that is not observed.
 type observed struct{ ended func(Ended) }
 
-// begin tells Options.Observe that a call begins, and returns the context to go on
-// with.
+// begin calls Options.Observe for a call that begins, and returns the context
+// to go on with.
 func (c *Catalog) begin(ctx context.Context, op Operation) (context.Context, observed) {
 	if c.opts.Observe == nil {
 		return ctx, observed{}

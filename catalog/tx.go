@@ -129,7 +129,7 @@ func (t *tx) load(account, id string) (f *found, err error) {
 	before := t.c.now.Now()
 	t.now = before
 	if first {
-		t.begun = t.now
+		t.firstNow = t.now
 	}
 	f, stored := t.space()
 	*f = found{account: account, id: id}

@@ -80,6 +80,9 @@ func (c *Catalog) touchKnown(k productkey.Key) (deadline int64, ok bool) {
 	if !c.holdsUses() {
 		return encoding.None, false
 	}
+	// The clock comes first: an Update that is counted later reads a later time. One
+	// that is counted now may be giving the product another lifetime than the one
+	// that the overlay knows.
 	now := c.now.Now()
 	if c.renewals.Possible(k) {
 		return encoding.None, false
@@ -133,6 +136,8 @@ func (c *Catalog) holdUse(ctx context.Context, k productkey.Key, u *usage) (held
 	}
 	generation := c.generation()
 	s := seen{lender: u.lender}
+	// Before the read: the overlay keeps the lifetime that Add brings only if no
+	// change of the product became visible since.
 	token := c.uses.BeforeRead(k)
 	// An edit at work may be about to give the product another deadline, which
 	// this use would not know of.

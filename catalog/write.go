@@ -158,9 +158,9 @@ func (t *tx) writeExpiry(f *found, old *encoding.Record, oldSize int, was, is in
 	return t.putExpiryValue(e, v)
 }
 
-// expiryValue returns what the expiry entry of a product says of its record, whose
-// encoding is so long. It follows from the record alone, so that whoever writes the
-// record knows what the entry says, without a read of it.
+// expiryValue returns what the expiry entry of a product says of its record,
+// whose encoding is so long. It follows from the record alone, so that a writer
+// of the record knows what the entry says, without a read of it.
 func expiryValue(r *encoding.Record, size int) encoding.ExpiryValue {
 	v := encoding.ExpiryValue{RecordSize: uint32(min(int64(size), math.MaxUint32))}
 	if r.ExpiresAt() != r.IndexedAt {

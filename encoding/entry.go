@@ -14,21 +14,22 @@ func CheckListedValue(data []byte) error {
 }
 
 // ExpiryFlags are what an expiry entry says of a product, so that it may be
-// removed without its record having been read: whoever writes the record keeps them.
-// A version that does not know a flag reads the record: see [ExpiryFlags.MustRead].
+// removed without its record having been read: a writer of the record keeps
+// them. A version that does not know a flag reads the record: see
+// [ExpiryFlags.MustRead].
 type ExpiryFlags uint32
 
 const (
 	// ExpiryRenewed: the deadline has moved, and the entry has not.
 	ExpiryRenewed ExpiryFlags = 1 << 0
-	// ExpiryUploads: the product owns blobs, which must be let go of with it.
+	// ExpiryUploads: the product owns blobs, which become garbage with it.
 	ExpiryUploads ExpiryFlags = 1 << 1
 	// ExpiryUnlisted: the product is in no list, and has no listed entry. It says
 	// what there is to remove, and asks for no read.
 	ExpiryUnlisted ExpiryFlags = 1 << 3
 
 	// expiryKnown are the flags that this version writes. 1 << 2 is not used again:
-	// before there was a version 1 it said that nobody kept the others.
+	// before there was a version 1 it said that the others were not kept.
 	expiryKnown = ExpiryRenewed | ExpiryUploads | ExpiryUnlisted
 )
 

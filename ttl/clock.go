@@ -118,9 +118,9 @@ func fromMillis(ms int64) time.Duration {
 }
 
 // ManualClock is a [Clock] for tests: time stands still until it is moved. To
-// let time pass, use Advance. Leap and Set play a wall clock that somebody
-// changes, after which a [Sweeper] pauses removals. Its methods are safe for
-// concurrent use.
+// let time pass, use Advance. Leap and Set simulate a wall clock that is set,
+// after which a [Sweeper] pauses removals. Its methods are safe for concurrent
+// use.
 type ManualClock struct {
 	mu      sync.Mutex // guards the rest
 	wall    time.Time
@@ -199,7 +199,7 @@ func (c *ManualClock) NewTimer(d time.Duration) Timer {
 }
 
 // Timers returns how many timers wait to fire. A test that shares the clock
-// with a goroutine can tell from it whether that goroutine sleeps.
+// with a goroutine can find out so whether that goroutine sleeps.
 func (c *ManualClock) Timers() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -86,7 +86,7 @@ func (s *Sweeper) pause(text string, leap, elapsed, pause time.Duration) {
 func (s *Sweeper) saveDoubt(ctx context.Context, now int64) {
 	r := &s.round
 	if r.doubtSince == 0 || now < r.doubtSince || s.o.LeapPause == math.MaxInt64 {
-		return // there is none, or nobody is to believe the clock for it
+		return // there is no doubt, or the clock is never believed after one
 	}
 	r.doubtSaved = true
 	p := Progress{SweptTo: r.sweptTo, Seen: r.seen, DoubtSince: r.doubtSince, DoubtSeen: now}
@@ -269,9 +269,6 @@ func (s *Sweeper) report(ctx context.Context, text string, err error) {
 		st.LastError = err
 	})
 	s.o.Logger.Warn(text, slog.Any("error", err))
-	if s.o.OnError != nil {
-		s.o.OnError(err)
-	}
 }
 
 // ahead finds out what comes next after a step without an error.

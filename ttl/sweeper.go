@@ -117,10 +117,6 @@ type SweeperOptions struct {
 	// Logger receives warnings of leaps and errors. It gets no keys. Default:
 	// silent.
 	Logger *slog.Logger
-	// OnError is called with every error of the Store, except those of a
-	// context that is done. It must be quick and not call the Sweeper.
-	// Default: not called.
-	OnError func(error)
 }
 
 func (o SweeperOptions) withDefaults() SweeperOptions {
@@ -305,8 +301,8 @@ func (s *Sweeper) Run(ctx context.Context) {
 	}
 }
 
-// Wake tells Run that there is an earlier deadline than before: call it where
-// [Index.Add] says so. It never blocks.
+// Wake makes Run look for an earlier deadline than before: call it where
+// [Index.Add] reports one. It never blocks.
 func (s *Sweeper) Wake() {
 	select {
 	case s.wake <- struct{}{}:

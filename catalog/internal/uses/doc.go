@@ -1,11 +1,11 @@
 // Package uses makes the use of a product durable without writing the product.
 //
-// A use moves a product's deadline, and must cost next to nothing. So it is noted
-// in memory, in an [Overlay] that readers put on top of the records; a [Folder]
-// writes it to a journal within Config.Window, which makes it durable, and into
-// the product's record in the long run. [Renewals] guard the other side of the
-// same promise: that nobody is told a product has expired which an Update at work
-// is about to renew.
+// A use moves a product's deadline, and must cost next to nothing. So it is
+// noted in memory, in an [Overlay] that readers put on top of the records; a
+// [Folder] writes it to a journal within Config.Window, which makes it durable,
+// and into the product's record in the long run. [Renewals] guard the other
+// side of the same promise: no caller is told that a product has expired which
+// an Update at work is about to renew.
 //
 // # A use, step by step
 //
@@ -37,7 +37,7 @@
 //     changes anything: the lifetime is forgotten, and none is kept until
 //     [Overlay.Unmark], when its Update has ended, whichever way.
 //   - A use takes a [Token] by [Overlay.BeforeRead] before it reads, and the
-//     lifetime is kept only if nobody has marked the stripe since, or has it marked.
+//     lifetime is kept only if the stripe was not marked since, and is not now.
 //   - It is kept when the use has waited until what it read is durable (step 3), so
 //     that a use which takes it from here waits for nothing.
 //   - A store that takes back what was visible has [Overlay.Forget] called.
@@ -52,7 +52,7 @@
 //
 //   - Clock before overlay: a use that the reader does not find took its time
 //     after the reader did (step 5). So if the reader finds the product expired,
-//     the use was late and is refused: a product that somebody saw expire stays
+//     the use was late and is refused: a product that a reader saw expire stays
 //     expired.
 //   - Overlay before record: an entry leaves only when the record shows it,
 //     visibly and durably. Read the other way round, the record could be older
@@ -84,7 +84,7 @@
 //     them.
 //
 // [Folder.Open] puts what a crash left in the journal back into the overlay,
-// before anybody reads. [Folder.Finish] folds everything.
+// before the first read. [Folder.Finish] folds everything.
 //
 // # Invariants
 //

@@ -241,7 +241,7 @@ func (f *Folder) writeJournal(ctx context.Context) bool {
 }
 
 // startFold begins a fold if it is time for one, and none is going on. One that
-// finds nothing to fold still lets go of what the last one has folded.
+// finds nothing to fold still drops what the last one has folded.
 func (f *Folder) startFold() {
 	if f.folding {
 		return

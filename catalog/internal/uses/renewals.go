@@ -10,7 +10,7 @@ import (
 
 // Renewals counts the Updates at work on products. One that read the clock
 // before a product's deadline may renew the product, and become visible after
-// the deadline: then nobody must have been told meanwhile that it is gone.
+// the deadline: then no caller must have been told meanwhile that it is gone.
 //
 // An Update is counted before it reads the clock, and until it is visible or has
 // failed. A reader that finds that a product has expired looks here, and reads
@@ -84,10 +84,10 @@ func (r *Renewals) Begin(k productkey.Key) Renewal {
 	return Renewal{s}
 }
 
-// End uncounts the Update: it is visible, or has failed. begun is the first time
+// End uncounts the Update: it is visible, or has failed. firstNow is the first time
 // that it read, now the time after its end.
-func (r Renewal) End(begun, now int64) {
-	if now-begun > LongUpdate {
+func (r Renewal) End(firstNow, now int64) {
+	if now-firstNow > LongUpdate {
 		raise(&r.stripe.late, now)
 	}
 	raise(&r.stripe.last, now)
