@@ -153,7 +153,7 @@ type ScanOptions struct {
 	// first Limit may come from a later state of the store. It does not change
 	// which keys are in the range. Default: 0, no hint; negative is the same.
 	Limit int
-	// PastDamage has the Scan go on behind keys that can't be read. Each range of
+	// PastDamage makes the Scan continue past keys that can't be read. Each range of
 	// them is yielded as a [*DamageError], with a zero Entry, at its place among
 	// the entries, and is not the last step. It does nothing for a Scan in
 	// Reverse, and an engine that can't do it ends at the first error, as

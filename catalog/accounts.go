@@ -11,7 +11,7 @@ import (
 // AccountsOptions choose the accounts of [Catalog.Accounts]. The zero value
 // chooses all.
 type AccountsOptions struct {
-	// After is the account behind which the loop begins, whether there is one or
+	// After is the account after which the loop begins, whether it exists or
 	// not. Default: the beginning.
 	After string
 }

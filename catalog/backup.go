@@ -28,7 +28,7 @@ type BackupInfo struct {
 // w is better a file than a slow network. Reads and writes go on: Backup works half of
 // the time and rests in between, for their sake. Only one Backup
 // runs at a time; others wait. Like Check it reads the whole store, twice. Close has
-// it end with ErrClosed, and waits for a call of w that does not return.
+// it end with ErrClosed, and waits for a call of w that has not returned.
 //
 // An error matches errors.ErrUnsupported where the backend has no such copy, as a
 // database with tools of its own, and ErrDamaged where the copy is not sound: see

@@ -89,9 +89,9 @@ const (
 // written by a newer version that this one can't serve. A store whose backend
 // places its keys otherwise than when it was created is refused, as is a backend
 // that places them by a function which is none of package encoding's. A store
-// that exists is opened, for reading, though b takes no writes (ErrUnavailable):
-// one that is new, or on which uses are left that may not wait by
-// Options.UseWindow, is not.
+// that exists is opened for reading even if b takes no writes (ErrUnavailable).
+// Open fails then if the store is new, or has uses left that by Options.UseWindow
+// may not wait.
 //
 // A backend that was opened for reading (backend.Properties.ReadOnly) is never
 // written to: what has expired is gone for readers and stays in the store, uses
@@ -202,7 +202,7 @@ func (c *Catalog) start() {
 // ErrClosed, waits for running ones, makes every acknowledged use durable and
 // ends the work in the background. Loops over All and readers of images end
 // with ErrClosed at their next step, for which Close may wait: the body of such
-// a loop must not call it. So do Sweep, Check and DeleteAccount. Calling it
+// a loop must not call it. Sweep, Check and DeleteAccount end with ErrClosed too. Calling it
 // again returns the result of the first call.
 func (c *Catalog) Close() error {
 	c.calls.Refuse() // first: what is told that the catalog is closing finds it closed

@@ -47,9 +47,9 @@ func conditionsHold(conds []Condition, old *encoding.Record) bool {
 	return true
 }
 
-// PreconditionError is the [ErrPreconditionFailed] of a write: it says what the
-// conditions did not hold for, so that a caller that knows this version need not
-// read again.
+// PreconditionError is the [ErrPreconditionFailed] of a write: it says for which
+// version the conditions did not hold, so that a caller that knows that version need
+// not read again.
 type PreconditionError struct {
 	// Version is that of the product that stood, the zero Version where none lives.
 	Version Version

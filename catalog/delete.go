@@ -67,7 +67,7 @@ const EraseNow DeleteOption = 1
 
 // DeleteAccount removes every product of an account whose creation was
 // acknowledged before the call began, with all it owns, and staged images that
-// were not claimed, and returns how many live products that were. Each goes
+// were not claimed, and returns how many live products it removed. Each goes
 // whole, the account in several steps: after an error some may be gone, and the
 // call may be repeated. A product whose record is damaged goes too, and is not
 // counted. Without [EraseNow] the backend gives back the room in time.

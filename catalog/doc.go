@@ -36,8 +36,8 @@
 // number for ValidForDays, the same number included. From that millisecond on
 // it is gone for every reader, and an upsert of its ID creates. Its bytes leave
 // the store in the background some seconds later (Options.Sweeper.Grace), those
-// of its images after Options.ImageGrace more; [Catalog.Sweep] does not wait for
-// the background, but for these times.
+// of its images after Options.ImageGrace more; [Catalog.Sweep] removes what is past
+// these times without waiting for the background.
 //
 // Time never runs backward while a catalog is open, and times that are stored
 // never go back. Between two openings the clock may have been set back: then
@@ -67,12 +67,12 @@
 //
 // # URLs of images
 //
-// Accepted is what browsers and net/url can fetch, not what RFC 3986 allows:
+// What browsers and net/url can fetch is accepted, not what RFC 3986 allows:
 // feeds hold letters beyond ASCII, spaces, "|", "<" and quotes, and clients
-// escape these on the way. Refused, with the character and its position in
-// bytes, are credentials; control characters; spaces at either end; a "%" that
-// is no escape, but in the query, where clients and servers take it as it
-// stands; a port other than 1 to 65535; and a host that can't be resolved: one
+// escape these on the way. The following are refused, with the character and its
+// position in bytes: credentials; control characters; spaces at either end; a "%"
+// that is not an escape, except in the query, where clients and servers take it as
+// it stands; a port other than 1 to 65535; and a host that can't be resolved: one
 // with an empty label, with a character that no name has, or that ends in a
 // number and is no address. A URL is kept byte for byte: a host that writes it
 // into HTML, a header or a log escapes it.

@@ -17,8 +17,8 @@ var (
 	// position. It does not match ErrNotFound: the product exists.
 	ErrImageNotFound = errors.New("image not found")
 	// ErrImageGone says that the image was replaced or deleted while it was
-	// being read, longer ago than Options.ImageGrace, or by more bytes than
-	// Options.ImageGraceBytes.
+	// being read, and that its bytes have been removed since: after
+	// Options.ImageGrace, or earlier, beyond Options.ImageGraceBytes or by EraseNow.
 	ErrImageGone = errors.New("image bytes are gone")
 	// ErrPreconditionFailed says that a [Condition] did not hold. An error that
 	// matches it is a [*PreconditionError].

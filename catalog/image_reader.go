@@ -96,9 +96,9 @@ func (r *ImageReader) Info() ImageInfo {
 	return ImageInfo{h.Kind, h.Size, h.Width, h.Height, h.SHA256}
 }
 
-// Read implements io.Reader. It fills p, if the image has so much left. Large
-// reads cost the least: what is read at once of whole chunks, of which the store
-// has 256 KiB each, goes straight into p.
+// Read implements io.Reader. It fills p, if the image has that much left. Large
+// reads cost the least: whole chunks, which the store keeps at 256 KiB each, go
+// straight into p.
 func (r *ImageReader) Read(p []byte) (n int, err error) {
 	if r.closed {
 		return 0, r.c.wrap("read image", "", fs.ErrClosed)

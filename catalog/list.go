@@ -30,10 +30,10 @@ type ListOptions struct {
 	// 0 sets no such limit, a negative one is refused. Default: none.
 	MaxBytes int
 	// Cursor is the NextCursor of an earlier page, whatever its other options
-	// were: the page goes on behind that one's last product. Default: the
+	// were: this page begins after the last product of that one. Default: the
 	// beginning.
 	Cursor string
-	// From is the ID at which the page begins, or before the next one if there is
+	// From is the ID at which the page begins, or at the next greater one if there is
 	// no such product: at most 255 bytes of valid UTF-8. It is refused together
 	// with a Cursor. Default: the beginning.
 	From string
@@ -43,7 +43,7 @@ type ListOptions struct {
 	Prefix string
 	// Unlisted chooses the unlisted products too. Default: the listed only.
 	Unlisted bool
-	// PastDamage has the page go on behind products that can't be read, which
+	// PastDamage makes the page continue past products that can't be read, which
 	// Page.Damaged names. A caller that deletes elsewhere what a list lacks must look
 	// there. Default: damage is an error.
 	PastDamage bool
@@ -83,14 +83,14 @@ type AllOptions struct {
 	// most 255 bytes of valid UTF-8: one that ends within a code point is refused,
 	// so cut an ID at a code point to make a prefix of it. Default: all.
 	Prefix string
-	// From is the ID at which the loop begins, or before the next one if there is
+	// From is the ID at which the loop begins, or at the next greater one if there is
 	// no such product: at most 255 bytes of valid UTF-8. Default: the beginning.
 	From string
 	// Unlisted chooses the unlisted products too. Default: the listed only.
 	Unlisted bool
-	// PastDamage has the loop go on behind products that can't be read: each
+	// PastDamage makes the loop continue past products that can't be read: each
 	// stretch of them is a step with a nil product and an error that is a
-	// *DamageError. Any other error is the last step. Default: so is damage.
+	// *DamageError. Any other error is the last step. Default: damage is the last step too.
 	PastDamage bool
 }
 

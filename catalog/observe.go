@@ -11,8 +11,8 @@ type Operation string
 
 // The operations. Each but the last is the method of that name. Methods that
 // differ only in how they hand out what they read, such as Get and View, are
-// one operation. An error that a callback returns, such as that of View, is no
-// error of the operation.
+// one operation, and so are CreateOneShot and CreateOneShotOnce. An error that a
+// callback returns, such as that of View, is not an error of the operation.
 const (
 	OpGet             Operation = "get"
 	OpGetMany         Operation = "get_many"
@@ -56,9 +56,10 @@ func Operations() []Operation { return slices.Clone(operations) }
 
 // Ended is the result of a call for which Options.Observe was called.
 type Ended struct {
-	// Err is what the call returned, and of OpAll the error that the loop ended with.
+	// Err is what the call returned; for OpAll and OpAccounts, the error that the loop
+	// ended with.
 	Err error
-	// Outcome is that of an upsert; zero after an error and for other operations.
+	// Outcome is that of an upsert or an Edit; zero after an error and for other operations.
 	Outcome Outcome
 	// Items are the results of OpUpsertMany, which has no Err. They are lent.
 	Items []UpsertManyResult

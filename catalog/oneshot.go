@@ -29,8 +29,8 @@ func (c *Catalog) CreateOneShot(ctx context.Context, account string, p Patch, co
 // the patch and the conditions say. Once it has expired or was deleted, the key
 // makes another.
 //
-// The ID can't be guessed from the key by others than the store. Processes that
-// share a store make the same; a store that a dump was loaded into makes others.
+// Only the store can derive the ID from the key. Processes that share a store derive
+// the same ID; a store into which a dump was loaded derives another.
 func (c *Catalog) CreateOneShotOnce(ctx context.Context, account, key string, p Patch, conds ...Condition) (Result, error) {
 	ctx, call := c.begin(ctx, OpCreateOneShot)
 	if key == "" || len(key) > MaxNameBytes || !utf8.ValidString(key) {

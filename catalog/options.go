@@ -26,7 +26,8 @@ const (
 const NoUseWindow time.Duration = -1
 
 // Options of Open. The zero value, and nil, mean the defaults. Open refuses a
-// number over the maximum named here, and a negative one where none is named.
+// number over the maximum named here, and a negative one unless its field says what it
+// stands for.
 type Options struct {
 	// Clock is the catalog's only source of time. While it runs backward the
 	// catalog's time stands still, until the catalog is opened again; see the

@@ -58,8 +58,8 @@ type Patch struct {
 	// RawMessage that is empty and not nil is no JSON, and refused.
 	Metadata Optional[json.RawMessage]
 	// ValidForDays is the lifetime between uses, 1 to 365 days of 24 hours, or
-	// null for a product that is kept forever, as which a Product has 0. Carrying
-	// a number restarts the clock, even the number it has.
+	// null for a product that is kept forever, for which Product.ValidForDays is 0.
+	// Setting a number restarts the lifetime, even if it is the stored one.
 	ValidForDays Optional[int]
 }
 

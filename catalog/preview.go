@@ -10,8 +10,8 @@ import (
 // Preview returns what [Catalog.Upsert] would do with the same arguments, as the
 // product is now, and writes nothing: the outcome, or a *ValidationError with
 // every fault that can be found without reading uploads, or ErrQuotaExceeded. Uploads
-// and staged images count as sound, as other images than those that the product has,
-// and as of no size.
+// and staged images are taken to be sound, to differ from the images that the product
+// has, and to have no size.
 //
 // It is a look, not a promise: another write may come before the upsert.
 func (c *Catalog) Preview(ctx context.Context, account, externalID string, p Patch) (Outcome, error) {

@@ -12,8 +12,8 @@ import (
 	"github.com/shelflife-db/shelflife/encoding"
 )
 
-// ErrQuotaExceeded says that an account has what it may have, by Options.Quota, and
-// that the write would have made it more; nothing was changed. What it matches is a
+// ErrQuotaExceeded says that the write would have taken the account beyond its
+// Options.Quota; nothing was changed. An error that matches it is a
 // [*QuotaError].
 var ErrQuotaExceeded = errors.New("quota exceeded")
 
@@ -30,8 +30,8 @@ type Quota struct {
 
 // QuotaError is the [ErrQuotaExceeded] of a write.
 type QuotaError struct {
-	// Quota is what the account may have of that which the write would have made more
-	// than that; its other field is 0.
+	// Quota holds the bound that the write would have exceeded; its other field
+	// is 0.
 	Quota Quota
 }
 

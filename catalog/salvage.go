@@ -45,7 +45,7 @@ type SalvageReport struct {
 // can't be read, nothing older is taken in its place, and nothing that was deleted
 // comes back. Where from is a [backend.Uncoverer] Salvage looks below what can't be
 // read, and lists what it finds there as possibly stale or deleted, or copies that
-// too if it is told to. A product of whose images the bytes can't be read is copied
+// too if it is told to. A product some of whose images can't be read is copied
 // without those images, as an edit of its own. Staged images that no product had
 // claimed, and bytes that waited for removal, are left out.
 func Salvage(ctx context.Context, from, to backend.Backend, o SalvageOptions) (SalvageReport, error) {

@@ -15,7 +15,7 @@ type AccountStats struct {
 	Expiring int // of them, with a lifetime
 	Images   int // of all products, by URL and uploaded
 	Uploads  int // stored images; one that serves several images counts once
-	// ImageBytes is the size of the stored images, RecordBytes that of the
+	// ImageBytes is the size in bytes of the stored images, RecordBytes that of the
 	// products without them, before compression.
 	ImageBytes, RecordBytes int64
 }

@@ -20,8 +20,8 @@ const (
 
 // Use records that a product was used: it sets LastUsedAt and restarts the
 // lifetime, and returns the product as it is then. Every later read shows it.
-// It belongs to the product that it found, never to a later one with the same
-// ID.
+// The use belongs to the product that was found, never to a later one with the same
+// ID. Use fails with ErrNotFound where no live product has the ID.
 //
 // A use may become durable up to Options.UseWindow after it was acknowledged;
 // see there.

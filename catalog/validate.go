@@ -15,7 +15,7 @@ import (
 	"github.com/shelflife-db/shelflife/encoding"
 )
 
-// MaxNameBytes is the greatest length of an account and of an external ID.
+// MaxNameBytes is the greatest length of an account and of an external ID, in bytes.
 const MaxNameBytes = 255
 
 const (

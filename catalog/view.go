@@ -185,7 +185,7 @@ func (i ImageView) Height() int { return i.image.Height }
 // costs no allocation.
 //
 // fn runs once, when it is decided that the product lives. It may take its time
-// and read from the catalog, also write: the view is of memory that the store
+// and may read from the catalog and write to it: the view is of memory that the store
 // knows nothing of, no edit changes it, and it keeps no file of the store from
 // being removed. But fn must not call Close, which waits for it; what it reads from
 // a catalog that is being closed fails with ErrClosed. Its error is returned as it
@@ -237,7 +237,7 @@ func (c *Catalog) returnLender(q *query) {
 
 // ErrEndPage is returned by a callback of [Catalog.ListViews] to have the page end
 // before the product that it was given, as if that were one more than the limit.
-// Of the first product of a page it is an error as any other, since there is no
+// For the first product of a page it is an error like any other, since there is no
 // position before it.
 var ErrEndPage = errors.New("the page ends before this product")
 

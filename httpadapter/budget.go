@@ -24,13 +24,13 @@ type BudgetOptions struct {
 	// 64 MiB.
 	Memory int64
 	// AccountMemory is how much of Memory the requests of one account may hold
-	// together. At least 8 MiB. Default: half of Memory.
+	// together. At least 8 MiB, at most Memory. Default: half of Memory.
 	AccountMemory int64
 	// Spool is how many bytes of uploads may wait in Options.SpoolDir at once.
 	// Default: 1 GiB.
 	Spool int64
 	// AccountSpool is how much of Spool the requests of one account may take
-	// together. Default: half of Spool.
+	// together. At most Spool. Default: half of Spool.
 	AccountSpool int64
 	// SpoolReserve is the free space in bytes of the file system of
 	// Options.SpoolDir below which uploads are refused, as they come: it is for
@@ -52,7 +52,7 @@ type BudgetOptions struct {
 	// AccountRate is how many requests a second one account may make in the long run,
 	// of any kind: further ones are refused with 429 RATE_LIMITED when their account
 	// and path are known, before their body is read, and Retry-After says when there
-	// is one again. Default: 0, as many as it likes. It does not bound what happens
+	// is one again. At most 1,000,000. Default: 0, no limit. It does not bound what happens
 	// before an account is known.
 	AccountRate float64
 	// AccountBurst is how many requests an account that has made none for a while
@@ -76,7 +76,8 @@ const (
 )
 
 // Budget bounds what all requests together, and those of one account, hold at
-// once: memory, the disk for uploads, and uploads at work. A request that would pass a bound is
+// once: memory, the disk for uploads, and uploads at work; and how many requests an account
+// makes, at once and in a time. A request that would pass a bound is
 // refused before anything happened: with 503 OVERLOADED where it is that of all
 // requests, with 429 RATE_LIMITED where it is that of the account, so that no
 // account takes the room of the others. Several handlers may share a Budget.

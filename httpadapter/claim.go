@@ -14,7 +14,8 @@ import (
 var (
 	// ErrOverloaded says that all requests together hold as much as they may: 503.
 	ErrOverloaded = errors.New("httpadapter: the server has too much to do")
-	// ErrRateLimited says that the requests of the account hold as much as they may: 429.
+	// ErrRateLimited says that the requests of the account hold as much as they may, or
+	// that it makes more of them than BudgetOptions.AccountRate allows: 429.
 	ErrRateLimited = errors.New("httpadapter: the account takes as much as it may")
 )
 

@@ -71,8 +71,8 @@
 // # Conditions
 //
 // If-Match (a list, or *) on upserts and deletes, If-None-Match: * on upserts.
-// A use never makes an If-Match fail, an edit always does. On a plain use, and
-// as any other form of If-None-Match on a write, they are refused. On the GET
+// A use never makes an If-Match fail, an edit always does. A plain use refuses both,
+// and a write refuses any other If-None-Match. On the GET
 // of a product or image, If-Match and If-None-Match are both honoured. Wherever
 // a condition has a meaning, a header that can't be read is refused; on the
 // list it has none, and both headers are ignored. A weak tag never matches in
@@ -102,7 +102,8 @@
 //
 // RATE_LIMITED and OVERLOADED say that the requests of the account, or all
 // together, hold what they may of memory, of the disk for uploads, or of uploads
-// that are worked on at once: see [Budget].
+// that are worked on at once. RATE_LIMITED also says that the account has too many
+// requests at once, or makes too many in a time: see [Budget].
 //
 // QUOTA_EXCEEDED says that the account has what it may have, by the Options.Quota of
 // the catalog, and that nothing was changed.
@@ -145,8 +146,8 @@
 //
 // Where a part of the store is damaged, what needs it is answered with 500, and
 // the log says which products can't be read. A list is answered whole or not at
-// all, so that a client may take for deleted what a list lacks: a page behind the
-// damage is had with from, or a cursor. See catalog.ListOptions.PastDamage for a
+// all, so that a client may treat what a list lacks as deleted: get a page after the
+// damage with from, or a cursor. See catalog.ListOptions.PastDamage for a
 // host that wants to go on.
 //
 // # Repeating a request
@@ -171,7 +172,7 @@
 //
 // The outcome is created, edited or unchanged. Each line is atomic, all of them
 // together are not. refused counts the lines with an error. Where the server can't
-// go on, the summary has the member error, and the lines behind the last that is
+// go on, the summary has the member error, and the lines after the last that is
 // answered were not dealt with; so it is where there is no summary, but for some
 // hundred lines that may have been. Sending a line again does no harm. A client may
 // send everything before it reads, or wait for each answer. A line waits for the

@@ -27,8 +27,8 @@ type ProductRequest struct {
 	Patch catalog.Patch
 	// JSON is the whole JSON of the request: the body, or the data part.
 	JSON json.RawMessage
-	// IdempotencyKey is the header Idempotency-Key, "" where ExternalID is not or there
-	// is none: Apply makes a one-shot product for it once.
+	// IdempotencyKey is the header Idempotency-Key; "" if the request has none, or if
+	// ExternalID is not "". Apply makes a one-shot product for it once.
 	IdempotencyKey string
 	// Files are the file parts that the spec does not name, those without a
 	// name included, in the order of the body. They can be read until the
@@ -121,8 +121,8 @@ func (h *Handler) ReadProduct(w http.ResponseWriter, r *http.Request) (*ProductR
 // deprecated form. An error is to be answered with [Handler.WriteError]; the paths
 // of its faults begin with the member.
 //
-// The files are given up when the context of r ends, as the server has it end
-// with the request. A host that calls it otherwise must end that context.
+// The files are released when the context of r ends, which net/http does at the end
+// of the request. A caller without a server must cancel that context itself.
 func (h *Handler) ReadProductAt(w http.ResponseWriter, r *http.Request, member string) (*ProductRequest, error) {
 	h.begin(w, r)
 	account, err := h.authenticate(r)

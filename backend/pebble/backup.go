@@ -47,8 +47,8 @@ type backupFile struct {
 // have no place in a backup.
 var backupName = regexp.MustCompile(`^(\d{6,}\.(sst|blob)|(MANIFEST|OPTIONS)-\d{6,}|marker\.[a-z-]+\.\d{6}\.[A-Za-z0-9-]+)$`)
 
-// ErrDamagedBackup is returned by Restore for what is no backup, or not all of one,
-// or not as it was written.
+// ErrDamagedBackup is returned by Restore and VerifyBackup for what is not a backup, is
+// only a part of one, or was changed.
 var ErrDamagedBackup = errors.New("backend/pebble: not an intact backup")
 
 // writeBackup writes a backup whose files copy writes.

@@ -72,7 +72,7 @@
 // A deletion is what Txn.Delete and Txn.DeleteRange were told. A value that another
 // replaced stays until Pebble comes by. Keys stay in the manifest.
 //
-// Erasing costs at most one rewriting of the tables each time, at 24 hours each 18,
+// Erasing costs at most one rewriting of the tables each time (with 24 hours, every 18),
 // where deletions are spread over the whole store, and as much as the ranges hold
 // where they are not, and a rewriting of each blob file that holds garbage. In a
 // store of 647 MiB, 100,000 products of which one of five has an image of 32 KiB,

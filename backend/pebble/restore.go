@@ -36,9 +36,9 @@ var (
 )
 
 // Restore makes a store in dir of what [backend.Checkpoint] has written, and opens
-// it for a look. dir is made if it is missing, and has nothing in it, unless an
-// earlier Restore to it was interrupted. Of the options the file system and the
-// logger count; nil are the default ones.
+// it to check it. dir is made if it is missing, and must be empty unless an
+// earlier Restore to it was interrupted. Of the options only FS and Logger are
+// used; nil means the defaults.
 //
 // Every byte is checked: Restore fails with ErrDamagedBackup where anything is
 // missing, changed or added. After an error nothing is left in dir, and errors

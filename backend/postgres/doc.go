@@ -54,10 +54,10 @@
 //
 // # Time
 //
-// Reads are stamped with the server's clock (see [backend.ReadTime]). A high water
+// Reads are stamped with the server's clock (see [backend.ReadTime]). A high-water mark
 // in the store, which is at most 20 seconds behind, keeps the time from going
 // back when a standby with a slower clock takes over: it stands still until that
-// clock has come so far. A high water that is more than an hour ahead was left by
+// clock has caught up. A high-water mark that is more than an hour ahead was left by
 // a clock that was wrong, and counts for nothing. An Update whose commit was not
 // sent within half a minute of its beginning, in a process that stood still, runs
 // again.

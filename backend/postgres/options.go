@@ -39,7 +39,7 @@ type Options struct {
 	MustExist bool
 	// Connections bounds the connections for reads and commits, Loops those that
 	// scans over more than a page and snapshots hold. Both are per Store.
-	// Default: 0, which is 16 of each; negative is refused.
+	// Connections is at least 2. Default: 0, which is 16 of each; negative is refused.
 	Connections, Loops int
 	// CallTimeout is the time after which a read, or a commit that has not been
 	// sent, fails with backend.ErrUnavailable because the server does not answer,
@@ -59,7 +59,7 @@ type Options struct {
 	CacheSize int
 	// StandbyReads allows connections to a standby, where a read sees what was
 	// acknowledged only if the primary runs with synchronous_commit =
-	// remote_apply and waits for that standby: the host that sets this vouches for it.
+	// remote_apply and waits for that standby, which the caller must make sure of.
 	// Updates fail with backend.ErrUnavailable there.
 	// Default: false, connections to a server that takes no writes are refused.
 	StandbyReads bool

@@ -2,7 +2,7 @@ package dump
 
 import "errors"
 
-// ErrNotIntact says of a dump that it is cut off, was changed, or is none.
+// ErrNotIntact says that the input is not a dump, is cut off, or was changed.
 var ErrNotIntact = errors.New("not an intact dump")
 
 // ErrExists says that the catalog has products of the dump in another version, and

@@ -23,7 +23,7 @@
 //	upsert_many_items_total{result}     the items of UpsertMany
 //
 // A result is ok, or of upserts created, edited or unchanged; or invalid, not_found,
-// precondition_failed, canceled, unavailable, unknown_outcome, closed, damaged or
+// precondition_failed, quota_exceeded, canceled, unavailable, unknown_outcome, closed, damaged or
 // error. Writes that the engine refuses, as on a full disk, are unavailable. The
 // operation commit is what others wait for until they are durable, and what the
 // background commits.

@@ -60,9 +60,8 @@ type Reader struct {
 	from  entries
 }
 
-// Next returns the next entry, in memory of its own. At the end of the input, and
-// nowhere else, the error is io.EOF: what reading it by halves looks like must not
-// be taken for the end.
+// Next returns the next entry, in memory of its own. The error is io.EOF at the end of
+// the input, and nowhere else.
 func (r *Reader) Next() (Entry, error) { return r.from.next() }
 
 // MaxEntryBytes is the length of the longest entry: as much as the JSON of a

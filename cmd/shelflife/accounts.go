@@ -19,7 +19,7 @@ type accountsCmd struct {
 // accountsListCmd is shelflife accounts list.
 type accountsListCmd struct {
 	storeFlags
-	After string `placeholder:"ACCOUNT" help:"Account behind which the list begins."`
+	After string `placeholder:"ACCOUNT" help:"Account after which the list begins."`
 }
 
 // Help returns the details.

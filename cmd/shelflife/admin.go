@@ -23,7 +23,7 @@ import (
 
 // adminFlags say where operators reach a server.
 type adminFlags struct {
-	AdminAddr string   `placeholder:"ADDR" help:"Where operators reach the server, without any key: HOST:PORT, or unix:PATH for a socket that is its user's alone. Offers /livez, /readyz, /metrics, /stats, /backup and profiles. Addresses of other machines only with --admin-host. Default: none."`
+	AdminAddr string   `placeholder:"ADDR" help:"Where operators reach the server, without any key: HOST:PORT, or unix:PATH for a socket that is its user's alone. Offers /livez, /readyz, /metrics, /stats, /backup, /dump and profiles. Addresses of other machines only with --admin-host. Default: none."`
 	AdminHost []string `placeholder:"NAME" help:"Name, beside those of the machine itself, under which --admin-addr answers; may be repeated. Whatever reaches the address under it needs no key."`
 }
 

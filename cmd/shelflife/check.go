@@ -12,7 +12,7 @@ type checkCmd struct {
 
 // Help returns the details.
 func (*checkCmd) Help() string {
-	return `Reads the whole store, as it is at one instant, prints how much of what it holds, and every broken invariant: a product without its expiry entry, a list that disagrees with the products, an image whose bytes are missing, damaged or without an owner. Where a part of the store can't be read, it names the products concerned, or those between which they lie, and counts what lies behind; shelflife salvage copies what can be read into a new store.
+	return `Reads the whole store, as it is at one instant, prints how many products, images and entries it holds, and every broken invariant: a product without its expiry entry, a list that disagrees with the products, an image whose bytes are missing, damaged or without an owner. Where a part of the store can't be read, it names the products concerned, or those between which they lie, and goes on after them; shelflife salvage copies what can be read into a new store.
 
 It creates, changes and removes nothing, so that a store on a read-only or a full volume can be checked too. A store in a folder must not be in use by a server, unless that runs with --read-only; one in a database may.
 

@@ -31,7 +31,7 @@ type cli struct {
 	Check    checkCmd    `cmd:"" help:"Check that a store is sound."`
 	Salvage  salvageCmd  `cmd:"" help:"Copy what can be read of a damaged store into a new one."`
 	Backup   backupCmd   `cmd:"" help:"Write a backup of a store."`
-	Restore  restoreCmd  `cmd:"" help:"Make a store of a backup."`
+	Restore  restoreCmd  `cmd:"" help:"Make a store from a backup."`
 	Dump     dumpCmd     `cmd:"" help:"Write all products of a store, to load them into another."`
 	Load     loadCmd     `cmd:"" help:"Load a dump into a store."`
 	Accounts accountsCmd `cmd:"" help:"List, count and delete accounts."`

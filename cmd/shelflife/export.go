@@ -19,8 +19,8 @@ import (
 type exportCmd struct {
 	storeFlags
 	Account string `required:"" placeholder:"ACCOUNT" help:"The account whose products they are."`
-	Prefix  string `help:"Export the products whose ID begins with it alone."`
-	Listed  bool   `help:"Export the listed products alone."`
+	Prefix  string `help:"Export only the products whose ID begins with it."`
+	Listed  bool   `help:"Export only the listed products."`
 	Out     string `arg:"" name:"OUT" help:"File to write, an existing folder for one that is named after the time, or - for standard output."`
 }
 
@@ -28,7 +28,7 @@ type exportCmd struct {
 func (*exportCmd) Help() string {
 	return `Writes the products of an account as they are at one instant, one JSON object a line, in the form in which GET returns them, for people and programs to read, and for shelflife import.
 
-The import takes it into the store that it is from: what was edited since is then again as it says, products that were not listed are, and lifetimes begin anew. What was deleted since, and all in any other store, is created: an import refuses entries with uploaded images then, whose bytes are not in the file, and one-shots, whose IDs the store makes. How many there are is said at the end. To move products as they are, use shelflife dump and load.
+The import takes it into the store that it is from: products that were edited since are set back to what it says, unlisted ones become listed, and lifetimes begin anew. Products that were deleted since, and all of them in any other store, are created: the import then refuses entries with uploaded images, whose bytes are not in the file, and one-shots, whose IDs the store makes. How many there are is said at the end. To move products as they are, use shelflife dump and load.
 
 A store in a folder must not be in use by a server, unless that runs with --read-only; one in a database may.`
 }

@@ -38,7 +38,7 @@ Either is read as it comes, in bounded memory, in UTF-8, with or without a byte 
 
 At the end the standard output says how many were created, edited, unchanged and refused. A file may be imported again: what it says holds once more, whatever was edited or deleted meanwhile. Products that are as it says count as unchanged, though a validForDays starts their lifetime anew.
 
-With --dry-run nothing is written, and the folder of the store is left as it is. The standard output has a line for each upsert that would not be refused, which says whether it is new, an edit or unchanged, as the products are now; the standard error has those that would be, and why. Where there is no store, all are new. Of a product that an earlier line names too the fields alone are judged.
+With --dry-run nothing is written, and the folder of the store is left as it is. The standard output has a line for each upsert that would not be refused, which says whether it is new, an edit or unchanged, as the products are now; the standard error has those that would be, and why. Where there is no store, all are new. For a product that an earlier line also names, only the fields are judged.
 
 A store that is missing is made. One in a folder must not be in use by a server, unless that runs with --read-only and this is a dry run; one in a database may. On SIGINT, SIGTERM or SIGHUP the import stops between two upserts. An import that stopped says after which line, and with which --from-line it goes on; what it counts is durable.
 

@@ -23,11 +23,11 @@ type loadCmd struct {
 
 // Help returns the details.
 func (*loadCmd) Help() string {
-	return `Takes what shelflife dump has written into a store: each product as it was, with its times and its version, so that the entity tags that clients hold stay good. What the store has besides stays. A file is compared to its end before anything of it is loaded, and every product is loaded whole or not at all.
+	return `Takes what shelflife dump has written into a store: each product as it was, with its times and its version, so that the entity tags that clients hold stay good. What the store has besides stays. A file is verified to its end before anything of it is loaded, and every product is loaded whole or not at all.
 
 A product that the store has in the same version stays as it is; if it was used later in the dump, that use counts. One in another version was edited since, here or there, or is another product with the same ID: --existing says what becomes of it. So a store can be moved in two steps, with little time without writes: load a first dump, stop the writers, dump again, and load that with --existing=replace. Products that were deleted between the two must be deleted by hand.
 
-What has expired since the dump was written is not loaded, and counted. A load that was stopped or failed may be called again, with the same dump: what is there counts as unchanged. Of a dump on the standard input it is known at its end alone whether it is whole: what was loaded by then is right, and stays.
+What has expired since the dump was written is counted, but not loaded. A load that was stopped or failed may be called again, with the same dump: what is there counts as unchanged. Whether a dump on the standard input is whole is known only at its end: what was loaded by then is right, and stays.
 
 A store that is missing is made. One in a folder must not be in use by a server; one in a database may.
 

@@ -28,7 +28,7 @@ type serveCmd struct {
 	Addr string `placeholder:"HOST:PORT" default:"127.0.0.1:8080" help:"Address to listen on; port 0 takes a free one. Default: ${default}."`
 	storeFlags
 
-	Config string `placeholder:"FILE" help:"File of flags, one NAME = VALUE a line, as addr = 127.0.0.1:8080; # begins a comment line. The command line and the environment come before it. Default: none."`
+	Config string `placeholder:"FILE" help:"File of flags, one NAME = VALUE a line, as addr = 127.0.0.1:8080; # begins a comment line. The command line and the environment take precedence over it. Default: none."`
 
 	MustExist bool `help:"Fail where there is no store, rather than make one: for a folder whose volume may not be mounted."`
 	ReadOnly  bool `help:"Only read: nothing in the folder of the store is made, changed or removed, and writes are answered with 503."`
@@ -43,7 +43,7 @@ type serveCmd struct {
 	APIKeyFile string   `name:"api-key-file" placeholder:"FILE" help:"File of API keys, one ACCOUNT=KEY a line; # begins a comment line. Others must not be able to write it, and should not to read it."`
 
 	LogFormat       string        `enum:"text,json" default:"text" placeholder:"FORMAT" help:"Form of the log: text or json. Default: ${default}."`
-	LogLevel        string        `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"What is logged: debug, info, warn or error, and what is graver. Requests are info. Default: ${default}."`
+	LogLevel        string        `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"Least level that is logged: debug, info, warn or error. Requests are info. Default: ${default}."`
 	Durability      string        `enum:"synced,buffered" default:"synced" placeholder:"WHEN" help:"When a write is acknowledged: synced, when it is on disk; buffered, before that, so that a crash may take the last ones. Default: ${default}."`
 	UseWindow       time.Duration `default:"1s" placeholder:"TIME" help:"How long after its acknowledgement a use becomes durable: 0, or 1ms to 1h. Default: ${default}."`
 	CacheSize       byteSize      `placeholder:"SIZE" help:"Memory of the engine's cache, at least 2MiB; the cache of products takes an eighth as much again. Default: 256MiB, or an eighth of the memory that the process may have, by GOMEMLIMIT or its control group, if that is less."`
@@ -61,7 +61,7 @@ type serveCmd struct {
 	AccountImages   byteSize      `placeholder:"SIZE" help:"About how many bytes the uploaded images of one account may have. Default: as many as they like."`
 	MaxConnections  int           `placeholder:"N" help:"How many clients may be connected. Further ones take the place of those that stand still, those without a key first; where there are none they are answered 503. Default: 4096, or as many as the files that the process may have open allow."`
 
-	MaxConnectionsPerAddress int      `placeholder:"N" help:"How many of them may come from one address, or one /64 of IPv6: not from loopback or a trusted proxy. Default: a quarter."`
+	MaxConnectionsPerAddress int      `placeholder:"N" help:"How many of them may come from one address, or one /64 of IPv6; loopback and trusted proxies are exempt. Default: a quarter."`
 	TrustedProxy             []string `sep:"none" placeholder:"NETWORK" help:"Address or network (10.0.0.0/8) of proxies whose X-Forwarded-For is believed; may be repeated. Default: none."`
 
 	dashboardFlags
@@ -83,9 +83,9 @@ A socket that systemd passes (LISTEN_FDS) takes the place of --addr, and systemd
 
 SIGTERM or SIGINT stops the server: it takes no more requests, ends running ones, writes everything down and exits with 0. A second one ends it at once.
 
-On SIGHUP it reads --api-key-file, --tls-cert and --tls-key again. Keys that are gone are refused from then on, also in sessions of the dashboard within a minute. A certificate is shown to the connections that come then. Files that it would not have started with change nothing, and the log says why.
+On SIGHUP it reads --api-key-file, --tls-cert and --tls-key again. Keys that are gone are refused from then on, also in sessions of the dashboard within a minute. A new certificate is used for connections that are opened from then on. A file with which it would not have started changes nothing, and the log says why.
 
-What the command line does not say is looked for in the environment (` + environmentNames() + `), and then in the file of --config, which may have all flags but --api-key and --demo, those that may be repeated more than once.
+Flags that are not on the command line are looked for in the environment (` + environmentNames() + `), and then in the file of --config, which may set any flag but --api-key, --config and --demo; a flag that may be repeated may stand there several times.
 
 The log is written to the standard error. Each request has a line there, with its method, path, status, error code, account, client address, request ID (as in the header X-Request-ID of the answer), duration and size.
 

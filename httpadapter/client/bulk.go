@@ -40,7 +40,7 @@ type BulkResult struct {
 // Errors of Bulk beside those of the connection.
 var (
 	// ErrCutOff says that the answer ended before it was complete: what became of the
-	// items behind the last result is not known.
+	// items after the last result is not known.
 	ErrCutOff = errors.New("client: the answer to a bulk upsert was cut off")
 	// ErrBulkUpload says that an item has an upload.
 	ErrBulkUpload = errors.New("client: an item of a bulk upsert can't have an upload")
@@ -54,7 +54,7 @@ var (
 // What ends Bulk early is the error of the last value, with no result: that the
 // server can't go on (an *[Error]), that the answer was cut off, an error of items
 // (all before it were sent, and have their results), or the end of ctx. To go on
-// later, begin with the item behind the last that had a result: to send one again
+// later, begin with the item after the last that had a result: sending one again
 // does no harm.
 //
 // items runs in a goroutine of its own, ahead of the results by as much as the

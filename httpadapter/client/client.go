@@ -34,7 +34,7 @@ type Options struct {
 	// Default: 5.
 	Attempts int
 	// Backoff is the first pause before a request is sent again. Each further one is
-	// twice as long; of each a random part, half of it at least, is waited for.
+	// twice as long, up to MaxBackoff; each is cut to a random part, at least half.
 	// Default: 100 ms.
 	Backoff time.Duration
 	// MaxBackoff bounds the pauses. Where a server asks for a longer one its answer

@@ -28,7 +28,7 @@ var (
 	ErrPreconditionFailed = errors.New("precondition failed")
 	// ErrTooLarge: the request, or a part of it, is too large.
 	ErrTooLarge = errors.New("too large")
-	// ErrRateLimited: the account asks too often. Nothing happened.
+	// ErrRateLimited: the account asks too often, or has too much under way. Nothing happened.
 	ErrRateLimited = errors.New("rate limited")
 	// ErrUnavailable: the server can't do it now. Nothing happened.
 	ErrUnavailable = errors.New("unavailable")

@@ -27,9 +27,9 @@ func (c *Client) OpenImage(ctx context.Context, externalID string, order int) (*
 	return c.openImage(ctx, externalID, order, nil)
 }
 
-// OpenImageAt is OpenImage from an offset on, which must be less than the size, else
-// the error has the status 416. etag is that of a reader before: where the image is
-// another one by now the error is ErrPreconditionFailed. "" takes any.
+// OpenImageAt is OpenImage from an offset in bytes on, which must be less than the
+// size, else the error has the status 416. etag is the ETag of an earlier reader: if
+// the image is another one by now, the error is ErrPreconditionFailed. "" takes any.
 func (c *Client) OpenImageAt(ctx context.Context, externalID string, order int, offset int64, etag string) (*ImageReader, error) {
 	header := http.Header{"Range": {"bytes=" + strconv.FormatInt(offset, 10) + "-"}}
 	if etag != "" {

@@ -86,8 +86,8 @@ func (c *Client) All(ctx context.Context, o ListOptions) iter.Seq2[*Product, err
 	}
 }
 
-// Export returns all products as they are at one instant, in one answer. Of o the
-// prefix and Unlisted count. An answer that was cut off, as it is after 15 minutes,
+// Export returns all products as they are at one instant, in one answer. Of o only
+// Prefix and Unlisted are used. An answer that was cut off, as it is after 15 minutes,
 // ends with an error; it is not asked for again.
 func (c *Client) Export(ctx context.Context, o ListOptions) iter.Seq2[*Product, error] {
 	return func(yield func(*Product, error) bool) {

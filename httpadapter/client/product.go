@@ -14,8 +14,8 @@ type Product struct {
 	// Metadata is any JSON value, byte for byte as it was stored; nil if there is
 	// none.
 	Metadata json.RawMessage `json:"metadata"`
-	// ValidForDays is for how long the product lives on from its last use; 0 is for
-	// ever.
+	// ValidForDays is how many days the product lives from its creation, its last use
+	// or the last upsert with a number for it, whichever is latest; 0 is for ever.
 	ValidForDays int `json:"validForDays"`
 	// Listed reports whether lists have it.
 	Listed bool `json:"listed"`

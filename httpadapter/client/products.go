@@ -107,8 +107,8 @@ func (c *Client) Use(ctx context.Context, externalID string) (*Product, error) {
 	return r.Product, err
 }
 
-// Delete deletes a product. That it is not there is ErrNotFound, unless an attempt
-// before may have deleted it.
+// Delete deletes a product. It fails with ErrNotFound if there is none, unless an
+// earlier attempt of this call may have deleted it.
 func (c *Client) Delete(ctx context.Context, externalID string, conds ...Condition) error {
 	path, err := productPath(externalID)
 	if err != nil {

@@ -35,10 +35,10 @@ const importsAtOnce = 2
 // number is an error of New.
 type ImportOptions struct {
 	// Jobs is how many imports are kept at once, of all accounts. For a new one the
-	// eldest that is over is forgotten; where none is, it is refused with 503.
+	// oldest that is over is forgotten; where none is, it is refused with 503.
 	// Default: DefaultImports.
 	Jobs int
-	// AccountJobs is how many of them are of one account. For a new one the eldest
+	// AccountJobs is how many of them are of one account. For a new one the oldest
 	// that is not at work is forgotten; where all are, it is refused with 429.
 	// Default: DefaultAccountImports.
 	AccountJobs int
