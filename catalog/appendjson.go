@@ -258,7 +258,7 @@ func appendETag(dst []byte, v Version, lastUsedAt, expiresAt int64) []byte {
 	dst = append(dst, '"')
 	dst = v.append(dst)
 	dst = append(dst, '.')
-	dst = append(dst, etagFormat...)
+	dst = strconv.AppendInt(dst, etagFormat, 10)
 	dst = append(dst, '.')
 	dst = strconv.AppendInt(dst, lastUsedAt, 36)
 	dst = append(dst, '.')

@@ -25,9 +25,20 @@
 //	                                                            unchanged when it edits
 //	CreateOneShot  7 days                     yes               never
 //
+// [Catalog.CreateOneShotOnce] is CreateOneShot for a caller that may have to repeat
+// it, and [Catalog.UpsertMany] does many explicit upserts in few commits.
+//
 // A [Condition] makes a write depend on what is stored. A [Version] names one
 // edit, forever: no later edit has it, not even of a product that was deleted
 // and created again.
+//
+// # Reading
+//
+// [Catalog.Get] returns a product that is the caller's, [Catalog.GetMany] up to 200 at
+// once, [Catalog.List] a page in the order of the IDs, [Catalog.All] an account.
+// [Catalog.View], [Catalog.ListViews] and [Catalog.AllViews] lend the same to callers
+// that only look, without a copy. [Catalog.OpenImage] reads the bytes of an uploaded
+// image. None of them counts as a use.
 //
 // # Lifetime
 //

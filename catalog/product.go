@@ -74,9 +74,11 @@ type Version struct {
 
 const (
 	versionLength = 22 // 16 bytes in base64
-	// etagFormat changes whenever the same product begins to be written as
-	// other JSON, so that a tag never names two representations.
-	etagFormat = "2"
+	// etagFormat is raised whenever the same product begins to be written as other
+	// JSON, so that a tag never names two representations. What clients have kept from
+	// before, of oldestETagFormat and later ones, still names a version.
+	etagFormat       = 2
+	oldestETagFormat = 2
 )
 
 // String returns a form of v that [ParseVersion] reads, and that the JSON form of
@@ -143,7 +145,11 @@ func ETagVersion(etag string) (v Version, ok bool) {
 		return Version{}, false
 	}
 	parts := strings.Split(inner, ".")
-	if len(parts) != 4 || parts[1] != etagFormat {
+	if len(parts) != 4 {
+		return Version{}, false
+	}
+	format, err := strconv.Atoi(parts[1])
+	if err != nil || format < oldestETagFormat || format > etagFormat || strconv.Itoa(format) != parts[1] {
 		return Version{}, false
 	}
 	for _, p := range parts[2:] {

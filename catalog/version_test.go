@@ -1,7 +1,10 @@
 package catalog_test
 
 import (
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -117,10 +120,20 @@ func TestETagText(t *testing.T) {
 	}
 	for _, bad := range []string{
 		"", `"`, `""`, inner, `"` + inner, inner + `"`, "W/" + tag, tag + tag, " " + tag, `"` + parts[0] + `"`, `"` + inner + `."`,
-		with(0, ""), with(0, parts[0][1:]), with(1, "0"), with(1, ""), with(2, ""), with(2, "+"+parts[2]), with(2, "0"+parts[2]),
+		with(0, ""), with(0, parts[0][1:]), with(1, "0"), with(1, ""), with(1, "+2"), with(1, "02"), with(1, "3"), with(1, "1"), with(2, ""), with(2, "+"+parts[2]), with(2, "0"+parts[2]),
 		with(2, strings.ToUpper(parts[2])), with(3, "-0"), with(3, "zzzzzzzzzzzzzzzz"), with(3, parts[3]+" "),
 	} {
 		_, ok := catalog.ETagVersion(bad)
 		require.False(t, ok, "%q", bad)
 	}
+}
+
+// TestETagFormat: when the JSON form of a product changes, so that the golden products
+// do, etagFormat is raised, and both are noted here.
+func TestETagFormat(t *testing.T) {
+	golden, err := os.ReadFile("testdata/products.golden")
+	require.NoError(t, err)
+	w := memoryWorld(t)
+	parts := strings.Split(w.create("p").ETag(), ".")
+	require.Equal(t, []string{"2", "0112e8fb"}, []string{parts[1], fmt.Sprintf("%.4x", sha256.Sum256(golden))})
 }

@@ -160,10 +160,11 @@ func appendTrailer(dst []byte, sum hash.Hash) []byte {
 
 // archiveReader reads the files of a dump. It must be closed.
 type archiveReader struct {
-	in    *tailReader
-	zstd  *zstd.Decoder
-	tar   *tar.Reader
-	names hash.Hash
+	in     *tailReader
+	zstd   *zstd.Decoder
+	tar    *tar.Reader
+	names  hash.Hash
+	header header
 }
 
 func newArchiveReader(r io.Reader) (*archiveReader, error) {
@@ -174,12 +175,11 @@ func newArchiveReader(r io.Reader) (*archiveReader, error) {
 		return nil, a.fault(err)
 	}
 	a.tar = tar.NewReader(a.zstd)
-	var h header
-	if err := a.nextJSON(headerName, &h); err != nil {
+	if err := a.nextJSON(headerName, &a.header); err != nil {
 		a.close()
 		return nil, err
 	}
-	if err := h.check(); err != nil {
+	if err := a.header.check(); err != nil {
 		a.close()
 		return nil, err
 	}

@@ -1,5 +1,5 @@
 // Package dump moves a catalog from one store to another, whatever the two are
-// kept on and whichever versions serve them:
+// kept on, if the one that loads it is served by the same version or a later one:
 //
 //	info, err := dump.Write(ctx, file, from, nil)
 //	...

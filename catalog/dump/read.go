@@ -169,7 +169,7 @@ func (p *parser) end(size int64) error {
 		Images: p.info.Images, ImageBytes: p.info.ImageBytes, LeftOut: m.LeftOut,
 		Names: hex.EncodeToString(p.archive.names.Sum(nil)),
 	}
-	if m != want || m.header != (header{format, version}) {
+	if m != want || m.header != p.archive.header {
 		return fmt.Errorf("%w: its manifest says %d products and %d images, and it holds %d and %d, or others",
 			ErrNotIntact, m.Products, m.Images, p.info.Products, p.info.Images)
 	}
