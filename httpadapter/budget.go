@@ -52,8 +52,9 @@ type BudgetOptions struct {
 	// AccountRate is how many requests a second one account may make in the long run,
 	// of any kind: further ones are refused with 429 RATE_LIMITED when their account
 	// and path are known, before their body is read, and Retry-After says when there
-	// is one again. At most 1,000,000. Default: 0, no limit. It does not bound what happens
-	// before an account is known.
+	// is one again. Each line of a bulk upsert counts as one: it waits instead, and
+	// leaves half of AccountBurst to the account's other requests. At most 1,000,000.
+	// Default: 0, no limit. It does not bound what happens before an account is known.
 	AccountRate float64
 	// AccountBurst is how many requests an account that has made none for a while
 	// may make at once. Default: AccountRate, rounded up. It has no effect without
@@ -222,6 +223,19 @@ func (b *Budget) spend(account string) error {
 		return nil
 	}
 	wait, ok := b.rates.Take(account)
+	if ok {
+		return nil
+	}
+	return &rateError{errRate, wait}
+}
+
+// spendSpare is spend for a line of a bulk upsert: it leaves some to the account's
+// other requests.
+func (b *Budget) spendSpare(account string) error {
+	if b.rates == nil {
+		return nil
+	}
+	wait, ok := b.rates.TakeSpare(account)
 	if ok {
 		return nil
 	}

@@ -196,7 +196,7 @@ func (b *bulk) judge() error {
 // takeTurn waits for the token of a line, where the rate of the account is bounded.
 func (b *bulk) takeTurn() error {
 	for {
-		err := b.h.options.Budget.spend(b.r.account)
+		err := b.h.options.Budget.spendSpare(b.r.account)
 		limited := (*rateError)(nil)
 		if !errors.As(err, &limited) {
 			return err

@@ -32,7 +32,7 @@ var (
 	ErrNotEmpty = errors.New("backend/pebble: the directory is not empty")
 	// ErrIncomplete is returned by Open for a directory to which a store was being
 	// restored when the process ended. Restore begins anew there.
-	ErrIncomplete = errors.New("backend/pebble: a store was not restored to its end")
+	ErrIncomplete = errors.New("backend/pebble: a store was not restored to its end: restore it again")
 )
 
 // Restore makes a store in dir of what [backend.Checkpoint] has written, and opens

@@ -97,6 +97,9 @@ func (c *adminClient) post(ctx context.Context, path string) (*http.Response, er
 	}
 	res, err := c.client.Do(r)
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil, errInterrupted
+		}
 		return nil, fmt.Errorf("the server can't be asked: %w", err)
 	}
 	if res.StatusCode != http.StatusOK {

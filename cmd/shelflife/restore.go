@@ -19,7 +19,7 @@ type restoreCmd struct {
 
 // Help returns the details.
 func (*restoreCmd) Help() string {
-	return `Makes a store of what shelflife backup has written, and checks it. Every byte is compared: of a backup that is cut off or was changed nothing is made. What is in the folder after a command that failed is no store, and is removed, or refused by every command until restore is called again.
+	return `Makes a store of what shelflife backup has written, and checks it. Every byte is compared: of a backup that is cut off or was changed nothing is made. What is in the folder after a command that failed is no store, and is removed, or refused by every command until restore is called again. Once all bytes have been compared it is a store, also if the command is killed while it checks that.
 
 Lifetimes go on while a backup lies there: what has expired since is gone for every reader, and is removed when a server opens the store. How many products that are is said first. With --extend-lifetimes each product lives as much longer as the backup is old, and what had expired since lives again; versions stay.`
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"strconv"
 	"strings"
 	"sync"
@@ -55,7 +56,7 @@ type serveCmd struct {
 	RequestMemory   byteSize      `placeholder:"SIZE" help:"Memory that all requests may hold at once for bodies and answers, at least 16MiB; those of one account get half. What passes it is refused with 503 or 429. Default: 64MiB, or an eighth of GOMEMLIMIT if that is less."`
 	SpoolSize       byteSize      `default:"1GiB" placeholder:"SIZE" help:"Disk space that waiting uploads may take at once; those of one account get half. Default: ${default}."`
 	AccountUploads  int           `default:"32" placeholder:"N" help:"Multipart requests of one account that are worked on at once. Further ones wait, and are refused with 429 after 2s. Default: ${default}."`
-	AccountRate     float64       `placeholder:"N" help:"Requests a second that one account may make in the long run. Further ones are refused with 429, and Retry-After says when to try again. Default: as many as it likes."`
+	AccountRate     float64       `placeholder:"N" help:"Requests a second that one account may make in the long run, each line of POST /bulk among them: those wait. Further ones are refused with 429, and Retry-After says when to try again. Default: as many as it likes."`
 	AccountBurst    int           `placeholder:"N" help:"Requests that an account may make at once when it has made none for a while. Default: --account-rate, rounded up."`
 	AccountProducts int64         `placeholder:"N" help:"About how many products one account may have. Writes that would make it more are refused with 403. Default: as many as it likes."`
 	AccountImages   byteSize      `placeholder:"SIZE" help:"About how many bytes the uploaded images of one account may have. Default: as many as they like."`
@@ -167,11 +168,20 @@ func (c *serveCmd) readKeys(log *slog.Logger) (apiKeys, error) {
 // reloadOnHangup reads the keys and the certificate again whenever the process is
 // sent SIGHUP, until ctx ends.
 func (c *serveCmd) reloadOnHangup(ctx context.Context, p *process, at site) {
+	hangups := p.hangups
+	if hangups == nil {
+		// Under nohup, where it ends no other command either. Here it ends nothing, and a
+		// key that was taken back must not stay valid because nobody hears of it.
+		own := make(chan os.Signal, 1)
+		signal.Notify(own, syscall.SIGHUP)
+		defer signal.Stop(own)
+		hangups = own
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-p.hangups:
+		case <-hangups:
 		}
 		c.reloadKeys(at)
 		c.reloadCertificate(at)
@@ -187,7 +197,7 @@ func (c *serveCmd) reloadKeys(at site) {
 		err = at.auth.Replace(keys)
 	}
 	if err != nil {
-		at.log.Error("the API keys could not be read again: those that were known are", "error", err)
+		at.log.Error("the API keys could not be read again: those from before stay valid", "error", err)
 		return
 	}
 	at.log.Info("API keys read again", "keys", len(keys))
@@ -198,7 +208,7 @@ func (c *serveCmd) reloadCertificate(at site) {
 		return
 	}
 	if err := at.secure.load(at.clock.Now(), at.log); err != nil {
-		at.log.Error("the certificate could not be read again: the one before is shown on", "error", err)
+		at.log.Error("the certificate could not be read again: the one from before stays in use", "error", err)
 		return
 	}
 	at.log.Info("certificate read again", "until", at.secure.current.Load().Leaf.NotAfter.UTC())

@@ -102,7 +102,7 @@ func TestHTTPS(t *testing.T) {
 		require.Equal(t, "first", shown(t, addr))
 		require.NoError(t, os.WriteFile(cert, []byte("no certificate"), 0o600))
 		s.signal(syscall.SIGHUP)
-		s.awaitLog("the certificate could not be read again: the one before is shown on")
+		s.awaitLog("the certificate could not be read again: the one from before stays in use")
 		require.Equal(t, "first", shown(t, addr))
 		writeCertificate(t, dir, "second")
 		s.signal(syscall.SIGHUP)

@@ -357,6 +357,7 @@ var mutations = []mutation{
 	{"backup: rests between its steps", "catalog/pace.go", `if worked < paceWork {`, `if true {`},
 	{"backup: rests for no longer than a while", "catalog/pace.go", `min(worked, paceRest)`, `worked`},
 	{"backup: rests for as long as it worked", "catalog/pace.go", `min(worked, paceRest)`, `paceWork`},
+	{"bulk: leaves some of the rate to others", "httpadapter/internal/rates/rates.go", `want := float64(1 + l.burst/2)`, `want := float64(1)`},
 	{"bulk: a long result waits alone", "httpadapter/lineanswer.go", `len(a.memory) == 0 || len`, `len`},
 	{"bulk: its key is judged anew", "httpadapter/bulk.go", `if now-b.judged < judgeEvery {`, `if true {`},
 	{"admin: so many copies at once", "httpadapter/admin/admin.go", `defer func() { <-h.copying }()`, `<-h.copying`},

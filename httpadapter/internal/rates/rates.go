@@ -63,6 +63,17 @@ func (l *Limiter) Take(account string) (wait time.Duration, ok bool) {
 	return wait, false
 }
 
+// TakeSpare is Take for what can wait: it leaves half of a burst to the account's
+// other requests.
+func (l *Limiter) TakeSpare(account string) (wait time.Duration, ok bool) {
+	now := l.now()
+	want := float64(1 + l.burst/2)
+	if have := l.bucket(account, now).TokensAt(now); have < want {
+		return 1 + time.Duration((want-have)/float64(l.rate)*float64(time.Second)), false
+	}
+	return l.Take(account)
+}
+
 // now is a time that never goes back, for rate.Limiter: an instant of the monotonic
 // clock.
 func (l *Limiter) now() time.Time { return time.Unix(0, 0).Add(l.clock.Elapsed()) }

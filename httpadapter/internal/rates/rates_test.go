@@ -43,6 +43,43 @@ func TestTake(t *testing.T) {
 	require.NotZero(t, take("a"), "no more than a burst")
 }
 
+// TestTakeSpare: what can wait leaves half of a burst to the rest, and gets the whole
+// rate where there is none.
+func TestTakeSpare(t *testing.T) {
+	l, clock := newLimiter(2, 5)
+	spare := func() bool {
+		wait, ok := l.TakeSpare("a")
+		require.Equal(t, ok, wait == 0)
+		if !ok {
+			clock.Advance(wait - 2)
+			_, early := l.TakeSpare("a")
+			require.False(t, early)
+			clock.Advance(2)
+			_, ok := l.TakeSpare("a")
+			require.True(t, ok)
+		}
+		return ok
+	}
+	for range 3 {
+		require.True(t, spare())
+	}
+	begun := clock.Elapsed()
+	for range 10 {
+		require.False(t, spare())
+	}
+	require.InDelta(t, 5*time.Second, clock.Elapsed()-begun, 100)
+	for range 2 {
+		_, ok := l.Take("a")
+		require.True(t, ok)
+	}
+	_, ok := l.Take("a")
+	require.False(t, ok)
+
+	l, _ = newLimiter(1, 1)
+	_, ok = l.TakeSpare("a")
+	require.True(t, ok, "a burst of one is for either")
+}
+
 // TestBelowTheRate: an account that asks for less is never refused, among many that
 // ask for more.
 func TestBelowTheRate(t *testing.T) {
