@@ -83,7 +83,7 @@ func TestBackupOfARunningServer(t *testing.T) {
 	client, err := newAdminClient("unix:" + socket)
 	require.NoError(t, err)
 	_, err = client.backup(ctx, nil)
-	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorIs(t, err, errInterrupted)
 	require.Equal(t, http.StatusOK, s.do("GET", "/healthz", "").status)
 	s.kill()
 
