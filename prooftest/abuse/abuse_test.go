@@ -27,7 +27,7 @@ const (
 	memoryGrowth = 224 << 20
 	longestP99   = 5 * time.Second
 	cpuOfRequest = 100 * time.Millisecond // a server's work on an abusive one
-	cpuOfMiB     = 60 * time.Millisecond  // and for each MiB that it sends
+	cpuOfMiB     = 80 * time.Millisecond  // and for each MiB that it sends
 	served       = 20                     // requests of the neighbour in each scenario, at least
 )
 
@@ -192,7 +192,7 @@ func TestAbuse(t *testing.T) {
 				w := startWorker(s.addr)
 				begin, requests, files := time.Now(), 0, 0
 				statuses := map[int]int{}
-				for time.Since(begin) < each || requests == 0 || w.answered.Load() < served && time.Since(begin) < time.Minute {
+				for time.Since(begin) < each || requests == 0 || w.answered.Load() < served && time.Since(begin) < 2*time.Minute {
 					a := newAttacker(t, s.addr, overHTTP2)
 					sc.run(a)
 					// Long enough for the server to have met all that is held.
