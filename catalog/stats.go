@@ -53,12 +53,10 @@ func (c *Catalog) accountStats(ctx context.Context, account string, begun func()
 			s.Expiring++
 		}
 		s.Images += len(r.Images)
-		for i := range r.Images {
-			if id := r.Images[i].Blob; !id.IsZero() && indexOfBlob(r.Images, id) == i {
-				s.Uploads++
-				s.ImageBytes += r.Images[i].Size
-			}
+		for range blobsOf(&r.Record) {
+			s.Uploads++
 		}
+		s.ImageBytes += uploadedBytes(&r.Record)
 		buf = encoding.AppendRecord(buf[:0], &r.Record)
 		s.RecordBytes += int64(len(buf))
 	}

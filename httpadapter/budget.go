@@ -218,24 +218,20 @@ func (b *Budget) open(account string) (*usage, error) {
 }
 
 // spend takes one of the requests that the account may make in a time.
-func (b *Budget) spend(account string) error {
-	if b.rates == nil {
-		return nil
-	}
-	wait, ok := b.rates.Take(account)
-	if ok {
-		return nil
-	}
-	return &rateError{errRate, wait}
-}
+func (b *Budget) spend(account string) error { return b.take(account, (*rates.Limiter).Take) }
 
 // spendSpare is spend for a line of a bulk upsert: it leaves some to the account's
 // other requests.
 func (b *Budget) spendSpare(account string) error {
+	return b.take(account, (*rates.Limiter).TakeSpare)
+}
+
+// take takes a token of the account's in one of the ways of a limiter.
+func (b *Budget) take(account string, take func(*rates.Limiter, string) (time.Duration, bool)) error {
 	if b.rates == nil {
 		return nil
 	}
-	wait, ok := b.rates.TakeSpare(account)
+	wait, ok := take(b.rates, account)
 	if ok {
 		return nil
 	}

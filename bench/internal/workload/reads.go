@@ -64,17 +64,21 @@ func getTask(access dataset.Access) func(*turn, uint64, int) (task, error) {
 			}
 			return err
 		}
-		verify := func(context.Context, measure.Sample) error {
-			for _, k := range results {
-				for n, i := range k.what {
-					if _, err := t.check(i, k.got[n]); err != nil {
-						return err
-					}
+		return task{op, t.verifyKept(results)}, nil
+	}
+}
+
+// verifyKept checks the products that were kept.
+func (t *turn) verifyKept(results []kept[int]) func(context.Context, measure.Sample) error {
+	return func(context.Context, measure.Sample) error {
+		for _, k := range results {
+			for n, i := range k.what {
+				if _, err := t.check(i, k.got[n]); err != nil {
+					return err
 				}
 			}
-			return nil
 		}
-		return task{op, verify}, nil
+		return nil
 	}
 }
 

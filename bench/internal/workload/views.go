@@ -7,7 +7,6 @@ import (
 	"io"
 
 	"github.com/shelflife-db/shelflife/bench/internal/dataset"
-	"github.com/shelflife-db/shelflife/bench/internal/measure"
 	"github.com/shelflife-db/shelflife/bench/internal/peer"
 )
 
@@ -28,17 +27,7 @@ func viewTask(access dataset.Access, how peer.How) func(*turn, uint64, int) (tas
 			}
 			return err
 		}
-		verify := func(context.Context, measure.Sample) error {
-			for _, k := range results {
-				for n, i := range k.what {
-					if _, err := t.check(i, k.got[n]); err != nil {
-						return err
-					}
-				}
-			}
-			return nil
-		}
-		return task{op, verify}, nil
+		return task{op, t.verifyKept(results)}, nil
 	}
 }
 
