@@ -22,7 +22,8 @@ import (
 const linesType = "application/x-ndjson; charset=utf-8"
 
 const (
-	// bulkAhead is how many bytes of lines are read ahead of those that are at work.
+	// bulkAhead is how many bytes of lines are read ahead of those that have been
+	// answered.
 	bulkAhead = productimport.MaxEntryBytes
 	// bulkMemory is what a bulk upsert is charged for, however long it is: the lines
 	// read ahead, those of a batch as text and as what was made of them, and results
@@ -120,12 +121,11 @@ type bulk struct {
 	into    *productimport.Importer
 	answer  *lineAnswer
 
-	dealt    int64 // bytes of the lines in the batch
 	count    int
 	outcomes [catalog.Used + 1]int
 	refused  int
-	line     []byte
-	failed   error // of sending
+	results  []byte // that the answer is to be given, in one piece for many lines
+	failed   error  // of sending
 	// judged is when the key was found valid last, as the clock's Elapsed.
 	judged time.Duration
 }
@@ -155,25 +155,36 @@ func (b *bulk) run() error {
 			return err
 		}
 		b.count++
-		b.dealt += int64(len(e.Text))
-		if err := b.into.Add(ctx, e); err != nil {
+		err = b.into.Add(ctx, e)
+		b.send()
+		if err != nil {
 			return err
 		}
 		if b.failed != nil {
-			return b.failed
+			return b.flush()
 		}
 	}
 }
 
-// flush upserts what was read and waits in the batch.
+// flush upserts what was read, and leaves nothing that is being written.
 func (b *bulk) flush() error {
 	err := b.into.Flush(b.r.Context())
-	b.lines.release(b.dealt)
-	b.dealt = 0
+	b.send()
 	if err == nil {
 		err = b.failed
 	}
 	return err
+}
+
+// send gives the results to the answer.
+func (b *bulk) send() {
+	if len(b.results) == 0 {
+		return
+	}
+	if err := b.answer.add(b.results); err != nil && b.failed == nil {
+		b.failed = err
+	}
+	b.results = b.results[:0]
 }
 
 // judgeEvery is how often the key of a bulk upsert is judged anew: it may go on for
@@ -213,9 +224,10 @@ func (b *bulk) takeTurn() error {
 	}
 }
 
-// report answers for a line.
+// report answers for a line, which makes room for another.
 func (b *bulk) report(r productimport.Result) {
-	line := append(b.line[:0], `{"line":`...)
+	b.lines.release(int64(len(r.Entry.Text)))
+	line := append(b.results, `{"line":`...)
 	line = strconv.AppendInt(line, int64(r.Entry.Number), 10)
 	line = append(line, `,"externalId":`...)
 	if r.ExternalID == "" {
@@ -237,9 +249,9 @@ func (b *bulk) report(r productimport.Result) {
 		line = append(line, `,"error":`...)
 		line = answerFor(err).appendJSON(line)
 	}
-	b.line = append(line, '}', '\n')
-	if err := b.answer.add(b.line); err != nil && b.failed == nil {
-		b.failed = err
+	b.results = append(line, '}', '\n')
+	if len(b.results) >= answerPiece {
+		b.send()
 	}
 }
 

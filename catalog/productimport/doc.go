@@ -1,6 +1,6 @@
 // Package productimport brings many upserts into a catalog: it reads the lines of
 // an input, or the elements of one JSON array, each as package productjson does,
-// and upserts them in batches. It is what "shelflife import" and the import page
+// and upserts them in batches, of which one is written while the next is read. It is what "shelflife import" and the import page
 // of the dashboard do.
 //
 //	in, err := productimport.NewReader(file)
@@ -17,7 +17,7 @@
 //			err = m.Add(ctx, e)
 //		}
 //		if err != nil {
-//			return err
+//			return errors.Join(err, m.Flush(ctx)) // of what was read before
 //		}
 //	}
 //

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"sync"
 
 	"github.com/shelflife-db/shelflife/catalog"
 	"github.com/shelflife-db/shelflife/catalog/productjson"
@@ -27,7 +28,7 @@ type Options struct {
 	// product. Default: entries are upserted.
 	Preview bool
 	// Report is called for each entry that was dealt with, in their order, by the
-	// goroutine that calls Add or Flush. Default: not called.
+	// goroutine that calls Add or Flush, up to a batch later. Default: not called.
 	Report func(Result)
 	// Failed is called for each entry that could not be dealt with, for no fault of
 	// its own, among those of Report: Result.Err says why. Default: not called, and
@@ -52,17 +53,20 @@ type Result struct {
 // Refused reports whether the entry was refused.
 func (r *Result) Refused() bool { return len(r.Faults) > 0 }
 
-// Importer upserts entries in batches. One goroutine uses it at a time.
+// Importer upserts entries in batches: while one is written the next is read and
+// judged. One goroutine uses it at a time, and its last call is Flush or one that
+// failed: nothing is being written after either.
 type Importer struct {
 	catalog *catalog.Catalog
 	account string
 	options Options
 
-	batch []decoded
-	bytes int
-	done  Entry
-	seed  maphash.Seed
-	seen  map[uint64]struct{} // hashes of the IDs that were previewed
+	batch   []decoded
+	bytes   int
+	writing *writing // nil if nothing is being written
+	done    Entry
+	seed    maphash.Seed
+	seen    map[uint64]struct{} // hashes of the IDs that were previewed
 }
 
 // New returns an importer into the account, which owns nothing.
@@ -80,16 +84,25 @@ type decoded struct {
 	upsert *productjson.Upsert // nil if it could not be read
 }
 
-// Add puts an entry into the batch, and does what Flush does when that is full.
+// writing is a batch that is being written. Its results may be read once it has
+// ended.
+type writing struct {
+	batch   []decoded
+	results []catalog.UpsertManyResult // of the entries that are not refused
+	ended   sync.WaitGroup
+}
+
+// Add puts an entry into the batch. When that is full it reports on the batch before,
+// which it waits for, and begins to write this one. Its errors are as those of Flush.
 func (m *Importer) Add(ctx context.Context, e Entry) error {
 	m.bytes += len(e.Text)
 	d := decoded{Result: Result{Entry: e}}
 	if err := m.read(&d); err != nil {
-		return err
+		return errors.Join(err, m.settle())
 	}
 	m.batch = append(m.batch, d)
 	if len(m.batch) >= batchEntries || m.bytes >= batchBytes {
-		return m.Flush(ctx)
+		return m.next(ctx)
 	}
 	return nil
 }
@@ -128,27 +141,57 @@ func (d *decoded) refuse(err error) error {
 	return nil
 }
 
-// Flush deals with the batch and reports on its entries. An error is not about
+// Flush deals with what was added and reports on it. An error is not about
 // the entries: the import can't go on, and the entries that it is silent about
 // were not dealt with. A batch is written whole even if ctx ends meanwhile: the caller
 // stops between two entries. A preview ends with ctx.
 func (m *Importer) Flush(ctx context.Context) error {
+	if err := m.next(ctx); err != nil {
+		return err
+	}
+	return m.settle()
+}
+
+// next reports on the batch before, and begins to write the one that was collected: a
+// later entry of the same product must find what an earlier one has made, so two
+// batches are never written at once.
+func (m *Importer) next(ctx context.Context) error {
+	err := m.settle()
 	batch := m.batch
 	m.batch, m.bytes = nil, 0
+	if err != nil {
+		return err // and the batch is left out: Done must not pass by what failed
+	}
 	if m.options.Preview {
 		return m.preview(ctx, batch)
 	}
-	ctx = context.WithoutCancel(ctx)
-	var items []catalog.UpsertItem
-	for i := range batch {
-		if d := &batch[i]; !d.Refused() {
-			items = append(items, catalog.UpsertItem{ExternalID: d.ExternalID, Patch: d.upsert.Patch})
+	w := &writing{batch: batch}
+	m.writing = w
+	w.ended.Go(func() {
+		var items []catalog.UpsertItem
+		for i := range batch {
+			if d := &batch[i]; !d.Refused() {
+				items = append(items, catalog.UpsertItem{ExternalID: d.ExternalID, Patch: d.upsert.Patch})
+			}
 		}
+		w.results = m.catalog.UpsertMany(context.WithoutCancel(ctx), m.account, items)
+	})
+	return nil
+}
+
+// settle waits for the batch that is being written, if there is one, and reports on
+// its entries.
+func (m *Importer) settle() error {
+	w := m.writing
+	if w == nil {
+		return nil
 	}
-	results := m.catalog.UpsertMany(ctx, m.account, items)
+	m.writing = nil
+	w.ended.Wait()
+	results := w.results
 	var failure error
-	for i := range batch {
-		d := &batch[i]
+	for i := range w.batch {
+		d := &w.batch[i]
 		if !d.Refused() {
 			r := results[0]
 			results = results[1:]

@@ -2,13 +2,16 @@ package productimport_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/shelflife-db/shelflife/backend"
 	"github.com/shelflife-db/shelflife/backend/memory"
 	"github.com/shelflife-db/shelflife/catalog"
 	"github.com/shelflife-db/shelflife/catalog/productimport"
@@ -129,6 +132,45 @@ func TestImportEndsWhenTheCatalogFails(t *testing.T) {
 		require.ErrorContains(t, err, "line 3: ")
 		require.Zero(t, m.Done())
 	}
+}
+
+// failsOnce is a store of which one write fails, once it is told to.
+type failsOnce struct {
+	backend.Backend
+	fail atomic.Bool
+}
+
+func (f *failsOnce) Update(ctx context.Context, scopes []backend.Scope, o backend.UpdateOptions, fn func(context.Context, backend.Txn) error) error {
+	if f.fail.CompareAndSwap(true, false) {
+		return errWrite
+	}
+	return f.Backend.Update(ctx, scopes, o, fn)
+}
+
+var errWrite = errors.New("write failed")
+
+// TestBatchBehindAFailedOne: what was collected while a batch failed is not written,
+// not even by a caller that calls Flush once more, since Done says where to go on.
+func TestBatchBehindAFailedOne(t *testing.T) {
+	store := &failsOnce{Backend: memory.New(nil)}
+	c, err := catalog.Open(t.Context(), store, nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, c.Close()) })
+	store.fail.Store(true)
+	m := productimport.New(c, "acme", productimport.Options{})
+	n := 0
+	for err == nil {
+		n++
+		require.LessOrEqual(t, n, 600, "nothing fails")
+		err = m.Add(t.Context(), productimport.Entry{Number: n, Text: fmt.Appendf(nil, `{"externalId":"p%03d",%s}`, n, image)})
+	}
+	require.ErrorIs(t, err, errWrite)
+	require.NoError(t, m.Flush(t.Context()))
+	for p, err := range c.All(t.Context(), "acme", catalog.AllOptions{}) {
+		require.NoError(t, err)
+		require.LessOrEqual(t, p.ExternalID, "p256", "stands behind what failed")
+	}
+	require.Zero(t, m.Done())
 }
 
 // TestStoppedImport: a batch is written whole, a preview ends.
