@@ -103,7 +103,16 @@ func TestOnExpireAfterAHang(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				disk := new(hangingLog)
 				var reported []string
+				// The days pass here alone: in the bubble's own time the engine would look
+				// at its disk in each second of them.
+				clock := ttl.NewManualClock(time.Now())
+				pass := func(d time.Duration) {
+					clock.Advance(d)
+					time.Sleep(time.Second)
+					synctest.Wait()
+				}
 				o := &catalog.Options{
+					Clock: clock,
 					OnExpire: func(_ context.Context, _ *catalog.Catalog, e catalog.Expired) {
 						reported = append(reported, e.Product.ExternalID)
 					},
@@ -117,14 +126,15 @@ func TestOnExpireAfterAHang(t *testing.T) {
 					_, err := c.Upsert(t.Context(), acme, id, withImage(catalog.Patch{ValidForDays: catalog.Set(1)}))
 					require.NoError(t, err)
 				}
-				time.Sleep(day - time.Second)
+				pass(day - time.Second)
 				disk.hang()
-				time.Sleep(time.Second)
+				pass(time.Second)
 				require.Error(t, expire(t.Context(), c))
+				pass(20 * time.Second)
 				time.Sleep(20 * time.Second)
 				require.Empty(t, reported, "a crash may take it")
 				disk.answer()
-				time.Sleep(2 * time.Hour)
+				pass(2 * time.Hour)
 				_, err := c.Sweep(t.Context())
 				require.NoError(t, err)
 				require.NoError(t, c.Close())

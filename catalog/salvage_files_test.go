@@ -154,7 +154,10 @@ func TestSalvageWithoutATable(t *testing.T) {
 	s := makeSalvageRounds(t)
 	for round, table := range s.tables {
 		data := contentOf(t, s.disk, s.disk.PathJoin("db", table))
-		for _, what := range []string{"missing", "cut off", "footer"} {
+		for i, what := range []string{"missing", "cut off", "footer"} {
+			if testing.Short() && i != round%3 {
+				continue // each kind of damage once, and damage to each table
+			}
 			t.Run(fmt.Sprint(round, what), func(t *testing.T) {
 				var fs *vfs.MemFS
 				switch what {

@@ -121,7 +121,7 @@ func TestReadArrayInBoundedMemory(t *testing.T) {
 	const elements, limit = 20_000, 1 << 10
 	for name, r := range map[string]io.Reader{
 		"array":   io.MultiReader(strings.NewReader("[{}"), io.LimitReader(withoutEndOf{`,{}`}, 3*(elements-1)), strings.NewReader("]")),
-		"element": io.MultiReader(strings.NewReader(`["`), io.LimitReader(withoutEndOf{"x"}, 64<<20), strings.NewReader(`"]`)),
+		"element": io.MultiReader(strings.NewReader(`["`), io.LimitReader(withoutEndOf{"x"}, 4<<20), strings.NewReader(`"]`)),
 	} {
 		in := newArrayReader(bufio.NewReaderSize(r, peeked), limit)
 		largest := 0
