@@ -255,4 +255,10 @@ func TestImportFromLine(t *testing.T) {
 	status, _, errs = execute(t, strings.NewReader(text), append(args, "--from-line", "0")...)
 	require.Equal(t, exitFailure, status)
 	require.Contains(t, errs, "--from-line is 1 or more")
+	status, out, errs = execute(t, strings.NewReader(text), append(args, "--from-line", "6")...)
+	require.Equal(t, exitOK, status, "what an import says that stopped behind all: %s", errs)
+	require.Contains(t, out, "created 0, ")
+	status, _, errs = execute(t, strings.NewReader(text), append(args, "--from-line", "7")...)
+	require.Equal(t, exitFailure, status)
+	require.Contains(t, errs, "--from-line is 7, and the last entry is on line 5")
 }

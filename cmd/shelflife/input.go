@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/shelflife-db/shelflife/catalog/productimport"
@@ -16,7 +17,7 @@ var errInterrupted = errors.New("interrupted")
 type input struct {
 	steps <-chan inputStep
 	stop  context.CancelFunc
-	// from is the first line whose entry is wanted.
+	// from is the first line whose entry is wanted, 0 once that was met.
 	from int
 }
 
@@ -65,18 +66,23 @@ func openInput(ctx context.Context, open func() (io.ReadCloser, error)) (*input,
 // wanted returns the next entry that begins at the line from or later, its size that
 // of what was passed over included.
 func (in *input) wanted(ctx context.Context) (productimport.Entry, error) {
-	passed := int64(0)
+	passed, last := int64(0), 0
 	for {
 		e, err := in.next(ctx)
+		if err == io.EOF && last > 0 && in.from > last+1 {
+			// Nothing was wanted; only directly behind the last entry is that what an
+			// import that stopped there asks for.
+			return e, fmt.Errorf("--from-line is %d, and the last entry is on line %d", in.from, last)
+		}
 		line := e.Line // of an element of an array
 		if line == 0 {
 			line = e.Number
 		}
 		if err == nil && line < in.from {
-			passed += e.Size
+			passed, last = passed+e.Size, line
 			continue
 		}
-		e.Size += passed
+		in.from, e.Size = 0, e.Size+passed
 		return e, err
 	}
 }
