@@ -41,8 +41,13 @@ type Catalog struct {
 	folder   *uses.Folder
 	cache    *recordcache.Cache // nil where there is none
 	dead     *deadspans.Spans   // nil where others write too
-	// deadSizes is defaultDeadRun but in tests.
+	// deadListed are stretches in which no listed product lives; nil as dead.
+	deadListed *deadspans.Spans
+	// deadSizes is defaultDeadRun, and dueSizes defaultDue, but in tests.
 	deadSizes deadRunSizes
+	dueSizes  dueSizes
+	// dueTurn has room for the walk that knows what is due: that takes memory.
+	dueTurn chan struct{}
 	// maxValueSize is that of the backend, 0 where there is none.
 	maxValueSize int
 	// queries holds each *query that is not in use.
@@ -135,6 +140,8 @@ func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) 
 		uses:         uses.NewOverlay(opts.UseCapacity, now.Now),
 		renewals:     uses.NewRenewals(!props.Exclusive),
 		deadSizes:    defaultDeadRun,
+		dueSizes:     defaultDue,
+		dueTurn:      make(chan struct{}, 1),
 		index:        ttl.NewIndex(opts.Index),
 		released:     imagegrace.New(opts.ImageGraceBytes),
 		lease:        leaseTurn{holder: randomID()},
@@ -144,7 +151,7 @@ func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) 
 	c.closing, c.close = context.WithCancelCause(context.Background())
 	c.hooks = expiryhooks.New(func(e Expired) { opts.OnExpire(c.closing, c, e) })
 	if c.exclusive {
-		c.dead = deadspans.New()
+		c.dead, c.deadListed = deadspans.New(), deadspans.New()
 	}
 	if c.exclusive && opts.CacheBytes > 0 {
 		c.cache = recordcache.New(opts.CacheBytes)

@@ -41,25 +41,52 @@ type deadRun struct {
 	total int    // of those before it too
 }
 
-// deadRun returns that of a walk over what is in the store now.
-func (c *Catalog) deadRun(account string) deadRun {
+// deadRun returns that of a walk over what is in the store now, listed is whether over
+// listed products alone.
+func (c *Catalog) deadRun(account string, listed bool) deadRun {
 	if c.dead == nil {
 		return deadRun{}
 	}
 	return deadRun{
-		spanAt:   func(key []byte) string { return c.dead.Behind(account, key) },
+		spanAt: func(key []byte) string {
+			end := c.dead.Behind(account, key)
+			if end == "" && listed {
+				end = c.deadListed.Behind(account, key)
+			}
+			return end
+		},
 		watchFor: func() *deadspans.Watch { return c.dead.Watch(account) },
 		sizes:    c.deadSizes,
 	}
 }
 
+// knownDead is what a walk over a snapshot may pass by.
+type knownDead struct{ all, listed deadspans.Known }
+
 // knownDead returns what a walk over a snapshot that is about to be made may pass
-// by.
-func (c *Catalog) knownDead(account string) deadspans.Known {
-	if c.dead == nil {
-		return deadspans.Known{}
+// by, listed is whether one over listed products alone.
+func (c *Catalog) knownDead(account string, listed bool) (k knownDead) {
+	if c.dead != nil {
+		k.all = c.dead.Known(account)
 	}
-	return c.dead.Known(account)
+	if c.deadListed != nil && listed {
+		k.listed = c.deadListed.Known(account)
+	}
+	return k
+}
+
+// Holds reports whether anything is left of k that has not become untrue.
+func (k *knownDead) Holds() bool {
+	all, listed := k.all.Holds(), k.listed.Holds()
+	return all || listed
+}
+
+// Behind returns the end of the span in which key lies, "" if it lies in none.
+func (k *knownDead) Behind(key []byte) (end string) {
+	if end = k.all.Behind(key); end == "" {
+		end = k.listed.Behind(key)
+	}
+	return end
 }
 
 // behind returns the end of the span in which a key lies, and begins a run there,

@@ -132,13 +132,19 @@ func (t *tx) markWritten(account, id string) {
 	if t.c.dead == nil {
 		return
 	}
+	t.c.dead.Mark(t.nextMark(), account, id)
+	t.c.deadListed.Mark(t.nextMark(), account, id)
+}
+
+// nextMark returns a mark that settle will take back.
+func (t *tx) nextMark() *deadspans.Mark {
 	n := len(t.written)
 	if n == cap(t.written) || t.written[:n+1][n] == nil {
 		t.written = append(t.written, new(deadspans.Mark))
 	} else {
 		t.written = t.written[:n+1] // one that an earlier Update has used
 	}
-	t.c.dead.Mark(t.written[n], account, id)
+	return t.written[n]
 }
 
 // marking returns the mark of k, nil if there is none.

@@ -1,8 +1,16 @@
 package catalog
 
+import "math"
+
 // EagerDeadSpans has c remember runs of a few expired products, which it would
 // read again otherwise: for tests that have a few.
-func EagerDeadSpans(c *Catalog) { c.deadSizes = deadRunSizes{look: 1, keep: 3, least: 2} }
+func EagerDeadSpans(c *Catalog) {
+	c.deadSizes = deadRunSizes{look: 1, keep: 3, least: 2}
+	c.dueSizes = dueSizes{after: 2, entries: 1000, again: 1}
+}
+
+// WithoutDue has c read the records of all that has expired.
+func WithoutDue(c *Catalog) { c.dueSizes.after = math.MaxInt }
 
 // OrdinaryDeadSpans ends EagerDeadSpans.
-func OrdinaryDeadSpans(c *Catalog) { c.deadSizes = defaultDeadRun }
+func OrdinaryDeadSpans(c *Catalog) { c.deadSizes, c.dueSizes = defaultDeadRun, defaultDue }

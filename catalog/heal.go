@@ -30,6 +30,7 @@ func (c *Catalog) healed(uint64) {
 	}
 	if c.dead != nil {
 		c.dead.Reset()
+		c.deadListed.Reset()
 	}
 	c.uses.Forget()
 	// Entries that a lost commit removed are due again, in front of the progress.

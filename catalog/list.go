@@ -148,8 +148,9 @@ func (c *Catalog) walkPage(ctx context.Context, account string, o *ListOptions, 
 		c: c, reader: c.backend, account: account, prefix: o.Prefix, from: o.From, unlisted: o.Unlisted,
 		began: c.now.Now(), patience: callTime, pastDamage: o.PastDamage,
 		fetch: o.Limit + 1, // the last shows whether there are more
-		dead:  c.deadRun(account),
+		dead:  c.deadRun(account, !o.Unlisted),
 	}
+	l.due = c.due(&l, true)
 	if c.clocked {
 		l.patience = 0 // the time that the reads bring may be much later
 	}
@@ -252,7 +253,7 @@ func (c *Catalog) all(ctx context.Context, account string, o AllOptions, instant
 		}
 		defer c.uses.Pin()()
 		// Before the clock: what had expired in a span had by then, too.
-		known := c.knownDead(account)
+		known := c.knownDead(account, !o.Unlisted)
 		l := lister{
 			c: c, account: account, prefix: o.Prefix, from: o.From, unlisted: o.Unlisted, began: c.now.Now(),
 			instant: instant, pastDamage: o.PastDamage,
@@ -266,6 +267,7 @@ func (c *Catalog) all(ctx context.Context, account string, o AllOptions, instant
 		if known.Holds() {
 			l.dead = deadRun{spanAt: known.Behind, sizes: c.deadSizes}
 		}
+		l.due = c.due(&l, false)
 		l.reader = snapshot
 		var s seen
 		for value, err := range l.records(ctx, "") {

@@ -94,6 +94,7 @@ func TestPageCostAmongUnlisted(t *testing.T) {
 func TestPageCostBehindExpired(t *testing.T) {
 	ctx := t.Context()
 	w := behindGlass(t, catalog.Options{})
+	catalog.WithoutDue(w.c())
 	const expired = 3000
 	for i := range expired {
 		w.createFor(fmt.Sprintf("m%04d", i), 1)
@@ -168,6 +169,7 @@ func TestPageCostBehindExpired(t *testing.T) {
 // it stood.
 func TestEndedPagesGoOn(t *testing.T) {
 	w := behindGlass(t, catalog.Options{})
+	catalog.WithoutDue(w.c())
 	const expired, most = 6000, 2700
 	for i := range expired {
 		w.createFor(fmt.Sprintf("m%04d", i), 1)

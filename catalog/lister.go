@@ -39,6 +39,10 @@ type lister struct {
 	expired bool
 	// dead is what is passed by because nothing lives there.
 	dead deadRun
+	// due steps over long runs of expired products; nil where nothing does.
+	due *dueWalk
+	// goesOnByDue is set by scan when the walk should go on by what is due.
+	goesOnByDue bool
 }
 
 // passed returns err as damage behind which the walk goes on, if it is that.
@@ -63,12 +67,15 @@ const callTime = 10_000
 // those that have expired. Each is lent until the next step.
 //
 // It steps over the generated IDs, which are never listed, over long runs of
-// other unlisted products by way of the listed space, and over the dead spans,
-// so that its cost depends on what it yields.
+// other unlisted products by way of the listed space, over the dead spans, and over
+// long runs of expired products by what is due, so that its cost depends on what it
+// yields.
 func (l *lister) records(ctx context.Context, after string) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		defer l.dead.end()
+		defer l.due.end()
 		start, end := l.bounds(after)
+		l.due.within(end)
 		generated, behindGenerated := encoding.ProductPrefixRange(l.account, generatedPrefix)
 		for {
 			until := end
@@ -88,12 +95,21 @@ func (l *lister) records(ctx context.Context, after string) iter.Seq2[[]byte, er
 				return
 			case id == "":
 				start = at
+				if l.goesOnByDue {
+					l.goesOnByDue = false
+					var err error
+					if start, err = l.due.goOn(ctx, start, until); err != nil {
+						yield(nil, err)
+						return
+					}
+				}
 				continue
 			}
 			next, err := l.nextListed(ctx, id)
 			switch {
 			case isDamage(err):
 				// The records know what is listed, too.
+				l.c.noteDamage(wrap("list", "", err))
 				l.walk = true
 				start = encoding.AppendSuccessor(nil, encoding.AppendProductKey(nil, l.account, id))
 			case err != nil:
@@ -145,6 +161,7 @@ func (l *lister) scan(ctx context.Context, r backend.Range, yield func([]byte, e
 				return nil, "", true
 			}
 			l.dead.stop()
+			l.due.breakRow()
 			continue
 		}
 		dead := l.hasExpired(&h)
@@ -169,10 +186,17 @@ func (l *lister) scan(ctx context.Context, r backend.Range, yield func([]byte, e
 		}
 		if !dead {
 			l.dead.breakAt(e.Key)
+			if h.Listed {
+				l.due.breakRow()
+			}
 			continue
 		}
 		if at := l.dead.pass(e.Key); at != nil {
 			return at, "", false
+		}
+		if h.Listed && l.due.pass() {
+			l.goesOnByDue = true
+			return encoding.AppendSuccessor(nil, e.Key), "", false
 		}
 	}
 	return r.End, "", false

@@ -38,6 +38,10 @@ const (
 // remove.
 func (f ExpiryFlags) MustRead() bool { return f&^ExpiryUnlisted != 0 }
 
+// HasDeadline reports whether the product expires at the deadline of the entry. A
+// flag that is not known may say that it does not.
+func (f ExpiryFlags) HasDeadline() bool { return f&^(ExpiryUploads|ExpiryUnlisted) == 0 }
+
 // Known reports whether every flag that is set is one that this version writes.
 func (f ExpiryFlags) Known() bool { return f&^expiryKnown == 0 }
 
@@ -73,6 +77,15 @@ func DecodeExpiryValue(data []byte) (ExpiryValue, error) {
 		return ExpiryValue{}, corrupt(kind, "flags or size")
 	}
 	return v, nil
+}
+
+// PeekExpiryFlags is DecodeExpiryValue of the flags, in a fraction of the time.
+func PeekExpiryFlags(data []byte) (ExpiryFlags, error) {
+	if len(data) > 3 && data[0] == codeFixArray|(1+expiryElements) && data[1] == Schema && data[2] < 0x80 {
+		return ExpiryFlags(data[2]), nil // a positive fixint, as this version writes it
+	}
+	v, err := DecodeExpiryValue(data)
+	return v.Flags, err
 }
 
 // decodeEntry decodes an array of a schema and so many integers, and passes by

@@ -297,6 +297,16 @@ func cutBlobKey(key []byte) (account component, id BlobID, n uint32, err error) 
 	return account, BlobID(rest), binary.BigEndian.Uint32(rest[len(id):]), nil
 }
 
+// CutExpiryKey returns what an expiry entry is about, and the rest of its key, not
+// copied. Of a product it is what the keys of its record and of its listed entry have
+// behind the space. What the rest holds is not checked.
+func CutExpiryKey(key []byte) (kind ExpiryKind, rest []byte, ok bool) {
+	if len(key) < expiryHeadLen || key[0] != SpaceExpiry {
+		return 0, nil, false
+	}
+	return ExpiryKind(key[expiryHeadLen-1]), key[expiryHeadLen:], true
+}
+
 // cutExpiryKey returns the parts of fixed width in head, the others as they
 // stand in key.
 func cutExpiryKey(key []byte) (head Expiry, account, id component, err error) {

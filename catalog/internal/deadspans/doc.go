@@ -30,6 +30,10 @@
 // before the snapshot is made, and passes by those spans only if nothing was cut
 // out of any until the snapshot was there: [Known.Holds].
 //
+// What is said of products may be said of the listed ones alone: those who keep
+// such spans have Spans of their own for them, of which unlisted products that live may
+// be in the middle, and mark in both.
+//
 // All this needs a backend on which no other process writes. Spans are hints: any of
 // them may be forgotten at any time, which costs no more than reading what lies
 // in it.

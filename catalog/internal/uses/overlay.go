@@ -90,6 +90,26 @@ func (o *Overlay) Has(k productkey.Key) bool {
 	return found
 }
 
+// Of returns the IDs of an account's products with a pending use, for the readers that
+// Get is for. It looks at the uses of all accounts.
+func (o *Overlay) Of(account string) map[string]struct{} {
+	if o.count.Load() == 0 {
+		return nil
+	}
+	ids := make(map[string]struct{})
+	for i := range o.stripes {
+		s := &o.stripes[i]
+		s.mu.RLock()
+		for k := range s.uses {
+			if k.Account == account {
+				ids[k.ID] = struct{}{}
+			}
+		}
+		s.mu.RUnlock()
+	}
+	return ids
+}
+
 func (o *Overlay) find(k productkey.Key) (pending Pending, found bool) {
 	if o.count.Load() == 0 {
 		return Pending{}, false

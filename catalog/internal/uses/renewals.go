@@ -119,6 +119,22 @@ func (r *Renewals) PossibleSince(k productkey.Key, then int64) bool {
 	return s.count.Load() > 0 || s.late.Load() >= then
 }
 
+// AnyPossibleSince is PossibleSince of any product.
+func (r *Renewals) AnyPossibleSince(then int64) bool {
+	for i := range r.blocks {
+		block := r.blocks[i].Load()
+		if block == nil {
+			continue // nothing was counted there yet
+		}
+		for j := range block {
+			if block[j].count.Load() > 0 || block[j].late.Load() >= then {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // QuietSince reports whether no Update on the product, by any process, has become
 // visible since then, or may still that had read an earlier time.
 func (r *Renewals) QuietSince(k productkey.Key, then int64) bool {

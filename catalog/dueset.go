@@ -1,0 +1,129 @@
+package catalog
+
+import (
+	"bytes"
+	"hash/maphash"
+	"sort"
+)
+
+const (
+	// maxDueSet bounds the memory of a dueSet in bytes: some 1.3 million products with
+	// IDs of 16 bytes.
+	maxDueSet = 48 << 20
+	// dueEntry is what a product takes beside its name: where the name begins, and up
+	// to four places in the table.
+	dueEntry = 4 + 4*4
+	// dueChunk is how many bytes of names lie together. Each fits in: a name is at
+	// most twice as long as an ID, and its end.
+	dueChunk = 1 << 20
+)
+
+// dueSet is a set of products of one account. A product is named by the end of its
+// key, as encoding.CutExpiryKey and the listed keys have it: none is the beginning
+// of another.
+//
+// It is made for products that are asked for in the order in which they were added, or
+// in that of their names, which costs a comparison each.
+type dueSet struct {
+	chunks [][]byte
+	starts []uint32 // of the names, in all chunks one behind the other
+	bytes  int      // of the names
+	last   []byte   // the name that was added last
+	// unsorted says that the names were not added in their order.
+	unsorted bool
+	// expected is the one that would be asked for next.
+	expected int
+	// table has, by hash, indices into starts, each with 1 added; it is made when it
+	// is needed first.
+	table []uint32
+	seed  maphash.Seed
+}
+
+func (s *dueSet) len() int { return len(s.starts) }
+
+// size is how many bytes the set takes at most.
+func (s *dueSet) size() int { return s.bytes + dueEntry*len(s.starts) }
+
+// add adds a name that is not in the set; nothing was asked yet.
+func (s *dueSet) add(name []byte) {
+	if !s.unsorted {
+		s.unsorted = len(s.starts) > 0 && bytes.Compare(s.last, name) >= 0
+	}
+	n := len(s.chunks) - 1
+	if n < 0 || len(s.chunks[n])+len(name) > dueChunk {
+		s.chunks = append(s.chunks, make([]byte, 0, dueChunk))
+		n++
+	}
+	begin := len(s.chunks[n])
+	s.starts = append(s.starts, uint32(n*dueChunk+begin))
+	s.chunks[n] = append(s.chunks[n], name...)
+	s.last = s.chunks[n][begin:]
+	s.bytes += len(name)
+}
+
+// from returns the names from the i-th on, of its chunk.
+func (s *dueSet) from(i int) []byte {
+	at := s.starts[i]
+	return s.chunks[at/dueChunk][at%dueChunk:]
+}
+
+// compare compares the i-th name with another. What stands behind it does not
+// count: they differ before one of them ends.
+func (s *dueSet) compare(i int, name []byte) int {
+	have := s.from(i)
+	return bytes.Compare(have[:min(len(have), len(name))], name)
+}
+
+// has reports whether a name is in the set.
+func (s *dueSet) has(name []byte) bool {
+	i := s.expected
+	if i >= len(s.starts) || s.compare(i, name) != 0 {
+		if i = s.find(name); i < 0 {
+			return false
+		}
+	}
+	s.expected = i + 1
+	return true
+}
+
+// find returns the index of a name, -1 if it is not in the set.
+func (s *dueSet) find(name []byte) int {
+	if !s.unsorted {
+		i := sort.Search(len(s.starts), func(i int) bool { return s.compare(i, name) >= 0 })
+		if i < len(s.starts) && s.compare(i, name) == 0 {
+			return i
+		}
+		return -1
+	}
+	if s.table == nil {
+		s.makeTable()
+	}
+	for at := s.hash(name); ; at++ {
+		i := int(s.table[at%uint64(len(s.table))]) - 1
+		if i < 0 || s.compare(i, name) == 0 {
+			return i
+		}
+	}
+}
+
+func (s *dueSet) hash(name []byte) uint64 { return maphash.Bytes(s.seed, name) % uint64(len(s.table)) }
+
+// makeTable has at most half of the places taken.
+func (s *dueSet) makeTable() {
+	size := 2
+	for size < 2*len(s.starts) {
+		size *= 2
+	}
+	s.table, s.seed = make([]uint32, size), maphash.MakeSeed()
+	for i := range s.starts {
+		name := s.from(i)
+		if i+1 < len(s.starts) && s.starts[i+1]/dueChunk == s.starts[i]/dueChunk {
+			name = name[:s.starts[i+1]-s.starts[i]]
+		}
+		at := s.hash(name)
+		for s.table[at] != 0 {
+			at = (at + 1) % uint64(size)
+		}
+		s.table[at] = uint32(i + 1)
+	}
+}
