@@ -2,14 +2,19 @@ package catalog_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/shelflife-db/shelflife/backend"
 	"github.com/shelflife-db/shelflife/backend/memory"
 	"github.com/shelflife-db/shelflife/catalog"
+	"github.com/shelflife-db/shelflife/encoding"
 )
 
 func accountsOf(t *testing.T, c *catalog.Catalog, after string) (accounts []string) {
@@ -84,4 +89,80 @@ func TestAccountsOfAClosedCatalog(t *testing.T) {
 		steps++
 	}
 	require.Equal(t, 1, steps)
+}
+
+// brokenKeys is a backend on which the keys of the product space that are between two
+// accounts can't be read.
+type brokenKeys struct {
+	backend.Backend
+	after, before string
+}
+
+func (b brokenKeys) Unwrap() backend.Backend { return b.Backend }
+
+func (b brokenKeys) Scan(ctx context.Context, r backend.Range, o backend.ScanOptions) iter.Seq2[backend.Entry, error] {
+	return func(yield func(backend.Entry, error) bool) {
+		said := false
+		for e, err := range b.Backend.Scan(ctx, r, o) {
+			account, _, failed := encoding.DecodeProductKey(e.Key)
+			if err != nil || failed != nil || account <= b.after || account >= b.before {
+				if !yield(e, err) {
+					return
+				}
+				continue
+			}
+			if said {
+				continue
+			}
+			said = true
+			broken := &backend.DamageError{Range: backend.Range{Start: slices.Clone(e.Key), End: append(slices.Clone(e.Key), 0)}, Cause: errors.New("broken")}
+			if !yield(backend.Entry{}, broken) || !o.PastDamage {
+				return
+			}
+		}
+	}
+}
+
+// Accounts that can't be read are not passed by in silence.
+func TestAccountsPastDamage(t *testing.T) {
+	for _, c := range []struct {
+		after, before, text string
+		read                []string // behind the damage
+	}{
+		{"b", "e", `accounts after "b" and before "e" can't be read`, []string{"e", "f"}},
+		{"", "c", `accounts before "c" can't be read`, []string{"c", "d", "e", "f"}},
+		{"e", "z", `accounts after "e" can't be read`, nil},
+		{"", "z", `accounts can't be read`, nil},
+	} {
+		w := memoryWorld(t)
+		all := []string{"a", "b", "c", "d", "e", "f"}
+		for _, account := range all {
+			_, err := w.c().Upsert(t.Context(), account, "p", withImage(catalog.Patch{}))
+			require.NoError(t, err)
+		}
+		w.decorate(func(b backend.Backend) backend.Backend { return brokenKeys{b, c.after, c.before} })
+		for _, past := range []bool{false, true} {
+			var got []string
+			var met []error
+			for account, err := range w.c().Accounts(t.Context(), catalog.AccountsOptions{PastDamage: past}) {
+				if err != nil {
+					met = append(met, err)
+					continue
+				}
+				got = append(got, account)
+			}
+			want := slices.DeleteFunc(slices.Clone(all), func(a string) bool { return a > c.after })
+			if past {
+				want = append(want, c.read...)
+			}
+			require.Equal(t, want, append([]string{}, got...))
+			require.Len(t, met, 1)
+			require.ErrorIs(t, met[0], catalog.ErrDamaged)
+			var damage *catalog.AccountsDamageError
+			require.ErrorAs(t, met[0], &damage)
+			require.Equal(t, c.text, damage.Error())
+			require.ErrorIs(t, w.c().Damage(), catalog.ErrDamaged)
+		}
+		w.decorate(func(b backend.Backend) backend.Backend { return b.(brokenKeys).Backend })
+	}
 }

@@ -55,9 +55,8 @@ const dueGrowth = 4
 type dueWalk struct {
 	l     *lister
 	sizes dueSizes
-	// watchFor begins a watch of what listed products are written; nil where nothing may
-	// be kept.
-	watchFor func() *deadspans.Watch
+	// keep says that what is stepped over may be kept as a span.
+	keep bool
 
 	row int // of expired records that were read
 	at  int // at how many of them it looks
@@ -76,11 +75,7 @@ func (c *Catalog) due(l *lister, keep bool) *dueWalk {
 	if c.deadListed == nil || l.unlisted {
 		return nil
 	}
-	w := &dueWalk{l: l, sizes: c.dueSizes, at: c.dueSizes.after}
-	if keep {
-		w.watchFor = func() *deadspans.Watch { return c.deadListed.Watch(l.account) }
-	}
-	return w
+	return &dueWalk{l: l, sizes: c.dueSizes, keep: keep, at: c.dueSizes.after}
 }
 
 // within says behind which key the walk ends.
@@ -140,7 +135,7 @@ func (w *dueWalk) goOn(ctx context.Context, start, end []byte) (at []byte, err e
 	if w.at = w.sizes.again; !enough {
 		w.at = max(w.at, w.sizes.after/dueGrowth) // here a scan of the records is faster
 	}
-	if w.watchFor == nil {
+	if !w.keep {
 		// The loop over the products takes as long as its body wants.
 		w.drop()
 		w.at = dueGrowth * max(row, w.sizes.after)
@@ -202,8 +197,8 @@ func (w *dueWalk) read(ctx context.Context, start []byte) (ok bool, err error) {
 		}
 	}()
 	w.pending = c.uses.Of(l.account)
-	if w.watch == nil && w.watchFor != nil {
-		w.watch = w.watchFor()
+	if w.watch == nil && w.keep {
+		w.watch = c.deadListed.Watch(l.account)
 	}
 	set, left := new(dueSet), w.sizes.entries*row
 	head, _ := encoding.ListedRange(l.account)

@@ -24,7 +24,7 @@ type accountsListCmd struct {
 
 // Help returns the details.
 func (*accountsListCmd) Help() string {
-	return `Prints the accounts that have products, one a line, in byte order; characters that would break a line are escaped. It reads one product of each account. An account whose products have all expired is listed until a server has removed them.
+	return `Prints the accounts that have products, one a line, in byte order; characters that would break a line are escaped. It reads one product of each account. An account whose products have all expired is listed until a server has removed them. Where a store is damaged the accounts that can be read are listed, and it fails with the names of those between which others may lie.
 
 A store in a folder must not be in use by a server, unless that runs with --read-only; one in a database may.`
 }
@@ -32,15 +32,21 @@ A store in a folder must not be in use by a server, unless that runs with --read
 // Run lists the accounts.
 func (c *accountsListCmd) Run(p *process) error {
 	return c.read(p.ctx, func(cat *catalog.Catalog) error {
-		for account, err := range cat.Accounts(p.ctx, catalog.AccountsOptions{After: c.After}) {
+		var met error // damage, behind which the list goes on
+		for account, err := range cat.Accounts(p.ctx, catalog.AccountsOptions{After: c.After, PastDamage: true}) {
+			var damage *catalog.AccountsDamageError
+			if errors.As(err, &damage) {
+				met = errors.Join(met, err)
+				continue
+			}
 			if err != nil {
-				return err
+				return errors.Join(met, err)
 			}
 			if _, err := fmt.Fprintln(p.stdout, visible(account)); err != nil {
 				return err
 			}
 		}
-		return nil
+		return met
 	})
 }
 

@@ -469,13 +469,16 @@ var mutations = []mutation{
 	{"due: an Update at work may renew what is due", "catalog/duewalk.go", `	w.renewing = c.renewals.AnyPossibleSince(l.began)
 `, ``},
 	{"due: of what was renewed the record is read", "catalog/duewalk.go", `!flags.HasDeadline() || `, ``},
-	{"due: unlisted products may live among the listed ones", "catalog/duewalk.go", `c.deadListed.Watch(l.account)`, `c.dead.Watch(l.account)`},
+	{"due: unlisted products may live among the listed ones", "catalog/duewalk.go", `w.watch = c.deadListed.Watch(l.account)`, `w.watch = c.dead.Watch(l.account)`},
 	{"due: a writer cuts its product out", "catalog/effects.go", `	t.c.deadListed.Mark(t.nextMark(), account, id)
 `, ``},
 	{"due: names come in any order", "catalog/dueset.go", `		s.unsorted = len(s.starts) > 0 && bytes.Compare(s.last, name) >= 0
 `, ``},
 	{"due: damage is not passed over in silence", "catalog/duewalk.go", `	w.l.c.noteDamage(wrap("list", "", err))
 `, ``},
+	{"accounts: what can't be read is named", "catalog/accounts.go", `			if damage != nil {
+`, `			if false && damage != nil {
+`},
 	{"a store without its log is refused", "backend/pebble/store.go", `		err = refuseWithoutLog(o.FS, dir)`, `		_ = refuseWithoutLog`},
 	{"lists: a pending use keeps what has expired by its record", "catalog/lister.go", `!l.c.uses.Has(k) && l.unrenewed(k, deadline)`, `l.unrenewed(k, deadline)`},
 	{"lists: an Update at work may renew what has expired", "catalog/lister.go", `!l.c.uses.Has(k) && l.unrenewed(k, deadline)`, `!l.c.uses.Has(k)`},
