@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -27,6 +29,30 @@ type counters struct {
 	stop                   atomic.Bool
 	acknowledged, doubtful [8]atomic.Int64
 	bad                    atomic.Pointer[string]
+
+	mu           sync.Mutex // guards what follows
+	since, first time.Time  // when the first Update that began after since was acknowledged
+}
+
+// from has the first acknowledged Update noted that begins from now on.
+func (c *counters) from(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.since, c.first = now, time.Time{}
+}
+
+func (c *counters) acknowledge(began time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.first.IsZero() && began.After(c.since) {
+		c.first = time.Now()
+	}
+}
+
+func (c *counters) resumed() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.first
 }
 
 func key(w int) string { return fmt.Sprint("n", w/2) } // two workers, of both stores, to a key
@@ -36,6 +62,7 @@ func startCounters(a, b *postgres.Store) *counters {
 	for w := range c.acknowledged {
 		c.wg.Go(func() {
 			for !c.stop.Load() {
+				began := time.Now()
 				err := c.stores[w%2].Update(context.Background(), item(key(w)), backend.UpdateOptions{}, func(ctx context.Context, x backend.Txn) error {
 					n := 0
 					if _, err := x.Get(ctx, []byte(key(w)), func(v []byte) error { n = len(v); return nil }); err != nil {
@@ -46,6 +73,7 @@ func startCounters(a, b *postgres.Store) *counters {
 				switch {
 				case err == nil:
 					c.acknowledged[w].Add(1)
+					c.acknowledge(began)
 				case errors.Is(err, backend.ErrUnknownOutcome):
 					c.doubtful[w].Add(1)
 				case !errors.Is(err, backend.ErrUnavailable):
@@ -115,6 +143,46 @@ func TestKill(t *testing.T) {
 	}
 	c.check(t)
 	require.NoError(t, c.stores[0].Ready())
+}
+
+var promotions = flag.Int("promotions", 2, "how often TestPromote kills a primary and promotes its standby; half of it with -short")
+
+// TestPromote kills a primary under load and promotes its synchronous standby,
+// again and again: what knows both by name goes on by itself, and nothing that
+// was acknowledged is lost.
+func TestPromote(t *testing.T) {
+	pair := postgrestest.StartPair(t)
+	dsn := pair.Database(t)
+	c := startCounters(open(t, dsn, nil), open(t, dsn, nil))
+	n := *promotions
+	if testing.Short() {
+		n = max(1, n/2)
+	}
+	var down, after []time.Duration
+	for i := range n {
+		if i > 0 {
+			require.NoError(t, pair.Rejoin())
+		}
+		c.advance(t, 50)
+		require.NoError(t, pair.Kill())
+		killed := time.Now()
+		c.from(killed)
+		require.NoError(t, pair.Promote())
+		promoted := time.Now()
+		c.advance(t, 50)
+		first := c.resumed()
+		down, after = append(down, first.Sub(killed)), append(after, first.Sub(promoted))
+	}
+	c.check(t)
+	require.NoError(t, c.stores[0].Ready())
+	var doubtful int64
+	for w := range c.doubtful {
+		doubtful += c.doubtful[w].Load()
+	}
+	slices.Sort(down)
+	slices.Sort(after)
+	t.Logf("%d promotions, %d Updates acknowledged, none lost, %d outcomes not known; the first write came %v to %v after the kill (median %v), %v to %v after the promotion (median %v)",
+		n, c.total(), doubtful, down[0], down[n-1], down[n/2], after[0], after[n-1], after[n/2])
 }
 
 // TestFreeze stops the server under load: calls end by themselves, and all goes

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -28,6 +29,108 @@ func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
 // sharing is how many servers share the database.
 const sharing = 3
 
+// shared are several servers on one database, under load.
+type shared struct {
+	t       *testing.T
+	binary  string
+	dsn     string
+	seed    uint64
+	rng     *rand.Rand
+	servers []*server
+	urls    []string
+	all     []*writer
+	hot     counted
+	sum     figures
+	refused int
+}
+
+// startShared starts them on a database.
+func startShared(t *testing.T, dsn string) *shared {
+	s := &shared{t: t, binary: build(t), dsn: dsn, seed: *killSeed, servers: make([]*server, sharing), urls: make([]string, sharing)}
+	if s.seed == 0 {
+		s.seed = rand.Uint64()
+	}
+	t.Logf("-kill.seed=%d", s.seed)
+	s.rng = rand.New(rand.NewPCG(s.seed, 0))
+	for i := range s.servers {
+		s.serve(i)
+	}
+	s.all = make([]*writer, writers-1)
+	for i := range s.all {
+		s.all[i] = &writer{
+			account: i, rng: rand.New(rand.NewPCG(s.seed, uint64(i+1))),
+			client: &http.Client{Transport: new(http.Transport), Timeout: patience},
+			known:  map[string]*product{}, uses: map[string][]use{},
+		}
+	}
+	return s
+}
+
+// serve starts server i.
+func (s *shared) serve(i int) {
+	s.servers[i] = startOn(s.t, s.binary, "--store", s.dsn)
+	s.urls[i] = s.servers[i].url(s.t)
+}
+
+// round has every request sent to one of the servers at random, has strike kill
+// something meanwhile, waits until requests are answered again, and compares
+// everything with what was acknowledged.
+func (s *shared) round(n int, strike func()) {
+	t := s.t
+	var wg sync.WaitGroup
+	ended := make([]error, len(s.all)+sharing)
+	var stop atomic.Bool
+	for i, w := range s.all {
+		w.urls = append([]string{}, s.urls...)
+		w.stop.Store(false)
+		w.client.CloseIdleConnections()
+		wg.Go(func() {
+			r, err := w.runShared()
+			ended[i] = err
+			s.hot.mu.Lock()
+			s.refused += r
+			s.hot.mu.Unlock()
+		})
+	}
+	for i := range sharing {
+		rng, urls := rand.New(rand.NewPCG(s.seed, uint64(n*sharing+i+100))), append([]string{}, s.urls...)
+		wg.Go(func() { ended[len(s.all)+i] = s.hot.run(rng, urls, &stop) })
+	}
+	time.Sleep(time.Duration(300+s.rng.IntN(1200)) * time.Millisecond)
+	killed := time.Now()
+	strike()
+	before := s.hot.total()
+	for begun := time.Now(); s.hot.total() < before+10; { // the others go on by themselves
+		require.Less(t, time.Since(begun), patience)
+		time.Sleep(10 * time.Millisecond)
+	}
+	stop.Store(true)
+	for _, w := range s.all {
+		w.stop.Store(true)
+	}
+	wg.Wait()
+	require.NoError(t, errors.Join(ended...), "seed %d", s.seed)
+	awaitIdle(t, s.dsn)
+	for _, w := range s.all {
+		w.urls = append([]string{}, s.urls...)
+		require.NoError(t, w.verify(killed, &s.sum), "in round %d, seed %d", n, s.seed)
+	}
+}
+
+// end compares what all rounds together have done, and returns it in words.
+func (s *shared) end() string {
+	require.Zero(s.t, s.sum.usesLost, "a use is durable before it is acknowledged")
+	s.hot.verify(s.t, s.urls)
+	acked := 0
+	for _, w := range s.all {
+		acked += w.acked
+	}
+	out, err := exec.CommandContext(s.t.Context(), s.binary, "check", "--store", s.dsn).CombinedOutput()
+	require.NoError(s.t, err, "%s", out)
+	return fmt.Sprintf("%d calls acknowledged, %d refused; outcomes not known: %d whole, %d not at all; %d products compared; one product edited %d times, %d outcomes not known",
+		acked, s.refused, s.sum.applied, s.sum.lost, s.sum.products, s.hot.edits, s.hot.doubtful)
+}
+
 // TestKillOnDatabase has several servers on one database, every request sent to
 // one of them at random, and kills one of them, the database or both under load,
 // again and again. What was acknowledged is there afterwards, uses included;
@@ -35,98 +138,56 @@ const sharing = 3
 // all or nothing. A product that all edit at once counts every edit once, and
 // no call reads it as it was before an edit that was acknowledged.
 func TestKillOnDatabase(t *testing.T) {
-	seed := *killSeed
-	if seed == 0 {
-		seed = rand.Uint64()
-	}
-	t.Logf("-kill.seed=%d", seed)
-	rng := rand.New(rand.NewPCG(seed, 0))
 	database := postgrestest.Start(t)
-	dsn := database.Database(t)
-	binary := build(t)
-	serve := func() *server { return startOn(t, binary, "--store", dsn) }
-	servers := make([]*server, sharing)
-	urls := make([]string, sharing)
-	for i := range servers {
-		servers[i] = serve()
-		urls[i] = servers[i].url(t)
-	}
-	all := make([]*writer, writers-1)
-	for i := range all {
-		all[i] = &writer{
-			account: i, rng: rand.New(rand.NewPCG(seed, uint64(i+1))),
-			client: &http.Client{Transport: new(http.Transport), Timeout: patience},
-			known:  map[string]*product{}, uses: map[string][]use{},
-		}
-	}
-	hot := &counted{}
-	var sum figures
-	var serversKilled, databaseKilled, refused int
-	for n := 0; n < max(1, *killTimes/4); n++ {
-		var wg sync.WaitGroup
-		ended := make([]error, len(all)+sharing)
-		var stop atomic.Bool
-		for i, w := range all {
-			w.urls = append([]string{}, urls...)
-			w.stop.Store(false)
-			w.client.CloseIdleConnections()
-			wg.Go(func() {
-				r, err := w.runShared()
-				ended[i] = err
-				hot.mu.Lock()
-				refused += r
-				hot.mu.Unlock()
-			})
-		}
-		for i := range sharing {
-			rng, urls := rand.New(rand.NewPCG(seed, uint64(n*sharing+i+100))), append([]string{}, urls...)
-			wg.Go(func() { ended[len(all)+i] = hot.run(rng, urls, &stop) })
-		}
-		time.Sleep(time.Duration(300+rng.IntN(1200)) * time.Millisecond)
-		what := rng.IntN(3)
-		killed := time.Now()
-		if what != 0 {
-			require.NoError(t, database.Kill())
-			databaseKilled++
-		}
-		if victim := rng.IntN(sharing); what != 1 {
-			servers[victim].kill()
-			serversKilled++
-			if what == 2 {
+	s := startShared(t, database.Database(t))
+	var serversKilled, databaseKilled int
+	for n := range max(1, *killTimes/4) {
+		s.round(n, func() {
+			what := s.rng.IntN(3)
+			if what != 0 {
+				require.NoError(t, database.Kill())
+				databaseKilled++
+			}
+			if victim := s.rng.IntN(sharing); what != 1 {
+				s.servers[victim].kill()
+				serversKilled++
+				if what == 2 {
+					require.NoError(t, database.Restart())
+				}
+				s.serve(victim)
+			} else {
 				require.NoError(t, database.Restart())
 			}
-			servers[victim] = serve()
-			urls[victim] = servers[victim].url(t)
-		} else {
-			require.NoError(t, database.Restart())
-		}
-		before := hot.total()
-		for begun := time.Now(); hot.total() < before+10; { // the others go on by themselves
-			require.Less(t, time.Since(begun), patience)
-			time.Sleep(10 * time.Millisecond)
-		}
-		stop.Store(true)
-		for _, w := range all {
-			w.stop.Store(true)
-		}
-		wg.Wait()
-		require.NoError(t, errors.Join(ended...), "seed %d", seed)
-		awaitIdle(t, dsn)
-		for _, w := range all {
-			w.urls = append([]string{}, urls...)
-			require.NoError(t, w.verify(killed, &sum), "after kill %d, seed %d", n, seed)
-		}
+		})
 	}
-	require.Zero(t, sum.usesLost, "a use is durable before it is acknowledged")
-	hot.verify(t, urls)
-	acked := 0
-	for _, w := range all {
-		acked += w.acked
+	t.Logf("%d servers and %d databases killed, %s", serversKilled, databaseKilled, s.end())
+}
+
+// TestPromoteUnderServers is the same with a primary that is killed and its
+// synchronous standby, which is promoted: the servers know both by name and
+// find the one that takes writes by themselves.
+func TestPromoteUnderServers(t *testing.T) {
+	pair := postgrestest.StartPair(t)
+	s := startShared(t, pair.Database(t))
+	var down, after []time.Duration
+	n := max(1, *killTimes/20)
+	for i := range n {
+		var killed, promoted time.Time
+		s.round(i, func() {
+			require.NoError(t, pair.Kill())
+			killed = time.Now()
+			s.hot.from(killed)
+			require.NoError(t, pair.Promote())
+			promoted = time.Now()
+		})
+		first := s.hot.resumed()
+		down, after = append(down, first.Sub(killed)), append(after, first.Sub(promoted))
+		require.NoError(t, pair.Rejoin())
 	}
-	t.Logf("%d servers and %d databases killed, %d calls acknowledged, %d refused; outcomes not known: %d whole, %d not at all; %d products compared; one product edited %d times, %d outcomes not known",
-		serversKilled, databaseKilled, acked, refused, sum.applied, sum.lost, sum.products, hot.edits, hot.doubtful)
-	out, err := exec.CommandContext(t.Context(), binary, "check", "--store", dsn).CombinedOutput()
-	require.NoError(t, err, "%s", out)
+	slices.Sort(down)
+	slices.Sort(after)
+	t.Logf("%d promotions, %s; the first write came %v to %v after the kill (median %v), %v to %v after the promotion (median %v)",
+		n, s.end(), down[0], down[n-1], down[n/2], after[0], after[n-1], after[n/2])
 }
 
 // awaitIdle waits until the database works on nothing: of a process that was killed
@@ -180,6 +241,21 @@ type counted struct {
 	highest  int            // of these
 	edits    int
 	doubtful int
+
+	since, first time.Time // when the first edit that began after since was acknowledged
+}
+
+// from has the first acknowledged edit noted that begins from now on.
+func (c *counted) from(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.since, c.first = now, time.Time{}
+}
+
+func (c *counted) resumed() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.first
 }
 
 func (c *counted) total() int {
@@ -206,6 +282,7 @@ func (c *counted) run(rng *rand.Rand, urls []string, stop *atomic.Bool) error {
 			return fmt.Errorf("read %d after %d was acknowledged", n, least)
 		}
 		at := urls[rng.IntN(len(urls))]
+		began := time.Now()
 		status, answer, err := editHot(client, at, n+1, version)
 		c.mu.Lock()
 		switch {
@@ -218,6 +295,9 @@ func (c *counted) run(rng *rand.Rand, urls []string, stop *atomic.Bool) error {
 			} else {
 				c.told[n+1], c.highest = at, max(c.highest, n+1)
 				c.edits++
+				if c.first.IsZero() && began.After(c.since) {
+					c.first = time.Now()
+				}
 			}
 		case err != nil || codeOf(answer) == "UNKNOWN_OUTCOME":
 			c.doubtful++

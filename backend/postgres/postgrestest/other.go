@@ -51,3 +51,27 @@ func WithClock(string) string { return "" }
 
 // SetClock skips t.
 func SetClock(t testing.TB, _ string) func(time.Time) { t.Helper(); t.Skip(errSystem); return nil }
+
+// A Pair is a primary and its standby; there are none on this system.
+type Pair struct{}
+
+// StartPair skips t.
+func StartPair(t testing.TB, _ ...string) *Pair { t.Helper(); t.Skip(errSystem); return nil }
+
+// DSN is not reached here, as are the methods below.
+func (*Pair) DSN(string) string { return "" }
+
+// Database skips t.
+func (*Pair) Database(t testing.TB) string { return Database(t) }
+
+// Primary returns nothing.
+func (*Pair) Primary() *Server { return nil }
+
+// Kill fails.
+func (*Pair) Kill() error { return errSystem }
+
+// Promote fails.
+func (*Pair) Promote() error { return errSystem }
+
+// Rejoin fails.
+func (*Pair) Rejoin() error { return errSystem }

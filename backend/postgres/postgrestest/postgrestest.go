@@ -28,11 +28,13 @@ type Server struct {
 	bin, dir string
 	user     *syscall.Credential // nil for that of the test
 
+	port     int      // part of the name of the socket, and of the address if it has one
+	settings []string // such as "max_connections=20"
+
 	mu    sync.Mutex    // guards what follows
 	cmd   *exec.Cmd     // the shell that the server runs under
 	life  io.Closer     // the shell ends the server when this is closed, also by the end of the test's process
 	ended chan struct{} // closed when the server has ended
-	args  []string
 }
 
 var shared struct {
@@ -159,6 +161,11 @@ func Start(t testing.TB, settings ...string) *Server {
 	if err != nil {
 		unavailable(t, err)
 	}
+	return s.until(t)
+}
+
+// until removes the server with the test.
+func (s *Server) until(t testing.TB) *Server {
 	t.Cleanup(func() {
 		if err := s.remove(); err != nil {
 			t.Error(err)
@@ -169,51 +176,76 @@ func Start(t testing.TB, settings ...string) *Server {
 
 // DSN returns the connection string of a database.
 func (s *Server) DSN(database string) string {
-	return "postgres://shelflife@/" + database + "?host=" + url.QueryEscape(s.dir)
+	dsn := "postgres://shelflife@/" + database + "?host=" + url.QueryEscape(s.dir)
+	if s.port != standardPort {
+		dsn += "&port=" + strconv.Itoa(s.port)
+	}
+	return dsn
 }
 
 // Socket returns the path of the Unix socket on which the server listens.
-func (s *Server) Socket() string { return filepath.Join(s.dir, ".s.PGSQL.5432") }
+func (s *Server) Socket() string {
+	return filepath.Join(s.dir, ".s.PGSQL."+strconv.Itoa(s.port))
+}
+
+const standardPort = 5432
 
 // Database creates a database on s; see the function of that name.
 func (s *Server) Database(t testing.TB) string { return database(t, s.DSN("postgres")) }
 
 func start(settings ...string) (*Server, error) {
-	bin, err := binaries()
+	s, err := prepare()
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{bin: bin}
-	if s.dir, err = os.MkdirTemp("", "shelflife-pg"); err != nil {
-		return nil, err
+	if err := s.initialize(); err != nil {
+		return nil, errors.Join(err, s.remove())
 	}
-	if os.Geteuid() == 0 { // which the server refuses
-		if s.user, err = otherUser(); err != nil {
-			return nil, err
-		}
-		if err := os.Chown(s.dir, int(s.user.Uid), int(s.user.Gid)); err != nil {
-			return nil, err
-		}
-	}
-	if err := os.Chmod(s.dir, 0o755); err != nil {
-		return nil, err
-	}
-	init := exec.Command(filepath.Join(bin, "initdb"), "-D", s.data(), "-U", "shelflife", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
-	s.as(init)
-	if out, err := init.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
-	}
-	s.args = []string{
-		filepath.Join(bin, "postgres"), "-D", s.data(), "-k", s.dir, "-c", "listen_addresses=", "-c", "fsync=on",
-		"-c", "max_connections=300", "-c", "unix_socket_permissions=0777", "-c", "log_min_messages=fatal", "-c", "autovacuum_naptime=5s",
-	}
-	for _, c := range settings {
-		s.args = append(s.args, "-c", c)
-	}
+	s.settings = settings
 	if err := s.Restart(); err != nil {
 		return nil, errors.Join(err, s.remove())
 	}
 	return s, nil
+}
+
+// prepare makes the folder of a server.
+func prepare() (*Server, error) {
+	bin, err := binaries()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{bin: bin, port: standardPort}
+	s.dir, s.user, err = folder()
+	return s, err
+}
+
+// folder makes a folder that belongs to the user that a server may run as: not root,
+// which it refuses.
+func folder() (dir string, as *syscall.Credential, err error) {
+	if dir, err = os.MkdirTemp("", "shelflife-pg"); err != nil {
+		return "", nil, err
+	}
+	if os.Geteuid() == 0 {
+		if as, err = otherUser(); err == nil {
+			err = os.Chown(dir, int(as.Uid), int(as.Gid))
+		}
+	}
+	return dir, as, errors.Join(err, os.Chmod(dir, 0o755))
+}
+
+// initialize creates an empty cluster.
+func (s *Server) initialize() error {
+	return s.run("initdb", "-D", s.data(), "-U", "shelflife", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+}
+
+// run runs a program of the server to its end.
+func (s *Server) run(program string, args ...string) error {
+	c := exec.Command(filepath.Join(s.bin, program), args...)
+	s.as(c)
+	if out, err := c.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", program, err, out)
+	}
+	return nil
 }
 
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
@@ -297,7 +329,15 @@ func (s *Server) launch() error {
 		return err
 	}
 	defer log.Close()
-	c := exec.Command("sh", append([]string{"-c", underShell, "sh"}, s.args...)...)
+	args := []string{
+		"-c", underShell, "sh",
+		filepath.Join(s.bin, "postgres"), "-D", s.data(), "-k", s.dir, "-p", strconv.Itoa(s.port), "-c", "listen_addresses=", "-c", "fsync=on",
+		"-c", "max_connections=300", "-c", "unix_socket_permissions=0777", "-c", "log_min_messages=fatal", "-c", "autovacuum_naptime=5s",
+	}
+	for _, c := range s.settings {
+		args = append(args, "-c", c)
+	}
+	c := exec.Command("sh", args...)
 	s.as(c)
 	c.Stdout, c.Stderr = log, log
 	life, err := c.StdinPipe()
