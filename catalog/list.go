@@ -254,6 +254,14 @@ func (c *Catalog) all(ctx context.Context, account string, o AllOptions, instant
 		defer c.uses.Pin()()
 		// Before the clock: what had expired in a span had by then, too.
 		known := c.knownDead(account, !o.Unlisted)
+		if instant {
+			// The time that comes with the walk's own reads is too late for a walk which
+			// judges all by that of its beginning, and the last that is known may be long ago.
+			if err := c.learnTime(ctx); err != nil {
+				yield(nil, err)
+				return
+			}
+		}
 		l := lister{
 			c: c, account: account, prefix: o.Prefix, from: o.From, unlisted: o.Unlisted, began: c.now.Now(),
 			instant: instant, pastDamage: o.PastDamage,

@@ -106,6 +106,51 @@ func TestExpirySeenIsDecided(t *testing.T) {
 	}
 }
 
+// contract 4: no process shows what expired while it stood still, not even in the
+// first answer that it gives afterwards.
+func TestAwakes(t *testing.T) {
+	for name, live := range map[string]func(*catalog.Catalog) (int, error){
+		"get": func(c *catalog.Catalog) (int, error) {
+			many, err := c.GetMany(t.Context(), acme, []string{"p"})
+			if err != nil || many[0] == nil {
+				return 0, err
+			}
+			return 1, nil
+		},
+		"list": func(c *catalog.Catalog) (int, error) {
+			page, err := c.List(t.Context(), acme, catalog.ListOptions{})
+			return len(page.Products), err
+		},
+		"all": func(c *catalog.Catalog) (n int, _ error) {
+			for _, err := range c.All(t.Context(), acme, catalog.AllOptions{}) {
+				if n++; err != nil {
+					return n, err
+				}
+			}
+			return n, nil
+		},
+		"stats": func(c *catalog.Catalog) (int, error) {
+			s, err := c.Stats(t.Context(), acme)
+			return s.Products, err
+		},
+	} {
+		store, process := ttl.NewManualClock(epoch), ttl.NewManualClock(epoch)
+		b := backendtest.Clocked(memory.New(&memory.Options{Shared: true}), store.Now)
+		c, err := catalog.Open(t.Context(), b, &catalog.Options{Clock: process})
+		require.NoError(t, err)
+		_, err = c.Upsert(t.Context(), acme, "p", withImage(catalog.Patch{ValidForDays: catalog.Set(1)}))
+		require.NoError(t, err)
+		n, err := live(c)
+		require.NoError(t, err, name)
+		require.Equal(t, 1, n, name)
+		store.Advance(day)
+		n, err = live(c)
+		require.NoError(t, err, name)
+		require.Zero(t, n, name)
+		require.NoError(t, c.Close())
+	}
+}
+
 // callCounter counts what a caller asks of the store, without what is asked in the
 // background, which is about the meta space.
 type callCounter struct {
