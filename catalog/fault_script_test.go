@@ -117,8 +117,15 @@ func (f shortFile) WriteAt(p []byte, off int64) (int, error) {
 	return n, errors.Join(err, io.ErrShortWrite)
 }
 
-// faultScript is a fixed sequence of calls on a store whose disk may fail, and
-// what must be there after it.
+// An opener opens a catalog on the store of a fault script.
+type opener func(ttl.Clock, catalog.Options) (*catalog.Catalog, error)
+
+func onDisk(fs vfs.FS) opener {
+	return func(clock ttl.Clock, o catalog.Options) (*catalog.Catalog, error) { return openOn(fs, clock, o) }
+}
+
+// faultScript is a fixed sequence of calls on a store whose disk or server may
+// fail, and what must be there after it.
 type faultScript struct {
 	t     *testing.T
 	clock *ttl.ManualClock
@@ -149,7 +156,7 @@ func shown(t *testing.T, p *catalog.Product) string {
 func requireTyped(t *testing.T, err error) {
 	t.Helper()
 	for _, want := range []error{
-		catalog.ErrUnavailable, catalog.ErrUnknownOutcome, catalog.ErrClosed, syscall.EIO, syscall.ENOSPC, syscall.EDQUOT, io.ErrShortWrite,
+		catalog.ErrUnavailable, catalog.ErrUnknownOutcome, catalog.ErrClosed, backend.ErrUnavailable, syscall.EIO, syscall.ENOSPC, syscall.EDQUOT, io.ErrShortWrite,
 	} {
 		if errors.Is(err, want) {
 			return
@@ -287,10 +294,10 @@ func (s *faultScript) read() {
 func faultImage(width int) []byte { return pngOf(uint64(width), width, width) }
 
 // run makes the calls. It ends early when the catalog can't be opened.
-func (s *faultScript) run(fs vfs.FS) {
+func (s *faultScript) run(on opener) {
 	t := s.t
 	open := func() bool {
-		c, err := openOn(fs, s.clock, catalog.Options{CacheBytes: -1, UseWindow: catalog.NoUseWindow})
+		c, err := on(s.clock, catalog.Options{CacheBytes: -1, UseWindow: catalog.NoUseWindow})
 		if err != nil {
 			requireTyped(t, errors.Join(err))
 			return false
@@ -341,9 +348,9 @@ func (s *faultScript) run(fs vfs.FS) {
 	closed()
 }
 
-// requireIntact opens a disk that works again and compares.
-func (s *faultScript) requireIntact(fs vfs.FS) {
-	c, err := openOn(fs, s.clock, catalog.Options{})
+// requireIntact opens a store that works again and compares.
+func (s *faultScript) requireIntact(on opener) {
+	c, err := on(s.clock, catalog.Options{})
 	require.NoError(s.t, err)
 	s.c = c
 	for id := range s.may {
@@ -403,10 +410,10 @@ func runFault(t *testing.T, mode faultMode, index int64) (seen, refused bool, he
 			t.Logf("%s of operation %d, kind %d on %s", mode.name, index, op.Kind, op.Path)
 		}
 	}()
-	s.run(errorfs.Wrap(shortFS{mem, fault}, fault))
+	s.run(onDisk(errorfs.Wrap(shortFS{mem, fault}, fault)))
 	seen = fault.hit.Load() != nil
 	crashed := mem.CrashClone(vfs.CrashCloneCfg{})
-	s.requireIntact(mem)
-	s.requireIntact(crashed)
+	s.requireIntact(onDisk(mem))
+	s.requireIntact(onDisk(crashed))
 	return seen, s.failed, s.healed
 }

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
 
 // store is what a handle was opened with.
 type store struct {
-	link    *link
+	link    *postgrestest.Link
 	options postgres.Options
 }
 
@@ -30,11 +30,15 @@ type store struct {
 // stall. Another handle is what another process would have: handles share
 // nothing but the server.
 func harness(t *testing.T, o postgres.Options) backendtest.Harness {
-	l := newLink(t, postgrestest.Database(t))
+	return harnessOn(t, postgrestest.Database(t), o)
+}
+
+func harnessOn(t *testing.T, dsn string, o postgres.Options) backendtest.Harness {
+	l := postgrestest.NewLink(t, dsn)
 	var mu sync.Mutex
 	stores := map[backend.Backend]store{}
 	on := func(t *testing.T, st store) backend.Backend {
-		s, err := postgres.Open(t.Context(), st.link.dsn, &st.options)
+		s, err := postgres.Open(t.Context(), st.link.DSN(), &st.options)
 		require.NoError(t, err)
 		mu.Lock()
 		defer mu.Unlock()
@@ -61,8 +65,8 @@ func harness(t *testing.T, o postgres.Options) backendtest.Harness {
 		Second: func(t *testing.T, b backend.Backend) backend.Backend { return on(t, of(b)) },
 		Stall: func(_ *testing.T, b backend.Backend) func() {
 			l := of(b).link
-			l.stall()
-			return l.resume
+			l.Stall()
+			return l.Resume
 		},
 		// The end of a server takes seconds to recover from: TestKill does that.
 		Exceptions: []backendtest.Exception{backendtest.NoCrash, backendtest.LaggingSize, backendtest.NoHeal},

@@ -112,6 +112,9 @@ func (s *Store) read(ctx context.Context, fn func(context.Context, *pgx.Conn) (f
 			s.lost(err)
 			return errNoAnswer
 		case final || !transient(err):
+			if refused(err) {
+				s.lost(err)
+			}
 			return readError(err)
 		}
 		s.lost(err)

@@ -55,11 +55,18 @@ func transient(err error) bool {
 	return false
 }
 
+// refused reports whether there is no connection, whatever the server has against
+// it: nothing was asked of it.
+func refused(err error) bool {
+	var connect *pgconn.ConnectError
+	return errors.As(err, &connect)
+}
+
 // readError makes the error of a read that is not tried again.
 func readError(err error) error {
 	code := sqlState(err)
 	switch {
-	case code == "", transient(err), code == stateLockTimeout, strings.HasPrefix(code, "57"), code == stateReadOnly:
+	case refused(err), code == "", transient(err), code == stateLockTimeout, strings.HasPrefix(code, "57"), code == stateReadOnly:
 		return unavailable(err)
 	}
 	return fmt.Errorf("postgres: %w", err)
@@ -98,8 +105,7 @@ func (e *engineError) As(target any) bool {
 
 // describe leaves out of an error what pgx says of the connection string.
 func describe(err error) string {
-	var connect *pgconn.ConnectError
-	if errors.As(err, &connect) {
+	if refused(err) {
 		if pg := sqlState(err); pg != "" {
 			return "the server refused the connection (SQLSTATE " + pg + ")"
 		}

@@ -144,11 +144,11 @@ func TestReadOnlyServer(t *testing.T) {
 // error, a panic or the end of its goroutine, is its own.
 func TestCombines(t *testing.T) {
 	dsn := postgrestest.Database(t)
-	l := newLink(t, dsn)
-	s := open(t, l.dsn, &postgres.Options{CommitTimeout: time.Minute, CallTimeout: time.Minute})
+	l := postgrestest.NewLink(t, dsn)
+	s := open(t, l.DSN(), &postgres.Options{CommitTimeout: time.Minute, CallTimeout: time.Minute})
 	require.NoError(t, put(t.Context(), s, item("n"), "n", ""))
-	before := l.trips.Load()
-	l.stall()
+	before := l.Trips()
+	l.Stall()
 	const callers = 60
 	errOwn := errors.New("its own")
 	var ran atomic.Int64
@@ -193,7 +193,7 @@ func TestCombines(t *testing.T) {
 	for ran.Load() < callers { // all have run before the first commit was answered
 		runtime.Gosched()
 	}
-	l.resume()
+	l.Resume()
 	wg.Wait()
 	for i, err := range results {
 		if i%6 < 3 {
@@ -205,7 +205,7 @@ func TestCombines(t *testing.T) {
 	require.Len(t, get(t, s, "n"), callers/2)
 	require.True(t, slices.IsSorted(visible), "in the order of the commits: %v", visible)
 	require.Len(t, visible, callers/2)
-	require.LessOrEqual(t, l.trips.Load()-before, int64(10), "round trips for %d Updates", callers)
+	require.LessOrEqual(t, l.Trips()-before, int64(10), "round trips for %d Updates", callers)
 }
 
 // TestStaleCache: what another process wrote is not lost, whatever is cached, a
@@ -311,8 +311,8 @@ func TestOvertaken(t *testing.T) {
 // TestDroppedConnections: reads and commits get over connections that end,
 // except for a commit that was on its way.
 func TestDroppedConnections(t *testing.T) {
-	l := newLink(t, postgrestest.Database(t))
-	s := open(t, l.dsn, nil)
+	l := postgrestest.NewLink(t, postgrestest.Database(t))
+	s := open(t, l.DSN(), nil)
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	var acknowledged, doubtful [4]int64
@@ -347,7 +347,7 @@ func TestDroppedConnections(t *testing.T) {
 	for range 20 {
 		require.NoError(t, s.Update(t.Context(), nil, backend.UpdateOptions{}, func(context.Context, backend.Txn) error { return nil }))
 		get(t, s, "n0")
-		l.drop()
+		l.Drop()
 		get(t, s, "n0")
 	}
 	close(stop)
@@ -403,8 +403,8 @@ func TestRoundTrips(t *testing.T) {
 		"parts":    {Partition: lastByte{}, Parts: 4},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := newLink(t, postgrestest.Database(t))
-			s := open(t, l.dsn, o)
+			l := postgrestest.NewLink(t, postgrestest.Database(t))
+			s := open(t, l.DSN(), o)
 			ctx := t.Context()
 			nothing := func([]byte) error { return nil }
 			read := func(x backend.Reader, key string) error { _, err := x.Get(ctx, []byte(key), nothing); return err }
@@ -456,9 +456,9 @@ func TestRoundTrips(t *testing.T) {
 				require.NoError(t, c.do(), c.name) // prepares the statement
 				fewest := int64(1 << 30)
 				for range 3 { // a connection that was idle for a second is asked first
-					before := l.trips.Load()
+					before := l.Trips()
 					require.NoError(t, c.do(), c.name)
-					fewest = min(fewest, l.trips.Load()-before)
+					fewest = min(fewest, l.Trips()-before)
 				}
 				require.Equal(t, c.want, fewest, c.name)
 			}

@@ -75,3 +75,19 @@ func (*Pair) Promote() error { return errSystem }
 
 // Rejoin fails.
 func (*Pair) Rejoin() error { return errSystem }
+
+// Bouncer skips t.
+func Bouncer(t testing.TB, _ string, _ ...string) string { return Database(t) }
+
+// A Secured is a server that takes TLS and passwords; there are none on this system.
+type Secured struct {
+	*Server
+	Addr, CA string
+}
+
+// StartSecured skips t.
+func StartSecured(t testing.TB, _ string, _ ...string) *Secured {
+	t.Helper()
+	t.Skip(errSystem)
+	return nil
+}
