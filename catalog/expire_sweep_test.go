@@ -86,7 +86,7 @@ func TestBackgroundSweeps(t *testing.T) {
 // default; contract 5: a reader reads to its end what it opened, and fails
 // with a typed error once the bytes are gone, never with other bytes.
 func TestImageGrace(t *testing.T) {
-	was, other := pngOf(3, 400, 400), pngOf(9, 400, 400) // several chunks each
+	was, other := pngOf(3, 600, 600), pngOf(9, 600, 600) // more chunks each than are read ahead
 	ends := map[string]func(w *world){
 		"replaced": func(w *world) { w.upsert("p", catalog.Patch{Images: imagesOf(other)}) },
 		"by URL":   func(w *world) { w.create("p") },

@@ -4,16 +4,22 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"math"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/backend/backendtest"
+	"github.com/shelflife-db/shelflife/backend/memory"
 	"github.com/shelflife-db/shelflife/catalog"
+	"github.com/shelflife-db/shelflife/encoding"
 )
 
 // contract 5: what an image reader reads, and where it seeks, is that of a
@@ -146,4 +152,97 @@ func TestImageReaderHeedsItsContext(t *testing.T) {
 		_, err = r.Read(make([]byte, 10))
 		require.ErrorIs(t, err, context.Canceled)
 	})
+}
+
+// blobCounter counts what is asked about image bytes.
+type blobCounter struct {
+	backend.Backend
+	asked int
+}
+
+func (b *blobCounter) Get(ctx context.Context, key []byte, fn func([]byte) error) (bool, error) {
+	if key[0] == encoding.SpaceBlob {
+		b.asked++
+	}
+	return b.Backend.Get(ctx, key, fn)
+}
+
+func (b *blobCounter) GetMany(ctx context.Context, keys [][]byte, fn func(int, []byte) error) error {
+	if len(keys) > 0 && keys[0][0] == encoding.SpaceBlob {
+		b.asked++
+	}
+	return b.Backend.GetMany(ctx, keys, fn)
+}
+
+// An image is not a request to a far store for each of its chunks, and what is not
+// asked for is not read.
+func TestImageReadsAhead(t *testing.T) {
+	counter := &blobCounter{Backend: memory.New(&memory.Options{Shared: true})}
+	c, err := catalog.Open(t.Context(), backendtest.Clocked(counter, time.Now), nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, c.Close()) })
+	image := pngOf(1, 800, 800) // ten chunks
+	_, err = c.Upsert(t.Context(), acme, "p", catalog.Patch{Images: imagesOf(image)})
+	require.NoError(t, err)
+	const chunk = 256 << 10
+	for name, read := range map[string]struct {
+		most int
+		do   func(r *catalog.ImageReader) ([]byte, []byte, error)
+	}{
+		"written": {3, func(r *catalog.ImageReader) ([]byte, []byte, error) {
+			var out bytes.Buffer
+			_, err := r.WriteTo(&out)
+			return out.Bytes(), image, err
+		}},
+		"read at once": {3, func(r *catalog.ImageReader) ([]byte, []byte, error) {
+			out := make([]byte, len(image))
+			_, err := io.ReadFull(r, out)
+			return out, image, err
+		}},
+		"read in pieces": {3, func(r *catalog.ImageReader) ([]byte, []byte, error) {
+			var out []byte
+			for {
+				piece := make([]byte, 100_000)
+				n, err := r.Read(piece)
+				out = append(out, piece[:n]...)
+				if err != nil {
+					if err == io.EOF {
+						err = nil
+					}
+					return out, image, err
+				}
+			}
+		}},
+		"a part": {1, func(r *catalog.ImageReader) ([]byte, []byte, error) {
+			_, err := r.Seek(5*chunk+7, io.SeekStart)
+			out := make([]byte, 100)
+			_, err2 := io.ReadFull(r, out)
+			return out, image[5*chunk+7:][:100], errors.Join(err, err2)
+		}},
+		"the rest": {3, func(r *catalog.ImageReader) ([]byte, []byte, error) { // one, then the others together
+			_, err := r.Seek(3*chunk+7, io.SeekStart)
+			out, err2 := io.ReadAll(r)
+			return out, image[3*chunk+7:], errors.Join(err, err2)
+		}},
+		"back and forth": {4, func(r *catalog.ImageReader) ([]byte, []byte, error) {
+			var got, want []byte
+			var err error
+			for _, at := range []int{0, 2 * chunk, chunk + 5, 3*chunk + 1, 9 * chunk} {
+				_, err1 := r.Seek(int64(at), io.SeekStart)
+				piece := make([]byte, 10)
+				_, err2 := io.ReadFull(r, piece)
+				got, want, err = append(got, piece...), append(want, image[at:][:10]...), errors.Join(err, err1, err2)
+			}
+			return got, want, err
+		}},
+	} {
+		r, err := c.OpenImage(t.Context(), acme, "p", 0)
+		require.NoError(t, err, name)
+		counter.asked = 0
+		got, want, err := read.do(r)
+		require.NoError(t, err, name)
+		require.True(t, bytes.Equal(want, got), "%s: other bytes", name)
+		require.LessOrEqual(t, counter.asked, read.most, name)
+		require.NoError(t, r.Close())
+	}
 }

@@ -36,8 +36,21 @@ type ImageReader struct {
 	chunk  []byte  // what was read last into memory of the reader's own
 	number int64   // of that chunk, -1 if there is none
 	pooled *[]byte // that memory, if it is to be given back
+	ahead  []aheadChunk
+	next   int64 // the chunk behind the last that was read: there the reader is expected to go on
 	closed bool
 }
+
+// aheadChunk is one that was fetched with those before it.
+type aheadChunk struct {
+	number int64
+	chunk  []byte
+	pooled *[]byte
+}
+
+// fetchTogether is how many chunks are fetched at once from a store that processes
+// share, and that is behind a network: 1 MiB.
+const fetchTogether = 4
 
 var (
 	_ io.ReadSeekCloser = (*ImageReader)(nil)
@@ -118,16 +131,45 @@ func (r *ImageReader) Read(p []byte) (n int, err error) {
 // readChunk reads of the chunk at the offset what fits into p.
 func (r *ImageReader) readChunk(p []byte) (int, error) {
 	number, begin, size := r.at()
-	if begin == 0 && len(p) >= size && number != r.number {
-		if err := r.fetch(number, p[:size]); err != nil {
-			return 0, err
-		}
-		return size, nil
+	if begin == 0 && len(p) >= size && number != r.number && !r.has(number) {
+		return r.readWhole(number, p)
 	}
 	if err := r.load(); err != nil {
 		return 0, err
 	}
 	return copy(p, r.chunk[begin:]), nil
+}
+
+// readWhole reads whole chunks straight into p, which has room for one.
+func (r *ImageReader) readWhole(number int64, p []byte) (n int, err error) {
+	var into [][]byte
+	for size := r.sizeOf(number); size > 0 && n+size <= len(p) && len(into) < r.together(number); size = r.sizeOf(number + int64(len(into))) {
+		into = append(into, p[n:n+size])
+		n += size
+	}
+	got, err := r.fetch(number, into)
+	if n = 0; err != nil {
+		return 0, err
+	}
+	for _, chunk := range into[:got] {
+		n += len(chunk)
+	}
+	r.next = number + int64(got)
+	return n, nil
+}
+
+// together returns how many chunks are worth fetching at once, from a number on. A
+// reader that has sought is not expected to go on behind one.
+func (r *ImageReader) together(number int64) int {
+	if !r.c.clocked || number != r.next {
+		return 1
+	}
+	return fetchTogether
+}
+
+// has reports whether a chunk was fetched ahead.
+func (r *ImageReader) has(number int64) bool {
+	return len(r.ahead) > 0 && r.ahead[0].number <= number && number <= r.ahead[len(r.ahead)-1].number
 }
 
 // WriteTo implements io.WriterTo: it writes the rest of the image to w. Of the
@@ -184,8 +226,19 @@ func (r *ImageReader) Close() error {
 	if r.pooled != nil {
 		chunkMemory.Put(r.pooled)
 	}
+	r.dropAhead(len(r.ahead))
 	r.closed, r.pooled, r.chunk, r.number = true, nil, nil, -1
 	return nil
+}
+
+// dropAhead gives back the memory of the first chunks that were fetched ahead.
+func (r *ImageReader) dropAhead(n int) {
+	for _, a := range r.ahead[:n] {
+		if a.pooled != nil {
+			chunkMemory.Put(a.pooled)
+		}
+	}
+	r.ahead = r.ahead[n:]
 }
 
 // at returns the number of the chunk at the offset, where in it that is, and how
@@ -193,7 +246,13 @@ func (r *ImageReader) Close() error {
 func (r *ImageReader) at() (number int64, begin, size int) {
 	whole := int64(r.header.ChunkSize)
 	number = r.offset / whole
-	return number, int(r.offset % whole), int(min(whole, r.header.Size-number*whole))
+	return number, int(r.offset % whole), r.sizeOf(number)
+}
+
+// sizeOf returns how long a chunk is, 0 behind the last.
+func (r *ImageReader) sizeOf(number int64) int {
+	whole := int64(r.header.ChunkSize)
+	return int(max(0, min(whole, r.header.Size-number*whole)))
 }
 
 // load has the chunk at the offset in memory.
@@ -203,14 +262,44 @@ func (r *ImageReader) load() error {
 		return r.usable()
 	}
 	r.number = -1
+	if r.has(number) {
+		if err := r.usable(); err != nil {
+			return err
+		}
+		r.dropAhead(int(number - r.ahead[0].number))
+		if r.pooled != nil {
+			chunkMemory.Put(r.pooled)
+		}
+		r.chunk, r.pooled = r.ahead[0].chunk, r.ahead[0].pooled
+		r.ahead = r.ahead[1:]
+		r.number, r.next = number, max(r.next, number+1)
+		return nil
+	}
+	r.dropAhead(len(r.ahead))
 	if cap(r.chunk) < size {
 		r.take(size)
 	}
 	r.chunk = r.chunk[:size]
-	if err := r.fetch(number, r.chunk); err != nil {
+	into := [][]byte{r.chunk}
+	for n := r.together(number); len(into) < n; {
+		a := aheadChunk{number: number + int64(len(into))}
+		if size = r.sizeOf(a.number); size == 0 {
+			break
+		}
+		a.chunk, a.pooled = memoryFor(size)
+		r.ahead, into = append(r.ahead, a), append(into, a.chunk)
+	}
+	got, err := r.fetch(number, into)
+	for _, a := range r.ahead[max(0, got-1):] {
+		if a.pooled != nil {
+			chunkMemory.Put(a.pooled)
+		}
+	}
+	r.ahead = r.ahead[:max(0, got-1)]
+	if err != nil {
 		return err
 	}
-	r.number = number
+	r.number, r.next = number, number+int64(got)
 	return nil
 }
 
@@ -242,27 +331,55 @@ func (r *ImageReader) take(size int) {
 		chunkMemory.Put(r.pooled)
 		r.pooled = nil
 	}
-	if size < smallChunk || size > chunkSize {
-		r.chunk = make([]byte, size)
-		return
-	}
-	r.pooled = chunkMemory.Get().(*[]byte)
-	r.chunk = *r.pooled
+	r.chunk, r.pooled = memoryFor(size)
 }
 
-// fetch reads a chunk into p, which has its length. It verifies what it has copied,
-// so that nothing is given away that was not verified.
-func (r *ImageReader) fetch(number int64, p []byte) error {
+// memoryFor returns memory for a chunk, and what is to be given back, if it is.
+func memoryFor(size int) (chunk []byte, pooled *[]byte) {
+	if size < smallChunk || size > chunkSize {
+		return make([]byte, size), nil
+	}
+	pooled = chunkMemory.Get().(*[]byte)
+	return (*pooled)[:size], pooled
+}
+
+// fetch reads chunks from a number on, each into memory of its length, and returns
+// how many of them are right, one behind the other. It verifies what it has copied, so
+// that nothing is given away that was not verified. The error is that of the first
+// chunk: what is wrong with another is found when that is its turn.
+func (r *ImageReader) fetch(number int64, into [][]byte) (got int, err error) {
 	if err := r.usable(); err != nil {
-		return err
+		return 0, err
 	}
-	n := uint32(1 + number)
-	key := encoding.AppendBlobKey(nil, r.account, r.blob, n)
-	found, err := r.c.backend.Get(r.ctx, key, func(value []byte) error {
-		return encoding.CopyChunk(p, value, r.blob, n)
-	})
-	if err == nil && !found {
-		err = ErrImageGone
+	keys, right := make([][]byte, len(into)), make([]bool, len(into))
+	for i := range keys {
+		keys[i] = encoding.AppendBlobKey(nil, r.account, r.blob, uint32(1+number)+uint32(i))
 	}
-	return err
+	var first error
+	take := func(i int, value []byte) error {
+		err := encoding.CopyChunk(into[i], value, r.blob, uint32(1+number)+uint32(i))
+		right[i] = err == nil
+		if i == 0 {
+			first = err
+		}
+		return nil
+	}
+	if len(keys) == 1 {
+		_, err = r.c.backend.Get(r.ctx, keys[0], func(value []byte) error { return take(0, value) })
+	} else {
+		err = r.c.backend.GetMany(r.ctx, keys, take)
+	}
+	if err == nil {
+		err = first
+	}
+	if err != nil {
+		return 0, err
+	}
+	for got < len(right) && right[got] {
+		got++
+	}
+	if got == 0 {
+		return 0, ErrImageGone
+	}
+	return got, nil
 }

@@ -183,8 +183,9 @@ const (
 	multipartMemory = spoolMemory + 128<<10
 	// pageMemory is for the body of a page, twice while it grows.
 	pageMemory = 2 * maxPage
-	// imageMemory is for the chunks of an image that are being read.
-	imageMemory = 512 << 10
+	// imageMemory is for the chunks of an image that are being read: four and what
+	// the store has of one.
+	imageMemory = 1280 << 10
 )
 
 var (
