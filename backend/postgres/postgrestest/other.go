@@ -25,6 +25,15 @@ func Shared(t testing.TB) string { return Database(t) }
 // Start skips t.
 func Start(t testing.TB, _ ...string) *Server { t.Helper(); t.Skip(errSystem); return nil }
 
+// New fails.
+func New(...string) (*Server, error) { return nil, errSystem }
+
+// Close does nothing.
+func (*Server) Close() error { return nil }
+
+// PID returns 0.
+func (*Server) PID() int { return 0 }
+
 // DSN is not reached here, as are the methods below.
 func (*Server) DSN(string) string { return "" }
 

@@ -164,6 +164,16 @@ func Start(t testing.TB, settings ...string) *Server {
 	return s.until(t)
 }
 
+// New starts a server that ends with [Server.Close]: for programs that measure.
+func New(settings ...string) (*Server, error) { return start(settings...) }
+
+// Close ends the server and removes what it had.
+func (s *Server) Close() error { return s.remove() }
+
+// PID returns the server's process, 0 if it does not run. What works for connections
+// are its children.
+func (s *Server) PID() int { return s.pid() }
+
 // until removes the server with the test.
 func (s *Server) until(t testing.TB) *Server {
 	t.Cleanup(func() {
