@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/shelflife-db/shelflife/backend/postgres/postgrestest"
+	"github.com/shelflife-db/shelflife/prooftest/internal/serve"
 )
 
 func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
@@ -36,7 +37,7 @@ type shared struct {
 	dsn     string
 	seed    uint64
 	rng     *rand.Rand
-	servers []*server
+	servers []*serve.Server
 	urls    []string
 	all     []*writer
 	hot     counted
@@ -46,7 +47,7 @@ type shared struct {
 
 // startShared starts them on a database.
 func startShared(t *testing.T, dsn string) *shared {
-	s := &shared{t: t, binary: build(t), dsn: dsn, seed: *killSeed, servers: make([]*server, sharing), urls: make([]string, sharing)}
+	s := &shared{t: t, binary: serve.Build(t), dsn: dsn, seed: *killSeed, servers: make([]*serve.Server, sharing), urls: make([]string, sharing)}
 	if s.seed == 0 {
 		s.seed = rand.Uint64()
 	}
@@ -69,7 +70,7 @@ func startShared(t *testing.T, dsn string) *shared {
 // serve starts server i.
 func (s *shared) serve(i int) {
 	s.servers[i] = startOn(s.t, s.binary, "--store", s.dsn)
-	s.urls[i] = s.servers[i].url(s.t)
+	s.urls[i] = s.servers[i].URL(s.t)
 }
 
 // round has every request sent to one of the servers at random, has strike kill
@@ -149,7 +150,7 @@ func TestKillOnDatabase(t *testing.T) {
 				databaseKilled++
 			}
 			if victim := s.rng.IntN(sharing); what != 1 {
-				s.servers[victim].kill()
+				s.servers[victim].Kill()
 				serversKilled++
 				if what == 2 {
 					require.NoError(t, database.Restart())

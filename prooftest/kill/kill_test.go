@@ -14,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/shelflife-db/shelflife/prooftest/internal/serve"
+
 	"github.com/shelflife-db/shelflife/backend/pebble"
 	"github.com/shelflife-db/shelflife/catalog"
 	"github.com/shelflife-db/shelflife/ttl"
@@ -36,7 +38,7 @@ func TestKill(t *testing.T) {
 	}
 	t.Logf("-kill.seed=%d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
-	binary, data := build(t), filepath.Join(t.TempDir(), "store")
+	binary, data := serve.Build(t), filepath.Join(t.TempDir(), "store")
 	all := make([]*writer, writers)
 	for i := range all {
 		all[i] = &writer{
@@ -53,21 +55,21 @@ func TestKill(t *testing.T) {
 			// While it recovers, too.
 			s := start(t, binary, data)
 			time.Sleep(time.Duration(rng.IntN(60)) * time.Millisecond)
-			s.kill()
+			s.Kill()
 			inRecovery++
 		}
 		if n > 0 && rng.IntN(4) == 0 {
 			requireSound(t, binary, data)
 		}
 		s := start(t, binary, data)
-		url := s.url(t)
+		url := s.URL(t)
 		for _, w := range all {
 			w.url = url
 			w.client.CloseIdleConnections()
 			require.NoError(t, w.verify(killed, &sum), "after kill %d, seed %d", n, seed)
 		}
 		if n == *killTimes {
-			s.kill()
+			s.Kill()
 			break
 		}
 		ended := make([]error, writers)
@@ -77,7 +79,7 @@ func TestKill(t *testing.T) {
 		}
 		time.Sleep(time.Duration(100+rng.IntN(1900)) * time.Millisecond)
 		killed = time.Now()
-		s.kill()
+		s.Kill()
 		wg.Wait()
 		require.NoError(t, errors.Join(ended...), "seed %d", seed)
 	}

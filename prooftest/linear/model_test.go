@@ -67,6 +67,7 @@ const (
 type output struct {
 	answer  answer
 	outcome catalog.Outcome
+	kept    bool // the outcome is not known, but that the product was there
 	product view
 }
 
@@ -156,6 +157,13 @@ func (m spec) steps(s state, in input, out output) (next []state) {
 			return nil
 		}
 		return []state{after}
+	case in.kind == upsert && out.answer == done && out.kept:
+		for _, out.outcome = range []catalog.Outcome{catalog.Edited, catalog.Unchanged} {
+			if ok, after := m.step(s, in, out); ok {
+				next = append(next, after)
+			}
+		}
+		return next
 	case in.kind != touch || out.answer != done:
 		if ok, after := m.step(s, in, out); ok {
 			return []state{after}
