@@ -228,3 +228,70 @@ func onPostgresAlways(t *testing.T) func() backend.Backend {
 		return b
 	}
 }
+
+// TestRoundTripsOnPostgres counts what calls of a catalog cost on a warm
+// connection: requests that wait for an answer of the server.
+func TestRoundTripsOnPostgres(t *testing.T) {
+	l := postgrestest.NewLink(t, postgrestest.Database(t))
+	open := func(cacheSize int) *catalog.Catalog {
+		b, err := postgres.Open(t.Context(), l.DSN(), &postgres.Options{Partition: encoding.AccountPartition{}, CacheSize: cacheSize})
+		require.NoError(t, err)
+		c, err := catalog.Open(t.Context(), b, nil)
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, c.Close()) })
+		return c
+	}
+	known, unknown := open(0), open(-1) // by what the process has written
+	c := known
+	n := 0
+	id := func() string { n++; return fmt.Sprint("p", n) }
+	upsert := func(id, title string) error {
+		_, err := c.Upsert(t.Context(), acme, id, withImage(catalog.Patch{Title: catalog.Set(title), ValidForDays: catalog.Set(30)}))
+		return err
+	}
+	for range 60 {
+		require.NoError(t, upsert(id(), "T"))
+	}
+	get := func(id string) error { _, err := c.Get(t.Context(), acme, id); return err }
+	use := func(id string) error { _, err := c.Use(t.Context(), acme, id); return err }
+	edit := func(id string, days int) error {
+		_, err := c.Upsert(t.Context(), acme, id, catalog.Patch{Title: catalog.Set(fmt.Sprint(n, days))})
+		return err
+	}
+	for _, call := range []struct {
+		name   string
+		c      *catalog.Catalog
+		before func() error
+		do     func() error
+		want   int64
+	}{
+		{"get", known, nil, func() error { return get("p1") }, 1},
+		{"page of 50", known, nil, func() error {
+			page, err := c.List(t.Context(), acme, catalog.ListOptions{Limit: 50})
+			if err == nil && len(page.Products) != 50 {
+				err = errors.New("no page of 50")
+			}
+			return err
+		}, 1},
+		{"create", known, nil, func() error { return upsert(id(), "T") }, 2},
+		{"partial edit, known", known, nil, func() error { n++; return edit("p2", n) }, 1},
+		{"partial edit, not known", unknown, nil, func() error { n++; return edit("p2", n) }, 2},
+		{"unchanged, known", known, nil, func() error { return upsert("p3", "T") }, 1},
+		{"use, known", known, nil, func() error { return use("p4") }, 1},
+		{"use, not known", unknown, nil, func() error { return use("p4") }, 2},
+		{"delete, known", known, func() error { return upsert("p5", "T") }, func() error { return c.Delete(t.Context(), acme, "p5") }, 1},
+		{"delete, not known", unknown, func() error { return upsert("p5", "T") }, func() error { return c.Delete(t.Context(), acme, "p5") }, 2},
+	} {
+		fewest := int64(1 << 30)
+		c = call.c
+		for range 5 { // others ask too: the sweeper, and what looks whether the server is there
+			if call.before != nil {
+				require.NoError(t, call.before(), call.name)
+			}
+			before := l.Trips()
+			require.NoError(t, call.do(), call.name)
+			fewest = min(fewest, l.Trips()-before)
+		}
+		require.Equal(t, call.want, fewest, call.name)
+	}
+}

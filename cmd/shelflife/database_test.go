@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -142,4 +144,41 @@ func TestServersShareADatabase(t *testing.T) {
 	}
 	status, out, errs := execute(t, nil, "check", "--store", dsn)
 	require.Equal(t, exitOK, status, "%s%s", out, errs)
+}
+
+// TestPasswordIsNotTold: neither the log of a server nor what any command or answer
+// says has the password of the database, whatever goes wrong with that.
+func TestPasswordIsNotTold(t *testing.T) {
+	const password = "open-sesame"
+	database := postgrestest.StartSecured(t, password)
+	_, port, err := net.SplitHostPort(database.Addr)
+	require.NoError(t, err)
+	store := func(password, host string) string {
+		return fmt.Sprintf("postgres://keeper:%s@%s:%s/keeper?sslmode=verify-full&sslrootcert=%s", password, host, port, url.QueryEscape(database.CA))
+	}
+	t.Setenv("SHELFLIFE_STORE", store(password, "localhost"))
+	s := startServer(t)
+	told := []string{s.do("POST", "/products", upsertBody("mug")).body}
+	for _, wrong := range []string{store(password, "127.0.0.1"), store("not-"+password, "localhost"), store(password, "localhost") + "&sslmode=no-such"} {
+		t.Setenv("SHELFLIFE_STORE", wrong)
+		status, out, errs := spawn(t, "check")
+		require.Equal(t, exitFailure, status)
+		require.NotEmpty(t, errs)
+		told = append(told, out, errs)
+	}
+	require.NoError(t, database.Kill())
+	for _, path := range []string{"/products/mug", "/products", "/healthz"} {
+		a := s.do("GET", path, "")
+		require.Equal(t, http.StatusServiceUnavailable, a.status, path)
+		told = append(told, a.body)
+	}
+	require.NoError(t, database.Restart())
+	for s.do("GET", "/products/mug", "").status != http.StatusOK { // until it has connected
+	}
+	s.stop()
+	told = append(told, s.logged()...)
+	require.Contains(t, strings.Join(s.logged(), "\n"), "the server is lost")
+	for _, text := range append(told, s.stdout.String()) {
+		require.NotContains(t, text, password)
+	}
 }
