@@ -18,19 +18,19 @@ const (
 	longestPause   = 250 * time.Millisecond
 	probeEvery     = 5 * time.Second
 	probeAgain     = 200 * time.Millisecond // while the server is lost
-	highWaterEvery = 15 * time.Second
 )
 
 // errConnectionString hides what pgx says of a connection string: it quotes it.
 var errConnectionString = errors.New("postgres: the connection string is not valid: want postgres://USER@HOST/DATABASE or KEY=VALUE pairs")
 
 // newPool prepares a pool that connects when it is first used.
-func newPool(ctx context.Context, dsn string, size int, o *Options) (*pgxpool.Pool, error) {
+func newPool(ctx context.Context, dsn string, size int, o *Options, connected func(context.Context, *pgx.Conn) error) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		return nil, errConnectionString
 	}
 	config.MaxConns, config.MinConns = int32(size), 0
+	config.AfterConnect = connected
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = connectTimeout
 	}
@@ -216,19 +216,11 @@ func (s *Store) ask(ctx context.Context) bool {
 		return false
 	default:
 		s.reached()
-		if err := s.raiseClock(ctx); err != nil && !s.life.Closed() {
+		if err := s.keepClock(ctx); err != nil && !s.life.Closed() {
 			s.o.Logger.Warn("postgres: the high water of the clock could not be written", "error", describe(err))
 		}
 	}
 	return true
-}
-
-// raiseClock writes the high water of the clock if it is older than highWaterEvery.
-// That is less than catalogs take for the longest time of an Update: what they say
-// has expired longer ago than that stays so whichever server takes over.
-func (s *Store) raiseClock(ctx context.Context) error {
-	_, err := s.calls.Exec(ctx, s.sql.raiseClock, highWaterEvery.Milliseconds())
-	return err
 }
 
 // Ready implements [backend.Backend].

@@ -13,14 +13,13 @@
 // A server that speaks the protocol but has no PL/pgSQL or advisory locks works
 // with [Options.Portable]: CockroachDB and YugabyteDB are compatible by design,
 // not tested. Behind PgBouncer in transaction mode put
-// default_query_exec_mode=cache_describe into the connection string (not tested
-// either). The connection string is anything that pgx takes, with several hosts
-// too.
+// default_query_exec_mode=cache_describe into the connection string. That is
+// anything that pgx takes, with several hosts too.
 //
 // # The table
 //
-// A row is (part, k, v, ver): the key with its part (see [Options.Partition]),
-// its value, and a version, which is a number drawn at random for each commit, so
+// A row is (part, k, ver, v): the key with its part (see [Options.Partition]),
+// a version and its value. The version is a number drawn at random for each commit, so
 // that it never repeats for a key, deleted and created anew or not.
 //
 // # How an Update works
@@ -55,7 +54,8 @@
 // # Time
 //
 // Reads are stamped with the server's clock (see [backend.ReadTime]). A high-water mark
-// in the store, which is at most 20 seconds behind, keeps the time from going
+// in the store, which is at most 20 seconds behind (35 through a pooler, whose connections
+// outlive a server), keeps the time from going
 // back when a standby with a slower clock takes over: it stands still until that
 // clock has caught up. A high-water mark that is more than an hour ahead was left by
 // a clock that was wrong, and counts for nothing. An Update whose commit was not

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -30,9 +31,12 @@ func (s *Store) Get(ctx context.Context, key []byte, fn func(value []byte) error
 // queryRow reads a row. The value is a copy.
 func (s *Store) queryRow(ctx context.Context, c *pgx.Conn, key []byte) (r row, err error) {
 	if t := backend.ReadTimeOf(ctx); t != nil {
-		var ms int64
-		if err = c.QueryRow(ctx, s.sql.getTimed, s.part(key), noNil(key)).Scan(&r.value, &r.ver, &ms); err == nil {
-			t.Observe(ms)
+		if err := s.freshClock(ctx, c); err != nil {
+			return r, err
+		}
+		var now time.Time
+		if err = c.QueryRow(ctx, s.sql.getTimed, s.part(key), noNil(key)).Scan(&r.value, &r.ver, &now); err == nil {
+			s.observe(t, now)
 		}
 		return r, err
 	}
@@ -71,20 +75,24 @@ func (s *Store) queryMany(ctx context.Context, c *pgx.Conn, keys [][]byte, fn fu
 	sql, t := s.sql.getMany, backend.ReadTimeOf(ctx)
 	if t != nil {
 		sql = s.sql.getManyTimed
+		if err := s.freshClock(ctx, c); err != nil {
+			return err
+		}
 	}
 	rows, err := c.Query(ctx, sql, parts, noNils(keys))
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
-	var i, ver, ms int64
+	var i, ver int64
+	var now time.Time
 	var value pgtype.DriverBytes
 	for rows.Next() {
-		if err := rows.Scan(&i, &value, &ver, &ms); err != nil {
+		if err := rows.Scan(&i, &value, &ver, &now); err != nil {
 			return err
 		}
 		if t != nil {
-			t.Observe(ms)
+			s.observe(t, now)
 		}
 		if ver == 0 {
 			continue

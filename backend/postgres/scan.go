@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"iter"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -69,6 +70,11 @@ func (g *pager) again() *pager {
 
 // fetch returns the next page, in memory of its own.
 func (g *pager) fetch(ctx context.Context, c *pgx.Conn) ([]entry, error) {
+	if g.page.timed {
+		if err := g.s.freshClock(ctx, c); err != nil {
+			return nil, err
+		}
+	}
 	rows, err := c.Query(ctx, g.s.sql.page(g.page), g.part, g.start, g.end, g.size)
 	if err != nil {
 		return nil, err
@@ -77,7 +83,8 @@ func (g *pager) fetch(ctx context.Context, c *pgx.Conn) ([]entry, error) {
 	var mem arena
 	var all []entry
 	var key, value pgtype.DriverBytes
-	var ver, ms int64
+	var ver int64
+	var now time.Time
 	n, size := 0, 0
 	cut := false
 	for rows.Next() {
@@ -85,7 +92,7 @@ func (g *pager) fetch(ctx context.Context, c *pgx.Conn) ([]entry, error) {
 			cut = true
 			continue // to the end of the answer, without keeping it
 		}
-		if err := rows.Scan(&key, &value, &ver, &ms); err != nil {
+		if err := rows.Scan(&key, &value, &ver, &now); err != nil {
 			return nil, err
 		}
 		e := entry{key: mem.copy(key), ver: ver}
@@ -99,7 +106,7 @@ func (g *pager) fetch(ctx context.Context, c *pgx.Conn) ([]entry, error) {
 		return nil, err
 	}
 	if t := backend.ReadTimeOf(ctx); t != nil && n > 0 {
-		t.Observe(ms)
+		g.s.observe(t, now)
 	}
 	g.more = cut || n == g.size
 	if g.more {

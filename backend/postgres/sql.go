@@ -12,19 +12,17 @@ type statements struct {
 	getMany, getManyTimed string
 	commit, lock          string
 	portableCommit        string
-	raiseClock            string
+	raiseClock, highWater string
 }
 
 func newStatements(table string) statements {
 	s := statements{table: table}
 	s.get = s.sql(`SELECT v, ver FROM T WHERE part = $1 AND k = $2`)
-	// One row also where there is none, for the time. now() is that of the
-	// transaction's first message, which comes before its snapshot;
-	// statement_timestamp() may be after it.
+	// One row also where there is none, for the time.
 	s.getTimed = s.sql(`SELECT t.v, coalesce(t.ver, 0), ` + stamp + `
 		FROM (SELECT 1) o LEFT JOIN T t ON t.part = $1 AND t.k = $2`)
 	// OFFSET 0 keeps the planner from anything but a look-up for each key.
-	s.getMany = s.sql(`SELECT r.i, t.v, t.ver, 0::int8
+	s.getMany = s.sql(`SELECT r.i, t.v, t.ver, ` + noStamp + `
 		FROM unnest($1::int4[], $2::bytea[]) WITH ORDINALITY r(p, k, i)
 		CROSS JOIN LATERAL (SELECT v, ver FROM T WHERE part = r.p AND k = r.k OFFSET 0) t`)
 	s.getManyTimed = s.sql(`SELECT r.i, t.v, coalesce(t.ver, 0), ` + stamp + `
@@ -34,21 +32,20 @@ func newStatements(table string) statements {
 	s.lock = s.sql(`SELECT T_lock_1($1, $2, $3)`)
 	s.portableCommit = s.sql(portableCommit)
 	s.raiseClock = s.sql(raiseClock)
+	s.highWater = s.sql(`SELECT value::int8 FROM T_meta WHERE name = 'clock'`)
 	return s
 }
 
-// stamp is the server's time in Unix milliseconds, or the high water that a
-// server before it has left, unless that is so far ahead that one of the two was
-// wrong.
-const stamp = `(SELECT greatest(c.ms, (SELECT h.ms FROM (
-		SELECT value::int8 AS ms FROM T_meta WHERE name = 'clock' OFFSET 0
-	) h WHERE h.ms <= c.ms + ` + maxClockSkew + `)) FROM (SELECT ` + serverTime + ` AS ms) c)`
+// stamp is the server's time: see clock.go for what is made of it.
+const stamp = `now()`
+
+// noStamp is in its place where the time is not asked for.
+const noStamp = `'epoch'::timestamptz`
 
 // serverTime is that of the transaction.
 const serverTime = `(extract(epoch FROM now()) * 1000)::int8`
 
-// maxClockSkew is how far, in milliseconds, the clocks of a primary and of the
-// standby that takes over may differ for time to stand still rather than go back.
+// maxClockSkew is maxSkew in SQL.
 const maxClockSkew = `3600000`
 
 // raiseClock writes the high water where it is more than the parameter, in
@@ -69,7 +66,7 @@ func (s statements) sql(text string) string {
 // page is the statement for a page of a scan: its parameters are the part (or
 // the number of parts), both bounds and the number of rows.
 func (s statements) page(p page) string {
-	value, version, order, time := "NULL::bytea", "0::int8", "k", "0::int8"
+	value, version, order, time := "NULL::bytea", "0::int8", "k", noStamp
 	if !p.keysOnly {
 		value = "v"
 	}
@@ -92,14 +89,16 @@ func (s statements) page(p page) string {
 		ORDER BY r.` + order + ` LIMIT $4`)
 }
 
-// tables create a store.
+// tables create a store. The version stands before the value: of a row that is
+// updated on its page the server logs what lies between the first byte that differs
+// and the last, and in a value what a use changes comes first.
 const tables = `
 CREATE TABLE IF NOT EXISTS T_meta (name text PRIMARY KEY, value text NOT NULL);
 CREATE TABLE IF NOT EXISTS T (
 	part int4 NOT NULL,
 	k bytea NOT NULL,
-	v bytea NOT NULL,
 	ver int8 NOT NULL,
+	v bytea NOT NULL,
 	PRIMARY KEY (part, k)
 )`
 

@@ -29,6 +29,7 @@ type Store struct {
 	calls *pgxpool.Pool // reads and commits: held for one call
 	loops *pgxpool.Pool // scans and snapshots: held for as long as the caller likes
 
+	water highWater
 	cache *rowCache
 	counts
 
@@ -63,11 +64,12 @@ func Open(ctx context.Context, dsn string, o *Options) (_ *Store, err error) {
 		groups:     map[string]*group{},
 		sessions:   map[*session]struct{}{},
 		longestRun: longestRun,
+		water:      highWater{began: time.Now()},
 	}
 	if s.cache, err = newRowCache(options.CacheSize); err != nil {
 		return nil, err
 	}
-	if s.calls, err = newPool(ctx, dsn, options.Connections, &s.o); err != nil {
+	if s.calls, err = newPool(ctx, dsn, options.Connections, &s.o, s.learnClock); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -75,7 +77,7 @@ func Open(ctx context.Context, dsn string, o *Options) (_ *Store, err error) {
 			s.calls.Close()
 		}
 	}()
-	if s.loops, err = newPool(ctx, dsn, options.Loops, &s.o); err != nil {
+	if s.loops, err = newPool(ctx, dsn, options.Loops, &s.o, s.learnClock); err != nil {
 		return nil, err
 	}
 	if err := s.prepare(ctx); err != nil {
