@@ -26,7 +26,9 @@ var formatMutations = []mutation{
 
 	{"chunk: its bytes", "encoding/chunk.go", `if binary.BigEndian.Uint32(value[size:]) != chunkSum(chunk, id, n) {`, `if false {`},
 	{"chunk: its place", "encoding/chunk.go", `crc32.Update(crc32.Checksum(chunk, castagnoli), castagnoli, place[:])`, `crc32.Checksum(chunk, castagnoli)`},
-	{"chunk: what a reader gives away was verified", "catalog/image_reader.go", `return encoding.CopyChunk(p, value, r.blob, n)`, `copy(p, value); return nil`},
+	{"chunk: what a reader gives away was verified", "catalog/image_reader.go", `err := encoding.CopyChunk(into[i], value, r.blob, uint32(1+number)+uint32(i))`, `copy(into[i], value); err := error(nil)`},
+	{"chunk: one that was fetched ahead was there", "catalog/image_reader.go", `for got < len(right) && right[got] {`, `for got < len(right) {`},
+	{"chunk: several at a time of a far store", "catalog/image_reader.go", `return fetchTogether`, `return 1`},
 	{"chunk: check verifies", "catalog/check.go", `chunk, err := encoding.DecodeChunk(value, id, n)`, `chunk, err := value[:max(0, len(value)-encoding.ChunkTrailer)], error(nil)`},
 	{"chunk: salvage verifies", "catalog/salvage.go", `chunk, err = encoding.DecodeChunk(value, id, 1+n)`, `chunk = value[:max(0, len(value)-encoding.ChunkTrailer)]`},
 

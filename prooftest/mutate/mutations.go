@@ -39,6 +39,9 @@ var mutations = []mutation{
 	{"cache: what it takes can be read to its end", "catalog/read.go", `if _, err := encoding.ViewRecord(data); err != nil {
 		return false // the reader is told
 	}`, ``},
+	{"stats: of a process that stood still", "catalog/list.go", `if instant {`, `if false {`},
+	{"postgres: a connection that is refused is no fault of the call", "backend/postgres/errors.go", `case refused(err), code == "",`, `case code == "",`},
+	{"postgres: time does not go back", "backend/postgres/clock.go", `ms = max(ms, high)`, `_ = high`},
 	{"get many: the pending use is on top", "catalog/getmany.go", `pending[i].SeeHeader(&s.header)`, `_ = pending[i]`},
 	{"get many: what has expired is looked at again", "catalog/getmany.go", `live, err = c.lookAgain(ctx, k, &s)`, `live = true`},
 	{"get many: its number", "catalog/getmany.go", `len(ids) > maxGetMany`, `len(ids) > maxGetMany+1`},
