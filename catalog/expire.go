@@ -57,11 +57,13 @@ type sweptAccounts struct {
 }
 
 // add reports whether there are so many that someone should wait for them.
-func (s *sweptAccounts) add(entries []encoding.Expiry) (full bool) {
+func (s *sweptAccounts) add(entries []dueEntry) (full bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range entries {
-		s.accounts[entries[i].Account] = struct{}{}
+		if i == 0 || entries[i].Account != entries[i-1].Account {
+			s.accounts[entries[i].Account] = struct{}{}
+		}
 	}
 	return len(s.accounts) >= maxSwept
 }
@@ -182,19 +184,32 @@ func (x expirer) merge(ctx context.Context, from, to int64) iter.Seq2[ttl.Entry,
 	}
 }
 
+// A dueEntry is an entry of the expiry space, and its key if it is a product's.
+type dueEntry struct {
+	encoding.Expiry
+	key []byte
+}
+
 // Expire removes what the entries stand for, or moves them, in one Update.
 func (x expirer) Expire(ctx context.Context, due []ttl.Entry) (done int, err error) {
 	c := x.c
 	if err := c.hooks.AwaitRoom(ctx); err != nil {
 		return 0, err
 	}
-	entries := make([]encoding.Expiry, 0, len(due))
+	entries, size := make([]dueEntry, 0, len(due)), 0
 	for _, d := range due {
-		e, err := encoding.DecodeExpiryKey([]byte(d.Key))
+		size += len(d.Key)
+	}
+	space := make([]byte, 0, size) // of the keys
+	for _, d := range due {
+		begin := len(space)
+		space = append(space, d.Key...)
+		key := space[begin:len(space):len(space)]
+		e, err := encoding.DecodeExpiryKey(key)
 		if err != nil {
 			continue // only a damaged store has such an entry; Check reports it
 		}
-		entries = append(entries, e)
+		entries = append(entries, dueEntry{e, key})
 	}
 	if err := x.handle(ctx, entries); err != nil {
 		return 0, err
@@ -207,10 +222,11 @@ func (x expirer) Expire(ctx context.Context, due []ttl.Entry) (done int, err err
 
 // handle removes what the entries stand for, or moves them, in one Update. What it
 // can't read it leaves, and reports.
-func (x expirer) handle(ctx context.Context, entries []encoding.Expiry) error {
+func (x expirer) handle(ctx context.Context, entries []dueEntry) error {
 	c := x.c
 	scopes := make([]backend.Scope, 0, len(entries))
-	for _, e := range entries {
+	for i := range entries {
+		e := &entries[i]
 		if blob, ok := e.BlobID(); ok {
 			scopes = append(scopes, blobScope(e.Account, blob))
 		} else {
@@ -236,7 +252,7 @@ func (x expirer) handle(ctx context.Context, entries []encoding.Expiry) error {
 			return err
 		}
 		for _, e := range rest {
-			err := t.expireEntry(e, horizon)
+			err := t.expireEntry(e.Expiry, horizon)
 			if encoding.IsUnreadable(err) {
 				unreadable = append(unreadable, err)
 				continue
@@ -267,29 +283,34 @@ func (x expirer) handle(ctx context.Context, entries []encoding.Expiry) error {
 // the commit of the record (tx.writeExpiry). A product has one entry at most, so what
 // stands under its key is what the entry is of. One that is not there was handled
 // before, or its product has another now.
-func (t *tx) expireUnread(entries []encoding.Expiry) (rest []encoding.Expiry, err error) {
+func (t *tx) expireUnread(entries []dueEntry) (rest []dueEntry, err error) {
 	if t.c.opts.OnExpire != nil {
 		return entries, nil // which is told of the product
 	}
-	values := make([][]byte, len(entries)) // nil where there is none
+	type said struct {
+		entry *dueEntry
+		found bool
+		value encoding.ExpiryValue
+		err   error
+	}
+	asked := make([]said, 0, len(entries))
 	keys := make([][]byte, 0, len(entries))
-	of := make([]int, 0, len(entries)) // the entries whose keys these are
-	var space []byte
 	for i := range entries {
 		e := &entries[i]
 		// A use that waits to be written may have moved the deadline.
 		if e.Kind != encoding.ExpiryProduct || t.c.uses.Has(productkey.Of(e.Account, e.ID)) {
+			rest = append(rest, *e)
 			continue
 		}
-		begin := len(space)
-		space = encoding.AppendExpiryKey(space, *e)
-		keys, of = append(keys, space[begin:len(space):len(space)]), append(of, i)
+		asked, keys = append(asked, said{entry: e}), append(keys, e.key)
 	}
 	if len(keys) == 0 {
 		return entries, nil
 	}
 	err = t.txn.GetMany(t.ctx, keys, func(n int, value []byte) error {
-		values[of[n]] = append([]byte{}, value...)
+		s := &asked[n]
+		s.found = true
+		s.value, s.err = encoding.DecodeExpiryValue(value)
 		return nil
 	})
 	switch {
@@ -298,27 +319,18 @@ func (t *tx) expireUnread(entries []encoding.Expiry) (rest []encoding.Expiry, er
 	case err != nil:
 		return nil, err
 	}
-	next := 0
-	for i := range entries {
-		if next == len(of) || of[next] != i {
-			rest = append(rest, entries[i])
-			continue
-		}
-		key := keys[next]
-		next++
-		if values[i] == nil {
-			continue
-		}
-		v, err := encoding.DecodeExpiryValue(values[i])
-		if err != nil || v.Flags.MustRead() {
-			rest = append(rest, entries[i])
-			continue
-		}
-		if t.isSetBack(entries[i].Deadline) {
+	for i := range asked {
+		s := &asked[i]
+		switch {
+		case !s.found:
+		case s.err != nil || s.value.Flags.MustRead():
+			rest = append(rest, *s.entry)
+		case t.isSetBack(s.entry.Deadline):
 			return nil, errSetBack
-		}
-		if err := t.removeUnread(&entries[i], v, key); err != nil {
-			return nil, err
+		default:
+			if err := t.removeUnread(s.entry, s.value); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return rest, nil
@@ -326,7 +338,7 @@ func (t *tx) expireUnread(entries []encoding.Expiry) (rest []encoding.Expiry, er
 
 // removeUnread is what write does to remove a product that has no blobs. The
 // index has dropped the entry when it handed it on.
-func (t *tx) removeUnread(e *encoding.Expiry, v encoding.ExpiryValue, entryKey []byte) error {
+func (t *tx) removeUnread(e *dueEntry, v encoding.ExpiryValue) error {
 	t.markAnew(productkey.Of(e.Account, e.ID))
 	if v.Flags&encoding.ExpiryUnlisted == 0 {
 		t.key = encoding.AppendListedKey(t.key[:0], e.Account, e.ID)
@@ -338,7 +350,7 @@ func (t *tx) removeUnread(e *encoding.Expiry, v encoding.ExpiryValue, entryKey [
 	if err := t.txn.Delete(t.key, int(v.RecordSize)); err != nil {
 		return err
 	}
-	return t.txn.Delete(entryKey, 0)
+	return t.txn.Delete(e.key, 0)
 }
 
 // expireEntry handles one entry, whose deadline is not after horizon.

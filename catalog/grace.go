@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/shelflife-db/shelflife/encoding"
 )
 
 const (
@@ -43,9 +42,9 @@ func (c *Catalog) removeExcess(ctx context.Context) error {
 		if len(excess) == 0 {
 			return nil
 		}
-		entries := make([]encoding.Expiry, 0, len(excess))
+		entries := make([]dueEntry, 0, len(excess))
 		for _, b := range excess {
-			entries = append(entries, blobExpiry(b.Account, b.ID, b.Deadline))
+			entries = append(entries, dueEntry{Expiry: blobExpiry(b.Account, b.ID, b.Deadline)})
 		}
 		// As the sweeper does it when the grace is over: only what still waits as it
 		// was released is removed, and what a crash brings back the sweeper removes.

@@ -294,8 +294,8 @@ func (x *Index) take(now int64, limit int) []Entry {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	due := x.due(now, limit)
-	for _, e := range due {
-		x.tree.Delete(e)
+	for range due {
+		x.tree.DeleteMin()
 	}
 	return due
 }

@@ -121,3 +121,45 @@ func BenchmarkUpdate(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkGetManyAscending reads 64 keys in an Update, so many keys apart, as they are
+// or with all between them deleted.
+func BenchmarkGetManyAscending(b *testing.B) {
+	for _, c := range []struct {
+		name    string
+		apart   int
+		deleted bool
+	}{{"apart=1", 1, false}, {"apart=30", 30, false}, {"apart=1000", 1000, false}, {"apart=1000,deleted", 1000, true}} {
+		b.Run(c.name, func(b *testing.B) {
+			s := benchStore(b)
+			if c.deleted {
+				require.NoError(b, s.Update(b.Context(), nil, backend.UpdateOptions{Buffered: true}, func(_ context.Context, x backend.Txn) error {
+					for i := range benchKeys {
+						if i%c.apart == 0 {
+							continue
+						}
+						if err := x.Delete(benchKey(nil, i), 0); err != nil {
+							return err
+						}
+					}
+					return nil
+				}))
+			}
+			const many = 64
+			keys := make([][]byte, many)
+			b.ResetTimer()
+			for n := 0; b.Loop(); n++ {
+				for i := range keys {
+					keys[i] = benchKey(keys[i], (n%(benchKeys/(many*c.apart))*many+i)*c.apart)
+				}
+				err := s.Update(b.Context(), nil, backend.UpdateOptions{Buffered: true}, func(ctx context.Context, x backend.Txn) error {
+					return x.GetMany(ctx, keys, func(int, []byte) error { return nil })
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*many), "ns/key")
+		})
+	}
+}

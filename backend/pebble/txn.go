@@ -12,6 +12,7 @@ import (
 	crdb "github.com/cockroachdb/pebble/v2"
 
 	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/backend/pebble/internal/reclaim"
 )
 
 var errTxnEnded = errors.New("backend/pebble: transaction used after its Update")
@@ -30,10 +31,13 @@ type txn struct {
 	indexed bool
 	// plain is the batch from before it was indexed; writes points into it.
 	plain *crdb.Batch
-	// writes are the points written, in order. Later ones win.
-	writes []write
-	index  map[string]int
-	ranges []rangeDelete
+	// writes are the points written, in order. Later ones win. index is where the
+	// first so many of them are, from when many are asked for: most Updates of many
+	// products read before they write.
+	writes  []write
+	index   map[string]int
+	inIndex int
+	ranges  []rangeDelete
 	// visible are the functions to call after the commit.
 	visible []func()
 	space   [4]write
@@ -67,7 +71,7 @@ func (t *txn) Put(key, value []byte) error {
 	if err := op.Finish(); err != nil {
 		return engineError(err)
 	}
-	t.wrote(write{key: op.Key, value: op.Value})
+	t.writes = append(t.writes, write{key: op.Key, value: op.Value})
 	return nil
 }
 
@@ -86,7 +90,7 @@ func (t *txn) Delete(key []byte, valueSize int) error {
 	if err := op.Finish(); err != nil {
 		return engineError(err)
 	}
-	t.wrote(write{key: op.Key, deleted: true, size: valueSize})
+	t.writes = append(t.writes, write{key: op.Key, deleted: true, size: valueSize})
 	return nil
 }
 
@@ -137,17 +141,14 @@ func (t *txn) GetMany(ctx context.Context, keys [][]byte, fn func(int, []byte) e
 	if err := t.alive(ctx); err != nil {
 		return err
 	}
-	first, found, err := t.firstStored(ctx, keys)
-	if err != nil {
-		return err
-	}
+	w := t.walk(ctx, keys)
+	defer w.end()
 	for i, key := range keys {
-		if w, own := t.own(key); own {
-			if !w.deleted {
-				err = fn(i, w.value)
-			}
-		} else if found && bytes.Compare(first, key) <= 0 {
-			err = getNth(t.db, i, key, fn)
+		var err error
+		if own, wrote := t.own(key); !wrote {
+			err = w.get(i, key, fn)
+		} else if !own.deleted {
+			err = fn(i, own.value)
 		}
 		if err == nil && i%64 == 63 {
 			err = ctx.Err()
@@ -159,25 +160,66 @@ func (t *txn) GetMany(ctx context.Context, keys [][]byte, fn func(int, []byte) e
 	return nil
 }
 
-// probeFrom is the number of keys from which GetMany looks where stored ones
-// begin: what is imported is often all new, and then one look does for all.
-const probeFrom = 8
+// walkFrom is the number of keys from which GetMany walks from one to the next.
+const walkFrom = 8
 
-// firstStored returns a key that is not above any stored one among keys; found
-// is false if none of them is stored. It looks only where keys ascend, as those
-// of an import do: others lie far apart, with many between them that may be
-// deleted and not forgotten yet.
-func (t *txn) firstStored(ctx context.Context, keys [][]byte) (first []byte, found bool, err error) {
-	if len(keys) < probeFrom || !slices.IsSortedFunc(keys, bytes.Compare) {
-		return nil, true, nil
+// A walk reads keys of the store one after the other, in one pass where they ascend,
+// as those of an import and of a sweep do: what is imported is often all new, and
+// then one look does for all; what is swept lies side by side. Others lie far apart,
+// with many between them that may be deleted and not forgotten yet.
+type walk struct {
+	db *crdb.DB
+	it *crdb.Iterator // nil where each key is read on its own
+	// at says that it is at a key, and otherwise that none is left.
+	at bool
+}
+
+// walk begins to read keys.
+func (t *txn) walk(ctx context.Context, keys [][]byte) *walk {
+	w := &walk{db: t.db}
+	if len(keys) < walkFrom || !slices.IsSortedFunc(keys, bytes.Compare) {
+		return w
 	}
-	end := append(bytes.Clone(keys[len(keys)-1]), 0) // the key behind the last
-	take := func(e backend.Entry, failed error) bool {
-		first, found, err = bytes.Clone(e.Key), true, failed
-		return false
+	bounds := &crdb.IterOptions{LowerBound: keys[0], UpperBound: append(bytes.Clone(keys[len(keys)-1]), 0)}
+	if it, err := t.db.NewIterWithContext(ctx, bounds); err == nil {
+		w.it, w.at = it, it.First()
 	}
-	scan(ctx, t.db, t.db, backend.Range{Start: keys[0], End: end}, backend.ScanOptions{KeysOnly: true}, ending{}, take)
-	return first, found, err
+	return w
+}
+
+// get is getNth of keys that ascend.
+func (w *walk) get(i int, key []byte, fn func(int, []byte) error) error {
+	if w.it == nil {
+		return getNth(w.db, i, key, fn)
+	}
+	order := 1
+	if w.at {
+		if order = bytes.Compare(w.it.Key(), key); order < 0 {
+			if w.at = w.it.SeekGE(key); w.at {
+				order = bytes.Compare(w.it.Key(), key)
+			}
+		}
+	}
+	if !w.at && w.it.Error() != nil {
+		// One by one the reads show which key it is.
+		w.end()
+		return getNth(w.db, i, key, fn)
+	}
+	if order != 0 {
+		return nil
+	}
+	value, err := w.it.ValueAndErr()
+	if err != nil {
+		return damageError(only(key), err)
+	}
+	return fn(i, value)
+}
+
+func (w *walk) end() {
+	if w.it != nil {
+		_ = w.it.Close()
+		w.it = nil
+	}
 }
 
 // Scan implements backend.Reader.
@@ -216,17 +258,15 @@ func (t *txn) ranger() (ranger, error) {
 // own returns what the transaction itself did to key.
 func (t *txn) own(key []byte) (write, bool) {
 	at := -1
-	if t.index != nil {
-		if i, ok := t.index[string(key)]; ok {
-			at = i
-		}
-	} else {
+	if len(t.writes) < indexFrom {
 		for i := len(t.writes) - 1; i >= 0; i-- {
 			if bytes.Equal(t.writes[i].key, key) {
 				at = i
 				break
 			}
 		}
+	} else if i, ok := t.indexWrites()[string(key)]; ok {
+		at = i
 	}
 	for i := len(t.ranges) - 1; i >= 0 && t.ranges[i].n > at; i-- {
 		if r := t.ranges[i]; bytes.Compare(r.start, key) <= 0 && bytes.Compare(key, r.end) < 0 {
@@ -239,17 +279,15 @@ func (t *txn) own(key []byte) (write, bool) {
 	return t.writes[at], true
 }
 
-func (t *txn) wrote(w write) {
-	t.writes = append(t.writes, w)
-	switch {
-	case t.index != nil:
-		t.index[string(w.key)] = len(t.writes) - 1
-	case len(t.writes) == indexFrom:
-		t.index = make(map[string]int, 2*indexFrom)
-		for i, w := range t.writes {
-			t.index[string(w.key)] = i
-		}
+// indexWrites returns where each key was written last.
+func (t *txn) indexWrites() map[string]int {
+	if t.index == nil {
+		t.index = make(map[string]int, len(t.writes))
 	}
+	for ; t.inIndex < len(t.writes); t.inIndex++ {
+		t.index[string(t.writes[t.inIndex].key)] = t.inIndex
+	}
+	return t.index
 }
 
 func (t *txn) writable() *crdb.Batch {
@@ -281,25 +319,27 @@ func (t *txn) check(key []byte, valueSize int) error {
 	return nil
 }
 
-// A deletion is what a transaction has deleted: a key, or a range if it has an
-// end. size is that of the key's value, as far as it is known.
-type deletion struct {
-	start, end []byte
-	size       int
-}
-
-// deletions returns what is deleted, in memory of its own: the batch's is reused
-// as soon as it is applied.
-func (t *txn) deletions() (deleted []deletion) {
-	for _, w := range t.writes {
-		if w.deleted {
-			deleted = append(deleted, deletion{start: bytes.Clone(w.key), size: w.size})
+// deletions returns the keys that were deleted, in memory of their own: the batch's
+// is reused as soon as it is applied.
+func (t *txn) deletions() []reclaim.Key {
+	n, size := 0, 0
+	for i := range t.writes {
+		if t.writes[i].deleted {
+			n, size = n+1, size+len(t.writes[i].key)
 		}
 	}
-	for _, r := range t.ranges {
-		deleted = append(deleted, deletion{start: r.start, end: r.end})
+	if n == 0 {
+		return nil
 	}
-	return deleted
+	keys, space := make([]reclaim.Key, 0, n), make([]byte, 0, size)
+	for i := range t.writes {
+		if w := &t.writes[i]; w.deleted {
+			begin := len(space)
+			space = append(space, w.key...)
+			keys = append(keys, reclaim.Key{Key: space[begin:], Size: w.size})
+		}
+	}
+	return keys
 }
 
 // take ends the transaction and returns its batch, which the caller owns then.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/shelflife-db/shelflife/backend"
 	"github.com/shelflife-db/shelflife/backend/pebble/internal/diskguard"
+	"github.com/shelflife-db/shelflife/backend/pebble/internal/reclaim"
 	"github.com/shelflife-db/shelflife/backend/pebble/internal/scopelock"
 )
 
@@ -75,27 +76,24 @@ func (o *opening) run(ctx context.Context, w diskguard.Wait, scopes []backend.Sc
 		}
 		o.dirty.Store(true)
 		o.scopes.Begin(h)
-		deleted := t.deletions()
+		deleted, ranges := t.deletions(), t.ranges
 		if out.sync, err = o.durable.commit(t.take(), !buffered); err != nil {
 			return out, err
 		}
 		o.scopes.Applied(h, out.sync.pos)
 		o.unflushed.Store(true)
-		o.note(deleted) // now that they are visible, see reclaimer
+		o.note(deleted, ranges) // now that they are visible, see reclaimer
 	}
 	o.announce(t.visible, out.sync)
 	return out, nil
 }
 
 // note has the ledger take deletions.
-func (o *opening) note(deleted []deletion) {
-	for _, d := range deleted {
-		if d.end == nil {
-			o.ledger.Deleted(d.start, d.size)
-			continue
-		}
-		n, _ := o.db.EstimateDiskUsage(d.start, d.end) // an estimate, or none
-		o.ledger.DeletedRange(d.start, d.end, int64(n))
+func (o *opening) note(keys []reclaim.Key, ranges []rangeDelete) {
+	o.ledger.Deleted(keys...)
+	for _, r := range ranges {
+		n, _ := o.db.EstimateDiskUsage(r.start, r.end) // an estimate, or none
+		o.ledger.DeletedRange(r.start, r.end, int64(n))
 		o.ranged.Store(true)
 	}
 }

@@ -42,26 +42,29 @@ var formatMutations = []mutation{
 	{"entries: they follow what is written", write, `before.Flags == v.Flags && bits`, `bits`},
 	{"entries: and its size", write, `bits.Len32(before.RecordSize) == bits.Len32(v.RecordSize)`, `bits.Len32(before.RecordSize) >= 0`},
 	{"entries: a salvaged one says what there is", "catalog/salvage.go", `encoding.AppendExpiryValue(nil, expiryValue(r, len(record)))`, `encoding.AppendExpiryValue(nil, encoding.ExpiryValue{})`},
-	{"sweep: what must be read is", expire, `if err != nil || v.Flags.MustRead() {`, `if err != nil {`},
-	{"sweep: what can't be understood is read", expire, `if err != nil || v.Flags.MustRead() {`, `if _ = err; v.Flags.MustRead() {`},
+	{"sweep: what must be read is", expire, `case s.err != nil || s.value.Flags.MustRead():`, `case s.err != nil:`},
+	{"sweep: what can't be understood is read", expire, `case s.err != nil || s.value.Flags.MustRead():`, `case s.value.Flags.MustRead():`},
 	{"sweep: a use that waits has the record read", expire, `e.Kind != encoding.ExpiryProduct || t.c.uses.Has(productkey.Of(e.Account, e.ID))`, `e.Kind != encoding.ExpiryProduct`},
 	{"sweep: image bytes are their own", expire, `e.Kind != encoding.ExpiryProduct || t.c.uses`, `t.c.uses`},
+	{"get many: what ascends is read by its key", "backend/pebble/txn.go", `order = bytes.Compare(w.it.Key(), key); order < 0`, `order = bytes.Compare(w.it.Key(), key); false`},
+	{"get many: a key behind which others are is not there", "backend/pebble/txn.go", `	if order != 0 {
+		return nil
+	}
+`, ``},
+	{"get many: damage is that of a key", "backend/pebble/txn.go", `	if !w.at && w.it.Error() != nil {`, `	if false {`},
+	{"room: ranges that are joined hold what they held", "backend/pebble/internal/reclaim/ranges.go", `joined[len(joined)-1].End = r.End`, `_ = r.End`},
+	{"txn: what many writes wrote is found", "backend/pebble/txn.go", `		t.index[string(t.writes[t.inIndex].key)] = t.inIndex
+`, ``},
 	{"sweep: hooks are told of products", expire, `	if t.c.opts.OnExpire != nil {
 		return entries, nil // which is told of the product
 	}`, ``},
-	{"sweep: an entry that has gone takes nothing with it", expire, `		if values[i] == nil {
-			continue
-		}
-		v, err`, `		if values[i] == nil {
-			values[i] = encoding.AppendExpiryValue(nil, encoding.ExpiryValue{})
-		}
-		v, err`},
+	{"sweep: an entry that has gone takes nothing with it", expire, `		case !s.found:
+		case`, `		case`},
 	{"sweep: entries that can't be read leave it to the records", expire, `	case isDamage(err):
 		return entries, nil // the records say what there is
 	case err != nil:`, `	case err != nil:`},
-	{"sweep: the clock was set back", expire, `		if t.isSetBack(entries[i].Deadline) {
+	{"sweep: the clock was set back", expire, `		case t.isSetBack(s.entry.Deadline):
 			return nil, errSetBack
-		}
 `, ``},
 	{"sweep: what is removed leaves the cache", expire, `	t.markAnew(productkey.Of(e.Account, e.ID))
 `, ``},

@@ -42,8 +42,25 @@ type Debt struct {
 	since  time.Time
 }
 
-// Deleted notes a deleted key, with the size of its value as far as it is known.
-func (l *Ledger) Deleted(key []byte, size int) { l.DeletedRange(key, key, int64(len(key)+size)) }
+// A Key is a deleted key, with the size of its value as far as that is known.
+type Key struct {
+	Key  []byte
+	Size int
+}
+
+// Deleted notes deleted keys.
+func (l *Ledger) Deleted(keys ...Key) {
+	if len(keys) == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range keys {
+		l.deleted.add(keys[i].Key, keys[i].Key)
+		l.bytes += int64(len(keys[i].Key) + keys[i].Size)
+	}
+	l.begin()
+}
 
 // DeletedRange notes that what the keys from start to end held was deleted, n
 // bytes as far as that is known.
@@ -52,6 +69,11 @@ func (l *Ledger) DeletedRange(start, end []byte, n int64) {
 	defer l.mu.Unlock()
 	l.deleted.add(start, end)
 	l.bytes += n
+	l.begin()
+}
+
+// begin has the debt date from now, if it does not yet.
+func (l *Ledger) begin() {
 	if l.since.IsZero() {
 		l.since = l.now
 	}
@@ -61,7 +83,7 @@ func (l *Ledger) DeletedRange(start, end []byte, n int64) {
 func (l *Ledger) OwedSince(t time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.deleted = rangeSet{Everything}
+	l.deleted = rangeSet{ranges: []Range{Everything}}
 	l.since = t
 }
 
@@ -70,7 +92,7 @@ func (l *Ledger) OwedSince(t time.Time) {
 func (l *Ledger) Since() (time.Time, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.since, len(l.deleted) > 0
+	return l.since, len(l.deleted.ranges) > 0
 }
 
 // A Pass is what there is to do about a debt.
@@ -90,7 +112,7 @@ func (l *Ledger) Due(now time.Time, live int64) Pass {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.now = now
-	if len(l.deleted) == 0 {
+	if len(l.deleted.ranges) == 0 {
 		return None
 	}
 	if l.since.IsZero() || l.since.After(now) {
@@ -117,8 +139,8 @@ func (l *Ledger) Due(now time.Time, live int64) Pass {
 func (l *Ledger) Begin() Debt {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	d := Debt{Ranges: l.deleted, bytes: l.bytes, since: l.since}
-	l.deleted, l.bytes, l.since, l.much = nil, 0, time.Time{}, time.Time{}
+	d := Debt{Ranges: l.deleted.ranges, bytes: l.bytes, since: l.since}
+	l.deleted, l.bytes, l.since, l.much = rangeSet{}, 0, time.Time{}, time.Time{}
 	return d
 }
 

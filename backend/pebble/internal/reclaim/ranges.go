@@ -2,76 +2,127 @@ package reclaim
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"math/bits"
 	"slices"
 )
 
-// maxRanges bounds a rangeSet.
-const maxRanges = 64
+const (
+	// maxRanges bounds a rangeSet.
+	maxRanges = 128
+	// joinedRanges is how many are left of those that have become too many: joining
+	// one for each key that is added would look at all of them each time.
+	joinedRanges = maxRanges / 2
+)
 
 // A Range is the keys from Start to End, both included. Its keys are never
 // changed.
 type Range struct{ Start, End []byte }
 
 // rangeSet is a set of keys that is described by few ranges, in order and apart.
-// It may hold more than was added: where the ranges become too many, those two
-// become one whose neighbouring keys have the longest prefix in common.
-type rangeSet []Range
-
-// find returns the index of the first range that does not end below key.
-func (s rangeSet) find(key []byte) int {
-	at, _ := slices.BinarySearchFunc(s, key, func(r Range, key []byte) int { return bytes.Compare(r.End, key) })
-	return at
+// It may hold more than was added: where the ranges become too many, those
+// become one whose neighbouring keys have the longest prefixes in common.
+type rangeSet struct {
+	ranges []Range
+	// joined is the shortest prefix that was in common when ranges were joined, 0 if
+	// none were: a key that has a longer one in common with a range would be joined
+	// with it the next time, and is at once. Most keys of a sweep are.
+	joined int
 }
 
-// has reports whether the range from start to end is part of s.
-func (s rangeSet) has(start, end []byte) bool {
-	at := s.find(end)
-	return at < len(s) && bytes.Compare(s[at].Start, start) <= 0
+// find returns the index of the first range that does not end below key.
+func (s *rangeSet) find(key []byte) int {
+	low, high := 0, len(s.ranges)
+	for low < high {
+		if middle := (low + high) / 2; bytes.Compare(s.ranges[middle].End, key) < 0 {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	return low
 }
 
 // add adds the keys from start to end, which it does not keep.
 func (s *rangeSet) add(start, end []byte) {
-	if s.has(start, end) {
+	from := s.find(start)
+	if from < len(s.ranges) && bytes.Compare(s.ranges[from].Start, start) <= 0 && bytes.Compare(end, s.ranges[from].End) <= 0 {
 		return
 	}
-	from := s.find(start)
 	to := from // the ranges from here on are apart from the new one
-	for to < len(*s) && bytes.Compare((*s)[to].Start, end) <= 0 {
+	for to < len(s.ranges) && bytes.Compare(s.ranges[to].Start, end) <= 0 {
 		to++
 	}
-	n := Range{Start: start, End: end}
-	if from < to {
-		if first := (*s)[from].Start; bytes.Compare(first, start) < 0 {
-			n.Start = first
+	if from == to && s.joined > 0 {
+		below, above := 0, 0
+		if from > 0 {
+			below = commonPrefix(s.ranges[from-1].End, start)
 		}
-		if last := (*s)[to-1].End; bytes.Compare(last, end) > 0 {
-			n.End = last
+		if to < len(s.ranges) {
+			above = commonPrefix(end, s.ranges[to].Start)
+		}
+		switch {
+		case max(below, above) <= s.joined:
+		case below >= above:
+			s.ranges[from-1].End = bytes.Clone(end)
+			return
+		default:
+			s.ranges[to].Start = bytes.Clone(start)
+			return
 		}
 	}
-	n.Start, n.End = bytes.Clone(n.Start), bytes.Clone(n.End)
-	*s = slices.Replace(*s, from, to, n)
-	if len(*s) > maxRanges {
+	s.ranges = slices.Replace(s.ranges, from, to, union(start, end, s.ranges[from:to]))
+	if len(s.ranges) > maxRanges {
 		s.join()
 	}
 }
 
-// join makes one range of two.
-func (s *rangeSet) join() {
-	at, longest := 0, -1
-	for i := range len(*s) - 1 {
-		if n := commonPrefix((*s)[i].End, (*s)[i+1].Start); n > longest {
-			at, longest = i, n
+// union returns the range from start to end and of the ranges that it meets.
+func union(start, end []byte, met []Range) Range {
+	if len(met) == 0 {
+		n := Range{Start: bytes.Clone(start)}
+		if n.End = n.Start; !bytes.Equal(start, end) {
+			n.End = bytes.Clone(end)
 		}
+		return n
 	}
-	(*s)[at].End = (*s)[at+1].End
-	*s = slices.Delete(*s, at+1, at+2)
+	n := Range{Start: met[0].Start, End: met[len(met)-1].End}
+	if bytes.Compare(start, n.Start) < 0 {
+		n.Start = bytes.Clone(start)
+	}
+	if bytes.Compare(end, n.End) > 0 {
+		n.End = bytes.Clone(end)
+	}
+	return n
+}
+
+// join makes joinedRanges of more.
+func (s *rangeSet) join() {
+	type gap struct{ behind, prefix int } // behind the range of an index
+	gaps := make([]gap, len(s.ranges)-1)
+	for i := range gaps {
+		gaps[i] = gap{i, commonPrefix(s.ranges[i].End, s.ranges[i+1].Start)}
+	}
+	slices.SortStableFunc(gaps, func(a, b gap) int { return cmp.Compare(b.prefix, a.prefix) })
+	gaps = gaps[:len(s.ranges)-joinedRanges]
+	s.joined = gaps[len(gaps)-1].prefix
+	slices.SortFunc(gaps, func(a, b gap) int { return cmp.Compare(a.behind, b.behind) })
+	joined := s.ranges[:0]
+	for i, r := range s.ranges {
+		if len(gaps) > 0 && i > 0 && gaps[0].behind == i-1 {
+			joined[len(joined)-1].End = r.End
+			gaps = gaps[1:]
+			continue
+		}
+		joined = append(joined, r)
+	}
+	clear(s.ranges[len(joined):])
+	s.ranges = joined
 }
 
 // commonPrefix returns how many bytes a and b have in common from their beginning
-// on. It compares eight at a time: each deletion of a sweep may ask for that of all
-// neighbours.
+// on. It compares eight at a time.
 func commonPrefix(a, b []byte) int {
 	n := 0
 	for ; len(a)-n >= 8 && len(b)-n >= 8; n += 8 {

@@ -11,6 +11,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// has reports whether the range from start to end is part of s.
+func (s *rangeSet) has(start, end []byte) bool {
+	at := s.find(end)
+	return at < len(s.ranges) && bytes.Compare(s.ranges[at].Start, start) <= 0
+}
+
 // TestRanges: a set holds all that was added, in few ranges that are in order and
 // apart, and nothing else as long as there are few.
 func TestRanges(t *testing.T) {
@@ -41,10 +47,10 @@ func TestRanges(t *testing.T) {
 			clear(end)
 			added = append(added, r)
 		}
-		require.LessOrEqual(t, len(s), maxRanges)
-		for i, r := range s {
+		require.LessOrEqual(t, len(s.ranges), maxRanges)
+		for i, r := range s.ranges {
 			require.LessOrEqual(t, bytes.Compare(r.Start, r.End), 0)
-			require.True(t, i == 0 || bytes.Compare(s[i-1].End, r.Start) < 0, "in order and apart")
+			require.True(t, i == 0 || bytes.Compare(s.ranges[i-1].End, r.Start) < 0, "in order and apart")
 		}
 		for n := range 1000 {
 			key := fmt.Appendf(nil, "%03d", n)
@@ -97,7 +103,7 @@ func TestLedger(t *testing.T) {
 				l := NewLedger(c.eraseWithin)
 				require.Equal(t, None, l.Due(start, c.live))
 				if c.deleted > 0 {
-					l.Deleted(key, c.deleted)
+					l.Deleted(Key{key, c.deleted})
 				}
 				require.Equal(t, None, l.Due(start, c.live))
 				require.Equal(t, want, l.Due(start.Add(after), c.live), "after %v", after)
@@ -121,7 +127,7 @@ func TestLedgerAfterRoom(t *testing.T) {
 	start := time.Date(2026, 5, 13, 10, 0, 0, 0, time.UTC)
 	l := NewLedger(24 * time.Hour)
 	l.Due(start, 0)
-	l.Deleted([]byte("k"), substantial)
+	l.Deleted(Key{[]byte("k"), substantial})
 	l.Due(start, 0)
 	require.Equal(t, Room, l.Due(start.Add(settle), 0))
 	l.Return(l.Begin(), false)
