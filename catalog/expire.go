@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 
@@ -274,6 +275,14 @@ func (x expirer) handle(ctx context.Context, entries []dueEntry) error {
 	return nil
 }
 
+// A saidEntry is a due entry and what it says, if it is there.
+type saidEntry struct {
+	entry *dueEntry
+	found bool
+	value encoding.ExpiryValue
+	err   error
+}
+
 // expireUnread removes the products of which the entries say all that has to be
 // known, without a read of their records, and returns the entries that are left for
 // expireEntry. All are due.
@@ -287,13 +296,7 @@ func (t *tx) expireUnread(entries []dueEntry) (rest []dueEntry, err error) {
 	if t.c.opts.OnExpire != nil {
 		return entries, nil // which is told of the product
 	}
-	type said struct {
-		entry *dueEntry
-		found bool
-		value encoding.ExpiryValue
-		err   error
-	}
-	asked := make([]said, 0, len(entries))
+	asked := make([]saidEntry, 0, len(entries))
 	keys := make([][]byte, 0, len(entries))
 	for i := range entries {
 		e := &entries[i]
@@ -302,7 +305,7 @@ func (t *tx) expireUnread(entries []dueEntry) (rest []dueEntry, err error) {
 			rest = append(rest, *e)
 			continue
 		}
-		asked, keys = append(asked, said{entry: e}), append(keys, e.key)
+		asked, keys = append(asked, saidEntry{entry: e}), append(keys, e.key)
 	}
 	if len(keys) == 0 {
 		return entries, nil
@@ -319,8 +322,9 @@ func (t *tx) expireUnread(entries []dueEntry) (rest []dueEntry, err error) {
 	case err != nil:
 		return nil, err
 	}
+	unread := asked[:0]
 	for i := range asked {
-		s := &asked[i]
+		s := asked[i]
 		switch {
 		case !s.found:
 		case s.err != nil || s.value.Flags.MustRead():
@@ -328,29 +332,46 @@ func (t *tx) expireUnread(entries []dueEntry) (rest []dueEntry, err error) {
 		case t.isSetBack(s.entry.Deadline):
 			return nil, errSetBack
 		default:
-			if err := t.removeUnread(s.entry, s.value); err != nil {
-				return nil, err
-			}
+			unread = append(unread, s)
 		}
 	}
-	return rest, nil
+	return rest, t.removeUnread(unread)
 }
 
-// removeUnread is what write does to remove a product that has no blobs. The
-// index has dropped the entry when it handed it on.
-func (t *tx) removeUnread(e *dueEntry, v encoding.ExpiryValue) error {
-	t.markAnew(productkey.Of(e.Account, e.ID))
-	if v.Flags&encoding.ExpiryUnlisted == 0 {
+// removeUnread is what write does to remove products that have no blobs. The index
+// has dropped their entries when it handed them on.
+//
+// It goes space by space, each in order: an engine finds the place of a key fastest
+// from that of the one below.
+func (t *tx) removeUnread(unread []saidEntry) error {
+	for i := range unread {
+		e := unread[i].entry
+		t.markAnew(productkey.Of(e.Account, e.ID))
+		if err := t.txn.Delete(e.key, 0); err != nil {
+			return err
+		}
+	}
+	slices.SortFunc(unread, func(a, b saidEntry) int {
+		return cmp.Or(strings.Compare(a.entry.Account, b.entry.Account), strings.Compare(a.entry.ID, b.entry.ID))
+	})
+	for i := range unread {
+		e := unread[i].entry
+		t.key = encoding.AppendProductKey(t.key[:0], e.Account, e.ID)
+		if err := t.txn.Delete(t.key, int(unread[i].value.RecordSize)); err != nil {
+			return err
+		}
+	}
+	for i := range unread {
+		e := unread[i].entry
+		if unread[i].value.Flags&encoding.ExpiryUnlisted != 0 {
+			continue
+		}
 		t.key = encoding.AppendListedKey(t.key[:0], e.Account, e.ID)
 		if err := t.txn.Delete(t.key, 0); err != nil {
 			return err
 		}
 	}
-	t.key = encoding.AppendProductKey(t.key[:0], e.Account, e.ID)
-	if err := t.txn.Delete(t.key, int(v.RecordSize)); err != nil {
-		return err
-	}
-	return t.txn.Delete(e.key, 0)
+	return nil
 }
 
 // expireEntry handles one entry, whose deadline is not after horizon.

@@ -66,10 +66,10 @@ var formatMutations = []mutation{
 	{"sweep: the clock was set back", expire, `		case t.isSetBack(s.entry.Deadline):
 			return nil, errSetBack
 `, ``},
-	{"sweep: what is removed leaves the cache", expire, `	t.markAnew(productkey.Of(e.Account, e.ID))
+	{"sweep: what is removed leaves the cache", expire, `		t.markAnew(productkey.Of(e.Account, e.ID))
 `, ``},
-	{"sweep: nothing is deleted in lists that is in none", expire, `if v.Flags&encoding.ExpiryUnlisted == 0 {`, `if true {`},
-	{"sweep: what is listed leaves the list", expire, `if v.Flags&encoding.ExpiryUnlisted == 0 {`, `if false {`},
+	{"sweep: nothing is deleted in lists that is in none", expire, `if unread[i].value.Flags&encoding.ExpiryUnlisted != 0 {`, `if false {`},
+	{"sweep: what is listed leaves the list", expire, `if unread[i].value.Flags&encoding.ExpiryUnlisted != 0 {`, `if true {`},
 	{"delete account: a damaged product takes its entry with it", remove, `for _, e := range entries[f.id] {`, `for _, e := range entries[f.id][:0] {`},
 	{"delete account: and nobody else's", remove, `entry.Kind != encoding.ExpiryProduct || entry.Account != account`, `entry.Kind != encoding.ExpiryProduct`},
 	{"check: a second entry", "catalog/check.go", `err == nil && !current && v.Flags.Known()`, `false`},

@@ -248,6 +248,10 @@ func (s *store) Sweep(ctx context.Context) (removed int, err error) {
 	for {
 		n, err := s.sweepSome(ctx, &start, end)
 		removed += n
+		if n == 0 && err == nil && s.write.Sync {
+			// One wait for all, as the catalog has it.
+			err = s.db.LogData(nil, crdb.Sync)
+		}
 		if n == 0 || err != nil {
 			return removed, err
 		}
@@ -283,7 +287,7 @@ func (s *store) sweepSome(ctx context.Context, start *[]byte, end []byte) (n int
 		return 0, nil
 	}
 	*start = next
-	return n, s.db.Apply(b, s.write)
+	return n, s.db.Apply(b, crdb.NoSync)
 }
 
 func (s *store) Compact(ctx context.Context) error { return compact(ctx, s.db) }
