@@ -10,9 +10,9 @@ const (
 	// maxDueSet bounds the memory of a dueSet in bytes: some 1.3 million products with
 	// IDs of 16 bytes.
 	maxDueSet = 48 << 20
-	// dueEntry is what a product takes beside its name: where the name begins, and up
+	// dueNameSize is what a product takes beside its name: where the name begins, and up
 	// to four places in the table.
-	dueEntry = 4 + 4*4
+	dueNameSize = 4 + 4*4
 	// dueChunk is how many bytes of names lie together. Each fits in: a name is at
 	// most twice as long as an ID, and its end.
 	dueChunk = 1 << 20
@@ -42,7 +42,7 @@ type dueSet struct {
 func (s *dueSet) len() int { return len(s.starts) }
 
 // size is how many bytes the set takes at most.
-func (s *dueSet) size() int { return s.bytes + dueEntry*len(s.starts) }
+func (s *dueSet) size() int { return s.bytes + dueNameSize*len(s.starts) }
 
 // add adds a name that is not in the set; nothing was asked yet.
 func (s *dueSet) add(name []byte) {
