@@ -36,9 +36,11 @@
 // first n commits in their order, whole, for some n that is not smaller than
 // what was promised. Update promises durability before it returns, of what it
 // wrote and of everything that its callback could have read; see
-// [UpdateOptions] for the exception. An engine whose commits are always durable
-// ignores UpdateOptions.Buffered; [Backend.Durable] then has nothing to wait for
-// and costs no access to the store.
+// [UpdateOptions] for the exception. An engine that makes a commit durable before
+// any read can see it ignores UpdateOptions.Buffered; [Backend.Durable] then has
+// nothing to wait for and costs no access to the store. Where reads can see a commit
+// that is still being synced, Durable waits for it, even if Update never returns
+// before.
 //
 // An engine may take back, while it is open, what a crash could have taken: see
 // [Healer].
@@ -46,7 +48,7 @@
 // # Time
 //
 // A call that waits for a store which does not answer ends in a time that the
-// engine states, unless it is an Update with UpdateOptions.Patient: with
+// engine's package documentation states, unless it is an Update with UpdateOptions.Patient: with
 // [ErrUnavailable] while nothing was sent that could have taken effect, with
 // [ErrUnknownOutcome] when a commit was.
 //
@@ -68,7 +70,20 @@
 // for a [Snapshot] to be closed. It may wait until a loop over a [Reader.Scan]
 // takes its next step, which is then its last, so the body of a loop must not
 // wait for Close. An Update whose run turned out to be doomed after Close had
-// begun may end with ErrClosed.
+// begun may end with ErrClosed, and so may one whose callback has yet to start. A
+// Scan of a [Txn] is part of its Update and goes on.
+//
+// A callback, or the body of a loop, may panic or end its goroutine. Nothing of its
+// Update is written then, and the engine holds nothing of the call any longer: no
+// lock, no transaction, no count of calls. The panic goes on.
+//
+// # Stores with one writer
+//
+// An engine may run one Update at a time, whatever the scopes. The others wait for
+// their turn no longer than their ctx lasts, and the turn ends when the OnVisible
+// functions have run. Durable waits for what is being synced, never for the turn.
+// Snapshots and loops must not hold up the writer: it matters what the store does
+// when its file grows.
 //
 // # Resources
 //
@@ -77,7 +92,7 @@
 // and snapshots, however many are open and however long they take, never stop
 // reads and Updates, also those that the loops themselves make. Where the engine
 // has no more of it, a further Scan or Snapshot waits, and fails with
-// [ErrUnavailable] in a time that the engine states.
+// [ErrUnavailable] in a time that the engine's package documentation states.
 package backend
 
 import (
@@ -189,8 +204,8 @@ type Reader interface {
 	GetMany(ctx context.Context, keys [][]byte, fn func(i int, value []byte) error) error
 
 	// Scan yields the entries of r in byte order of their keys, all from one
-	// state of the store: that at the first step of the loop or a later one
-	// before its first entry. An error is yielded once, as the last step, with
+	// state of the store, which the engine chooses between the beginning of the loop
+	// and its first entry. An error is yielded once, as the last step, with
 	// a zero Entry; see ScanOptions.PastDamage for the one exception. The loop may
 	// stop at any step and may call the engine, except that inside an Update it must
 	// not write through the Txn that it is scanning, and that it must not call
@@ -210,13 +225,14 @@ type Txn interface {
 	// engines that schedule their space by it: the size of the removed value
 	// in bytes, 0 if unknown. It never changes the result.
 	Delete(key []byte, valueSize int) error
-	// DeleteRange removes every key of r, which must have both bounds. It is
-	// allowed only in an Update with a whole-group scope (see [ErrScope]); the
-	// keys must all belong to such groups. What the transaction itself wrote
+	// DeleteRange removes every key of r, which must have both bounds: an error of the
+	// engine's own says that it has not. It is allowed only in an Update with a
+	// whole-group scope (see [ErrScope]); the keys must all belong to such groups.
+	// After either error the transaction goes on without it. What the transaction itself wrote
 	// into r before is removed too, what it writes afterwards stays.
 	DeleteRange(r Range) error
-	// OnVisible has fn called once when the transaction has committed and
-	// every later read sees it: never when it did not commit, and only for the
+	// OnVisible has fn called once when the transaction has committed, which one that
+	// wrote nothing does too, and every later read sees it: never when it did not commit, and only for the
 	// run of the callback that did. Where Properties.Exclusive, fn runs before
 	// any overlapping Update starts its callback. fn must be quick and must
 	// not call the engine. The functions run in the order in which they were
@@ -249,7 +265,9 @@ type UpdateOptions struct {
 type Snapshot interface {
 	Reader
 	// Close releases the snapshot; calling it again does nothing. Calls after
-	// Close fail with ErrClosed.
+	// Close fail with ErrClosed. It may be called while a Scan of the snapshot runs,
+	// also by the body of that loop, and does not wait for it: the Scan ends with
+	// ErrClosed at its next step.
 	Close() error
 }
 
@@ -282,7 +300,8 @@ type Properties struct {
 	Clock bool
 	// MaxKeySize and MaxValueSize are the largest key and value in bytes.
 	// 0 means no limit of its own. Shelflife needs keys of 2 KiB and values of
-	// 2 MiB.
+	// 2 MiB, and uses no empty key. Package backendtest writes a key and a value of
+	// the sizes stated.
 	MaxKeySize, MaxValueSize int
 }
 
@@ -294,7 +313,9 @@ type Properties struct {
 // returned before they began, in whichever process (freshness).
 //
 // Errors match [ErrClosed], [ErrUnavailable], [ErrUnknownOutcome] or the
-// context's error where these apply. Any other error is the engine's own and
+// context's error where these apply, and any of them where several do. An engine that
+// can't go on after a commit that failed half-way answers that one with
+// ErrUnknownOutcome and each later Update with [ErrStopped]; reads go on. Any other error is the engine's own and
 // says that the call changed nothing.
 type Backend interface {
 	Reader
@@ -337,8 +358,9 @@ type Backend interface {
 	Snapshot(ctx context.Context) (Snapshot, error)
 
 	// Size estimates how many bytes the keys of r and their values occupy where
-	// the engine keeps them, compressed as they are. It is cheap and may be
-	// off by what was written lately.
+	// the engine keeps them, compressed as they are. It is asked for whole spaces and
+	// for figures alone: nothing is decided by it. It is cheap and may be off by what
+	// was written lately; an engine that would have to read the range returns 0.
 	Size(ctx context.Context, r Range) (bytes int64, err error)
 
 	// Properties describe the engine. They are available after Close too.

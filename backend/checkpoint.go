@@ -18,8 +18,8 @@ type Checkpointer interface {
 	Checkpoint(ctx context.Context) (Checkpoint, error)
 }
 
-// A Checkpoint is a copy of a Backend. It takes the room of what is removed from
-// the Backend while it is open. It ends with the Backend: then its methods fail
+// A Checkpoint is a copy of a Backend. While it is open the room of what is removed
+// from the Backend is not given back. It ends with the Backend: then its methods fail
 // with ErrClosed.
 type Checkpoint interface {
 	// Open opens the copy for reading. What it returns is closed before the

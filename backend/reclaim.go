@@ -3,8 +3,8 @@ package backend
 import "context"
 
 // A Reclaimer is a Backend in which deleted bytes stay, and take room, for a
-// while. It is optional: an engine that has nothing to give back does not
-// implement it.
+// while. It is optional: an engine that has nothing to give back, or can't, does not
+// implement it; its own documentation says then how long deleted bytes stay.
 type Reclaimer interface {
 	// Reclaim gives back the room of what has been deleted, and leaves nothing of
 	// it where the engine keeps its data. It returns when that is done, as far as

@@ -3,6 +3,7 @@ package backendtest
 import (
 	"context"
 	"fmt"
+	"runtime"
 
 	"github.com/shelflife-db/shelflife/backend"
 )
@@ -13,6 +14,7 @@ var atomicityTests = []test{
 	{"ReadErrorIsReturnedAsItIs", nil, testReadErrorIdentity},
 	{"Rerun", nil, testRerun},
 	{"AllOrNothing", nil, testAllOrNothing},
+	{"Panic", nil, testPanic},
 }
 
 func testErrorWritesNothing(s *store) {
@@ -34,6 +36,49 @@ func testErrorWritesNothing(s *store) {
 		})
 		s.is("Update", err, errTest)
 		s.checkScan(s, backend.Range{}, forward, before)
+	}
+}
+
+// testPanic ends callbacks by a panic and by runtime.Goexit, as t.FailNow does: nothing
+// is written, and the engine holds nothing of the call any longer, or what comes
+// after it would wait.
+func testPanic(s *store) {
+	before := []kv{{"g/a/", "1"}}
+	s.put(durable, before...)
+	for end, stop := range map[string]func(){"panic": func() { panic(errTest) }, "Goexit": runtime.Goexit} {
+		for name, call := range map[string]func(){
+			"Update": func() {
+				_ = s.Update(s.ctx, []backend.Scope{whole("g")}, durable, func(_ context.Context, t backend.Txn) error {
+					t.OnVisible(func() { s.Errorf("%s in Update: OnVisible ran", end) })
+					if err := t.Put(key("g", "a"), []byte("changed")); err != nil {
+						return err
+					}
+					stop()
+					return nil
+				})
+			},
+			"Get": func() {
+				_, _ = s.Get(s.ctx, key("g", "a"), func([]byte) error { stop(); return nil })
+			},
+			"Scan": func() {
+				for range s.Scan(s.ctx, under("g"), forward) {
+					stop()
+				}
+			},
+		} {
+			ended := make(chan any)
+			go func() {
+				// A Goexit recovers nil.
+				defer func() { ended <- recover() }()
+				call()
+				s.Errorf("%s in %s: the call returned", end, name)
+			}()
+			if got := <-ended; end == "panic" && got != errTest {
+				s.Errorf("%s in %s: recovered %v, want %v", end, name, got, errTest)
+			}
+			s.checkScan(s, backend.Range{}, forward, before)
+			s.put(durable, before...)
+		}
 	}
 }
 
