@@ -23,7 +23,7 @@ func (w *world) imagesStored() int {
 // contract 5: the grace of image bytes ends early where they pass their budget,
 // for the oldest first.
 func TestImageGraceBytes(t *testing.T) {
-	const size, waiting = 600_000, 2 // several chunks each
+	const size, waiting = 1_300_000, 2 // more chunks each than are read ahead
 	configure := func(o *catalog.Options) { o.ImageGraceBytes = waiting*(size+4<<10) + size/2 }
 	onEveryStore(t, configure, func(t *testing.T, w *world) {
 		replace := func(i int) { w.upsert("p", catalog.Patch{Images: imagesOf(noise(i, size))}) }

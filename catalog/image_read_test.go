@@ -181,7 +181,7 @@ func TestImageReadsAhead(t *testing.T) {
 	c, err := catalog.Open(t.Context(), backendtest.Clocked(counter, time.Now), nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, c.Close()) })
-	image := pngOf(1, 800, 800) // ten chunks
+	image := pngOf(1, 900, 900) // ten chunks
 	_, err = c.Upsert(t.Context(), acme, "p", catalog.Patch{Images: imagesOf(image)})
 	require.NoError(t, err)
 	const chunk = 256 << 10
