@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"math"
-	"sync"
 
 	"github.com/shelflife-db/shelflife/backend"
 	"github.com/shelflife-db/shelflife/catalog/internal/deadspans"
@@ -22,11 +21,9 @@ type dueSizes struct {
 	entries int
 	// again is how many it reads, when it knows what is due, before it goes on by that.
 	again int
-	// ahead is after how many it has the listed keys read beside the entries; 0 is never.
-	ahead int
 }
 
-var defaultDue = dueSizes{after: 4096, entries: 128, again: 16, ahead: 4096}
+var defaultDue = dueSizes{after: 4096, entries: 128, again: 16}
 
 // dueGrowth is how many times longer a run must be, after one for which too much is
 // due, before the walk looks again.
@@ -203,10 +200,6 @@ func (w *dueWalk) read(ctx context.Context, start []byte) (ok bool, err error) {
 	if w.watch == nil && w.keep {
 		w.watch = c.deadListed.Watch(l.account)
 	}
-	if ahead := w.sizes.ahead; ahead > 0 && row >= ahead {
-		stop := w.readAhead(ctx, start)
-		defer stop()
-	}
 	set, left := new(dueSet), w.sizes.entries*row
 	head, _ := encoding.ListedRange(l.account)
 	account := head[1:]
@@ -222,11 +215,11 @@ func (w *dueWalk) read(ctx context.Context, start []byte) (ok bool, err error) {
 				return false, nil
 			}
 			kind, names, cut := encoding.CutExpiryKey(e.Key)
-			if !cut || kind != encoding.ExpiryProduct || !bytes.HasPrefix(names, account) {
+			if !cut || kind != encoding.ExpiryProduct || !bytes.HasPrefix(names, account) || bytes.Compare(names, behind) >= 0 {
 				continue
 			}
 			name := names[len(account):]
-			if bytes.Compare(name, first) < 0 || bytes.Compare(names, behind) >= 0 {
+			if bytes.Compare(name, first) < 0 {
 				continue
 			}
 			flags, err := encoding.PeekExpiryFlags(e.Value)
@@ -241,26 +234,6 @@ func (w *dueWalk) read(ctx context.Context, start []byte) (ok bool, err error) {
 	w.renewing = c.renewals.AnyPossibleSince(l.began)
 	w.set = set
 	return true, nil
-}
-
-// readAhead has the listed keys from start on read, which step will need, until the
-// returned function is called: it waits for that. They are in the engine's cache then,
-// and were read while the entries were. What it meets step meets too.
-func (w *dueWalk) readAhead(ctx context.Context, start []byte) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	from, to := bytes.Clone(start), bytes.Clone(w.until)
-	from[0], to[0] = encoding.SpaceListed, encoding.SpaceListed
-	reader := w.l.reader
-	var ahead sync.WaitGroup
-	ahead.Go(func() {
-		for range reader.Scan(ctx, backend.Range{Start: from, End: to}, backend.ScanOptions{KeysOnly: true}) {
-			continue
-		}
-	})
-	return func() {
-		cancel()
-		ahead.Wait()
-	}
 }
 
 // maxMisses is how many records of listed products in a row are read one by one, rather

@@ -9,9 +9,6 @@ func EagerDeadSpans(c *Catalog) {
 	c.dueSizes = dueSizes{after: 2, entries: 1000, again: 1}
 }
 
-// DueAhead has c read listed keys beside what is due.
-func DueAhead(c *Catalog) { c.dueSizes.ahead = 1 }
-
 // WithoutDue has c read the records of all that has expired.
 func WithoutDue(c *Catalog) { c.dueSizes.after = math.MaxInt }
 

@@ -124,47 +124,6 @@ func TestFirstPageReadsFewExpiredRecords(t *testing.T) {
 	require.LessOrEqual(t, counts[encoding.SpaceProduct]+counts[encoding.SpaceListed]+counts[encoding.SpaceExpiry], 6)
 }
 
-// Pages that read the listed keys beside what is due are the same, also where they are
-// ended early.
-func TestDueReadsAhead(t *testing.T) {
-	disk := vfs.NewMem()
-	clock := ttl.NewManualClock(epoch)
-	c, err := openOn(disk, clock, catalog.Options{})
-	require.NoError(t, err)
-	catalog.EagerDeadSpans(c)
-	catalog.DueAhead(c)
-	items := []catalog.UpsertItem{{ExternalID: "z", Patch: withImage(catalog.Patch{})}}
-	for i := range 2000 {
-		items = append(items, catalog.UpsertItem{ExternalID: fmt.Sprintf("m%04d", i), Patch: withImage(catalog.Patch{ValidForDays: catalog.Set(1)})})
-	}
-	for _, r := range c.UpsertMany(t.Context(), acme, items) {
-		require.NoError(t, r.Err)
-	}
-	clock.Leap(2 * day)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	_, err = c.List(ctx, acme, catalog.ListOptions{})
-	require.ErrorIs(t, err, context.Canceled)
-	var lists sync.WaitGroup
-	for range 4 {
-		lists.Go(func() {
-			page, err := c.List(t.Context(), acme, catalog.ListOptions{})
-			if err != nil || len(page.Products) != 1 {
-				t.Errorf("%d products, %v", len(page.Products), err)
-			}
-			n := 0
-			for range c.All(t.Context(), acme, catalog.AllOptions{}) {
-				n++
-			}
-			if n != 1 {
-				t.Errorf("%d products", n)
-			}
-		})
-	}
-	lists.Wait()
-	require.NoError(t, c.Close())
-}
-
 // What an expiry entry does not say is read: a product that was renewed, used or
 // created anew lives.
 func TestDueIsNoMoreThanTheEntriesSay(t *testing.T) {
