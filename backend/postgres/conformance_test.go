@@ -85,7 +85,7 @@ func TestConformance(t *testing.T) {
 		if testing.Short() && name != "Default" {
 			continue
 		}
-		o.CallTimeout, o.CommitTimeout = 2*time.Second, 2*time.Second
+		o.CallTimeout, o.CommitTimeout = 5*time.Second, 5*time.Second
 		t.Run(name, func(t *testing.T) { backendtest.Run(t, harness(t, o)) })
 	}
 }
