@@ -244,7 +244,7 @@ func TestDueOfADamagedSpace(t *testing.T) {
 	}
 }
 
-var dueSeed = flag.Uint64("due.seed", 0, "seed of TestListsBesideEverything; 0 draws one")
+var dueSeed = flag.Uint64("due.seed", 0, "seed of TestListsBesideEverything; 0: random")
 
 // TestListsBesideEverything has lists and loops beside creations, edits, uses, deletions
 // and sweeps, on products that expire all at once now and then, with restarts between:

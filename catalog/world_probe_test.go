@@ -19,7 +19,7 @@ import (
 	"github.com/shelflife-db/shelflife/ttl"
 )
 
-var probeSeed = flag.Uint64("probe-seed", 0, "replays the random tests that print this seed")
+var probeSeed = flag.Uint64("probe.seed", 0, "seed of the random tests that print theirs; 0: random")
 
 // seededRand returns a random source whose seed is in the log.
 func seededRand(t *testing.T) *rand.Rand {
@@ -27,7 +27,7 @@ func seededRand(t *testing.T) *rand.Rand {
 	if seed == 0 {
 		seed = rand.Uint64()
 	}
-	t.Logf("replay with -probe-seed=%d", seed)
+	t.Logf("replay with -probe.seed=%d", seed)
 	return rand.New(rand.NewPCG(seed, 1))
 }
 

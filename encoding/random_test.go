@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-var seedFlag = flag.Uint64("seed", 0, "seed of the random tests; 0 draws one")
+var seedFlag = flag.Uint64("seed", 0, "seed of the random tests; 0: random")
 
 // newRand returns a generator whose seed is in the log of a failed test.
 func newRand(t *testing.T) *rand.Rand {

@@ -14,15 +14,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var seedFlag = flag.Uint64("ttl.seed", 0, "seed of the random tests; 0 takes a new one")
+var seedFlag = flag.Uint64("seed", 0, "seed of the random tests; 0: random")
 
-// newRand prints the seed, so that -ttl.seed can replay a failure.
+// newRand prints the seed, so that -seed can replay a failure.
 func newRand(t *testing.T) *rand.Rand {
 	seed := *seedFlag
 	if seed == 0 {
 		seed = rand.Uint64()
 	}
-	t.Logf("replay with -ttl.seed=%d", seed)
+	t.Logf("replay with -seed=%d", seed)
 	return rand.New(rand.NewPCG(seed, 0))
 }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/shelflife-db/shelflife/backend/memory"
 )
 
-var seed = flag.Uint64("seed", 0, "repeats the random tests of a run that logged it; 0 = a new one")
+var seed = flag.Uint64("seed", 0, "repeats the random tests of a run that logged it; 0: random")
 
 // harness treats another handle as another process: the data outlives them,
 // and all of it is durable at once.

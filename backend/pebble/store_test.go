@@ -20,7 +20,7 @@ import (
 	"github.com/shelflife-db/shelflife/backend/pebble"
 )
 
-var seedFlag = flag.Uint64("seed", 0, "seed of the random tests, 0 for a new one")
+var seedFlag = flag.Uint64("seed", 0, "seed of the random tests; 0: random")
 
 // newRand returns a source whose seed is logged and can be given with -seed.
 func newRand(t *testing.T) *rand.Rand {

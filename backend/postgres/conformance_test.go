@@ -16,7 +16,7 @@ import (
 	"github.com/shelflife-db/shelflife/backend/postgres/postgrestest"
 )
 
-var seedFlag = flag.Uint64("seed", 0, "repeats the random tests of a run that logged it; 0 = a new one")
+var seedFlag = flag.Uint64("seed", 0, "repeats the random tests of a run that logged it; 0: random")
 
 func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
 

@@ -145,7 +145,7 @@ func TestKill(t *testing.T) {
 	require.NoError(t, c.stores[0].Ready())
 }
 
-var promotions = flag.Int("promotions", 2, "how often TestPromote kills a primary and promotes its standby; half of it with -short")
+var promotions = flag.Int("promote.times", 2, "how often TestPromote kills a primary and promotes its standby; half of it with -short")
 
 // TestPromote kills a primary under load and promotes its synchronous standby,
 // again and again: what knows both by name goes on by itself, and nothing that

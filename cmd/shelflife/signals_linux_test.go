@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestImportOfAPipeNobodyWritesTo can be stopped while it waits.
-func TestImportOfAPipeNobodyWritesTo(t *testing.T) {
+// TestImportOfAPipeWithoutAWriter can be stopped while it waits.
+func TestImportOfAPipeWithoutAWriter(t *testing.T) {
 	dir := t.TempDir()
 	pipe, data := filepath.Join(dir, "pipe"), filepath.Join(dir, "store")
 	require.NoError(t, syscall.Mkfifo(pipe, 0o600))

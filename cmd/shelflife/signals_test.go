@@ -119,9 +119,9 @@ func TestHangUpUnderNohup(t *testing.T) {
 	}
 }
 
-// TestLogThatNobodyReads: a server whose log can't be written any more goes on,
+// TestLogWithoutAReader: a server whose log can't be written any more goes on,
 // and stops as any other.
-func TestLogThatNobodyReads(t *testing.T) {
+func TestLogWithoutAReader(t *testing.T) {
 	path, err := binary()
 	require.NoError(t, err)
 	data := filepath.Join(t.TempDir(), "store")
