@@ -39,8 +39,6 @@ type dueSet struct {
 	seed  maphash.Seed
 }
 
-func (s *dueSet) len() int { return len(s.starts) }
-
 // size is how many bytes the set takes at most.
 func (s *dueSet) size() int { return s.bytes + dueNameSize*len(s.starts) }
 
