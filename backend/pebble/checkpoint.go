@@ -181,7 +181,7 @@ func (c *checkpoint) Open(ctx context.Context) (backend.Backend, error) {
 		return nil, err
 	}
 	defer c.mu.RUnlock()
-	b, err := Open(ctx, c.dir, &Options{ReadOnly: true, withoutLog: true, CacheSize: checkpointCache, MaxOpenFiles: minOpenFiles, FS: c.store.opts.FS, Logger: c.store.log})
+	b, err := Open(ctx, c.dir, &Options{ReadOnly: true, CacheSize: checkpointCache, MaxOpenFiles: minOpenFiles, FS: c.store.opts.FS, Logger: c.store.log})
 	if err != nil {
 		return nil, err
 	}

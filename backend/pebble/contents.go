@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -59,13 +58,9 @@ func isSocket(fsys vfs.FS, path string) bool {
 // dataName matches the files that a store has only when it has its marker, too.
 var dataName = regexp.MustCompile(`^\d{6,}\.(sst|blob|log)$`)
 
-// refuseWithoutLog returns an error where the log of a store is missing, which Pebble
-// does not look for: it would go on without the last writes.
-//
-// An opening begins a log and then writes the options, with the next number. That log
-// is there until there is a later one, so one of them is there always. A store that was
-// just restored has none. Of several that were not written out, one that is missing
-// behind the first is not noticed.
+// refuseWithoutLog returns an error where a store has tables and no log at all. From its
+// first opening on it has one always, of a number that Pebble does not look for: it
+// would go on without the last writes.
 //
 // Pebble v2.1.7: unnecessary when crdb.Open refuses a store whose log is missing
 // (TestPebbleMissesNoLog).
@@ -74,21 +69,19 @@ func refuseWithoutLog(fsys vfs.FS, dir string) error {
 	if err != nil {
 		return err
 	}
-	var options, log uint64
+	tables := false
 	for _, name := range names {
-		if name == restoredName {
+		switch {
+		case strings.HasSuffix(name, ".log"), name == restoredName:
 			return nil
+		case strings.HasSuffix(name, ".sst"):
+			tables = true
 		}
-		if number, ok := strings.CutPrefix(name, "OPTIONS-"); ok {
-			n, _ := strconv.ParseUint(number, 10, 64)
-			options = max(options, n)
-		}
-		log = max(log, logNumber(name))
 	}
-	if options == 0 || log >= options-1 {
+	if !tables {
 		return nil
 	}
-	return fmt.Errorf("%w: the log %06d.log, or one that came later, is missing, which has the last writes", ErrDamagedStore, options-1)
+	return fmt.Errorf("%w: there is no log (*.log), which has the last writes", ErrDamagedStore)
 }
 
 // refuseHeadless returns an error where there are tables, but nothing says which

@@ -3,12 +3,9 @@ package pebble
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"strings"
 
 	crdb "github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // ErrLocked is returned by Open for a directory that a Store, of this or of
@@ -27,54 +24,13 @@ var ErrForeign = errors.New("backend/pebble: the directory holds other files and
 // since files of it are damaged or missing. The text names the file.
 var ErrDamagedStore = errors.New("backend/pebble: the store is damaged")
 
-// asDamagedStore marks err, with which the store in dir was not opened, as
-// ErrDamagedStore if what it says is that, and names the file where it does not.
-//
-// Pebble v2.1.7: the text is unnecessary when a table of another length is a
-// crdb.IsCorruptionError, and the names when Pebble's errors have them
-// (TestEveryDamageOfEveryFile in package catalog).
-func asDamagedStore(fsys vfs.FS, dir string, err error) error {
-	if errors.Is(err, crdb.ErrDBNotPristine) {
-		return fmt.Errorf("%w: the file %s* is missing: %w", ErrDamagedStore, formatMarker, err)
-	}
-	if err == nil || errors.Is(err, ErrDamagedStore) || !crdb.IsCorruptionError(err) && !errors.Is(err, fs.ErrNotExist) &&
-		!strings.Contains(err.Error(), "object size mismatch") {
+// asDamagedStore marks err, with which a store was not opened, as ErrDamagedStore if
+// what it says is that.
+func asDamagedStore(err error) error {
+	if err == nil || errors.Is(err, ErrDamagedStore) || !crdb.IsCorruptionError(err) && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	damaged := ErrDamagedStore
-	if name := unparsedOptions(fsys, dir); name != "" {
-		damaged = fmt.Errorf("%w: %s can't be read", damaged, name)
-	}
-	if logs, failed := damagedLogs(fsys, dir); failed == nil {
-		for _, log := range logs {
-			damaged = fmt.Errorf("%w: %s can't be read from byte %d on", damaged, log.name, log.at)
-		}
-	}
-	return fmt.Errorf("%w: %w", damaged, err)
-}
-
-// unparsedOptions returns the name of the options that Pebble compares with its own, if
-// it can't parse them.
-func unparsedOptions(fsys vfs.FS, dir string) string {
-	desc, err := crdb.Peek(dir, fsys)
-	if err != nil || desc.OptionsFilename == "" {
-		return ""
-	}
-	file, err := fsys.Open(fsys.PathJoin(dir, fsys.PathBase(desc.OptionsFilename)))
-	if err != nil {
-		return ""
-	}
-	text, err := io.ReadAll(file)
-	_ = file.Close() // only read
-	if err == nil {
-		o := engineOptions(Options{})
-		o.EnsureDefaults()
-		err = o.CheckCompatibility(dir, string(text))
-	}
-	if err == nil || !crdb.IsCorruptionError(err) {
-		return ""
-	}
-	return fsys.PathBase(desc.OptionsFilename)
+	return fmt.Errorf("%w: %w", ErrDamagedStore, err)
 }
 
 // engineError marks an error as Pebble's.

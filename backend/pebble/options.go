@@ -84,8 +84,6 @@ type Options struct {
 	fitMemTable bool // MemTableSize is a default
 	// damaged opens a store whose files need not all be there, see OpenDamaged.
 	damaged bool
-	// withoutLog opens a store that has no log, as a checkpoint has none.
-	withoutLog bool
 
 	// tick replaces the ticker that drives the watcher, in tests. Nothing heals
 	// between two ticks then.

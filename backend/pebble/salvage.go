@@ -62,9 +62,6 @@ func OpenDamaged(ctx context.Context, dir string, o *Options) (*Damaged, error) 
 	if d.noLog = errors.Is(refuseWithoutLog(d.opts.FS, dir), ErrDamagedStore); d.noLog {
 		d.faults.add(MissingLog, "the log is missing")
 	}
-	if names, err := d.opts.FS.List(dir); err == nil && !slices.ContainsFunc(names, hasPrefix(formatMarker)) {
-		d.faults.add(formatMarker, formatMarker+"* is missing")
-	}
 	return d, nil
 }
 
