@@ -224,7 +224,6 @@ func engineOptions(o Options) *crdb.Options {
 		e.Levels[i].FilterType = crdb.TableFilter
 	}
 	e.Experimental.ValueSeparationPolicy = separation
-	e.Experimental.CompactionScheduler = newCompactions()
 	o.Resources.share(e)
 	return e
 }
