@@ -58,32 +58,6 @@ func isSocket(fsys vfs.FS, path string) bool {
 // dataName matches the files that a store has only when it has its marker, too.
 var dataName = regexp.MustCompile(`^\d{6,}\.(sst|blob|log)$`)
 
-// refuseWithoutLog returns an error where a store has tables and no log at all. From its
-// first opening on it has one always, of a number that Pebble does not look for: it
-// would go on without the last writes.
-//
-// Pebble v2.1.7: unnecessary when crdb.Open refuses a store whose log is missing
-// (TestPebbleMissesNoLog).
-func refuseWithoutLog(fsys vfs.FS, dir string) error {
-	names, err := fsys.List(dir)
-	if err != nil {
-		return err
-	}
-	tables := false
-	for _, name := range names {
-		switch {
-		case strings.HasSuffix(name, ".log"), name == restoredName:
-			return nil
-		case strings.HasSuffix(name, ".sst"):
-			tables = true
-		}
-	}
-	if !tables {
-		return nil
-	}
-	return fmt.Errorf("%w: there is no log (*.log), which has the last writes", ErrDamagedStore)
-}
-
 // refuseHeadless returns an error where there are tables, but nothing says which
 // of them make up the store: Pebble would begin a new one and remove them.
 //
@@ -97,7 +71,7 @@ func refuseHeadless(names []string) error {
 		}
 	}
 	if tables > 0 {
-		return fmt.Errorf("%w: there are %d tables and logs, but the file marker.manifest.* is missing", ErrDamagedStore, tables)
+		return fmt.Errorf("damaged: %d tables and logs, but the file marker.manifest.* is missing", tables)
 	}
 	return nil
 }

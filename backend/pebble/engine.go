@@ -60,7 +60,7 @@ func openEngine(f *folder, o Options, keeper *diskguard.Keeper, exists bool) (*e
 		err = ErrNoStore
 	}
 	if err != nil {
-		return nil, asDamagedStore(err)
+		return nil, err
 	}
 	e := newEngine(f, o, keeper)
 	e.readOnly = f.readOnly
@@ -162,7 +162,7 @@ func (e *engine) options(o Options) *crdb.Options {
 func (e *engine) open(p *crdb.Options) (err error) {
 	defer e.fail.OnPanic(&err)
 	e.db, err = crdb.Open(e.folder.dir, p)
-	return asDamagedStore(err)
+	return err
 }
 
 // check looks at what Pebble has opened, and at what it wrote meanwhile.

@@ -3,9 +3,6 @@ package pebble
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-
-	crdb "github.com/cockroachdb/pebble/v2"
 )
 
 // ErrLocked is returned by Open for a directory that a Store, of this or of
@@ -19,19 +16,6 @@ var ErrNoStore = errors.New("backend/pebble: there is no store")
 // ErrForeign is returned by Open for a directory that holds something else than
 // a store. Nothing in it was changed.
 var ErrForeign = errors.New("backend/pebble: the directory holds other files and no store")
-
-// ErrDamagedStore is returned by Open and OpenDamaged for a store that can't be opened
-// since files of it are damaged or missing. The text names the file.
-var ErrDamagedStore = errors.New("backend/pebble: the store is damaged")
-
-// asDamagedStore marks err, with which a store was not opened, as ErrDamagedStore if
-// what it says is that.
-func asDamagedStore(err error) error {
-	if err == nil || errors.Is(err, ErrDamagedStore) || !crdb.IsCorruptionError(err) && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return fmt.Errorf("%w: %w", ErrDamagedStore, err)
-}
 
 // engineError marks an error as Pebble's.
 func engineError(err error) error {

@@ -167,5 +167,5 @@ func (f *folder) refuseIncomplete(db *crdb.DB) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: %d blob files (*.blob) are in use, but there are only %d", ErrDamagedStore, used, present)
+	return fmt.Errorf("damaged: %d blob files are in use, but there are only %d", used, present)
 }

@@ -24,8 +24,6 @@ type Damaged struct {
 	opts   Options
 	view   salvageFS
 	faults *faults
-	// noLog says that the store has no log.
-	noLog bool
 }
 
 var (
@@ -58,9 +56,6 @@ func OpenDamaged(ctx context.Context, dir string, o *Options) (*Damaged, error) 
 	}
 	if err := d.lookForFiles(ctx); err != nil {
 		return nil, err
-	}
-	if d.noLog = errors.Is(refuseWithoutLog(d.opts.FS, dir), ErrDamagedStore); d.noLog {
-		d.faults.add(MissingLog, "the log is missing")
 	}
 	return d, nil
 }
@@ -145,18 +140,9 @@ func (d *Damaged) look(name string, size uint64) (missing bool) {
 	return false
 }
 
-// MissingLog stands for the log where there is none.
-const MissingLog = "*.log"
-
-// LostFrom names the log in whose middle damage begins, MissingLog if there is no log
-// at all, "" if neither: what was written from there on is not shown, and can't be
-// recovered.
-func (d *Damaged) LostFrom() string {
-	if d.noLog {
-		return MissingLog
-	}
-	return d.view.cut.name
-}
+// LostFrom names the log in whose middle damage begins, "" if none: what was
+// written from there on is not shown, and can't be recovered.
+func (d *Damaged) LostFrom() string { return d.view.cut.name }
 
 // Faults describes, for people, what is known to be wrong with which file: from
 // the beginning what is missing or has another length, and after Uncover also

@@ -115,9 +115,6 @@ func openFolder(dir string, o *Options) (*engine, error) {
 // why not.
 func openLocked(dir string, o *Options, readOnly error) (*engine, error) {
 	state, err := examine(o.FS, dir)
-	if err == nil && state == folderStore && !o.damaged {
-		err = refuseWithoutLog(o.FS, dir)
-	}
 	if err == nil && state != folderStore && (o.MustExist || readOnly != nil) {
 		err = ErrNoStore
 	}

@@ -482,7 +482,6 @@ var mutations = []mutation{
 	{"accounts: what can't be read is named", "catalog/accounts.go", `			if damage != nil {
 `, `			if false && damage != nil {
 `},
-	{"a store without its log is refused", "backend/pebble/store.go", `		err = refuseWithoutLog(o.FS, dir)`, `		_ = refuseWithoutLog`},
 	{"lists: a pending use keeps what has expired by its record", "catalog/lister.go", `!l.c.uses.Has(k) && l.unrenewed(k, deadline)`, `l.unrenewed(k, deadline)`},
 	{"lists: an Update at work may renew what has expired", "catalog/lister.go", `!l.c.uses.Has(k) && l.unrenewed(k, deadline)`, `!l.c.uses.Has(k)`},
 	{"renewals: what ended since is not quiet", "catalog/internal/uses/renewals.go", `s.count.Load() == 0 && s.last.Load() < then`, `s.count.Load() == 0`},
