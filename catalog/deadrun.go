@@ -66,10 +66,11 @@ type knownDead struct{ all, listed deadspans.Known }
 // knownDead returns what a walk over a snapshot that is about to be made may pass
 // by, listed is whether one over listed products alone.
 func (c *Catalog) knownDead(account string, listed bool) (k knownDead) {
-	if c.dead != nil {
-		k.all = c.dead.Known(account)
+	if c.dead == nil {
+		return k
 	}
-	if c.deadListed != nil && listed {
+	k.all = c.dead.Known(account)
+	if listed {
 		k.listed = c.deadListed.Known(account)
 	}
 	return k

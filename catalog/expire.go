@@ -185,7 +185,7 @@ func (x expirer) merge(ctx context.Context, from, to int64) iter.Seq2[ttl.Entry,
 	}
 }
 
-// A dueEntry is an entry of the expiry space, and its key if it is a product's.
+// A dueEntry is an entry of the expiry space, and its key, which a product's needs.
 type dueEntry struct {
 	encoding.Expiry
 	key []byte

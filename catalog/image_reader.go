@@ -223,9 +223,7 @@ func (r *ImageReader) Seek(offset int64, whence int) (int64, error) {
 
 // Close ends the reader. Calling it again does nothing.
 func (r *ImageReader) Close() error {
-	if r.pooled != nil {
-		chunkMemory.Put(r.pooled)
-	}
+	giveBack(r.pooled)
 	r.dropAhead(len(r.ahead))
 	r.closed, r.pooled, r.chunk, r.number = true, nil, nil, -1
 	return nil
@@ -234,9 +232,7 @@ func (r *ImageReader) Close() error {
 // dropAhead gives back the memory of the first chunks that were fetched ahead.
 func (r *ImageReader) dropAhead(n int) {
 	for _, a := range r.ahead[:n] {
-		if a.pooled != nil {
-			chunkMemory.Put(a.pooled)
-		}
+		giveBack(a.pooled)
 	}
 	r.ahead = r.ahead[n:]
 }
@@ -267,9 +263,7 @@ func (r *ImageReader) load() error {
 			return err
 		}
 		r.dropAhead(int(number - r.ahead[0].number))
-		if r.pooled != nil {
-			chunkMemory.Put(r.pooled)
-		}
+		giveBack(r.pooled)
 		r.chunk, r.pooled = r.ahead[0].chunk, r.ahead[0].pooled
 		r.ahead = r.ahead[1:]
 		r.number, r.next = number, max(r.next, number+1)
@@ -291,9 +285,7 @@ func (r *ImageReader) load() error {
 	}
 	got, err := r.fetch(number, into)
 	for _, a := range r.ahead[max(0, got-1):] {
-		if a.pooled != nil {
-			chunkMemory.Put(a.pooled)
-		}
+		giveBack(a.pooled)
 	}
 	r.ahead = r.ahead[:max(0, got-1)]
 	if err != nil {
@@ -327,11 +319,15 @@ const smallChunk = 16 << 10
 
 // take gets the reader memory for a chunk.
 func (r *ImageReader) take(size int) {
-	if r.pooled != nil {
-		chunkMemory.Put(r.pooled)
-		r.pooled = nil
-	}
+	giveBack(r.pooled)
 	r.chunk, r.pooled = memoryFor(size)
+}
+
+// giveBack gives back memory of memoryFor, if it is to be.
+func giveBack(pooled *[]byte) {
+	if pooled != nil {
+		chunkMemory.Put(pooled)
+	}
 }
 
 // memoryFor returns memory for a chunk, and what is to be given back, if it is.

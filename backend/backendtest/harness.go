@@ -8,8 +8,8 @@
 //
 // What an engine can't be tested for is declared as an [Exception], and its tests are
 // skipped by that name; nothing is left out silently. Run it with -race too. Where
-// several tests fail, those of Read, Range and Ownership come first: what is wrong
-// there makes others fail in ways that say less.
+// several tests fail, mend what those of Read, Range and Ownership show before the
+// rest: it makes others fail in ways that say less.
 package backendtest
 
 import (

@@ -238,7 +238,7 @@ func (o options) run(ctx context.Context) (_ *result.Run, err error) {
 	return run, nil
 }
 
-// order is who is first in a round.
+// order returns the sides in the order in which a round measures them.
 func order(round int) []string {
 	if round%2 == 0 {
 		return []string{ours, theirs}

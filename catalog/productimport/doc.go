@@ -1,7 +1,7 @@
 // Package productimport brings many upserts into a catalog: it reads the lines of
 // an input, or the elements of one JSON array, each as package productjson does,
-// and upserts them in batches, of which one is written while the next is read. It is what "shelflife import" and the import page
-// of the dashboard do.
+// and upserts them in batches, of which one is written while the next is read. It
+// is what "shelflife import" and the import page of the dashboard do.
 //
 //	in, err := productimport.NewReader(file)
 //	if err != nil {
