@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
@@ -283,12 +284,12 @@ func TestFilesAreForTheirUserAlone(t *testing.T) {
 		entries, err := os.ReadDir(path)
 		require.NoError(t, err)
 		for _, e := range entries {
-			info, err := e.Info()
-			if errors.Is(err, os.ErrNotExist) {
-				continue // a compaction is at work
-			}
-			require.NoError(t, err)
-			require.Equal(t, os.FileMode(0o600), info.Mode().Perm(), e.Name())
+			// A compaction is at work: it removes files, and has made one a moment before
+			// that is its user's alone, in a folder that is.
+			require.Eventually(t, func() bool {
+				info, err := os.Stat(filepath.Join(path, e.Name()))
+				return errors.Is(err, os.ErrNotExist) || err == nil && info.Mode().Perm() == 0o600
+			}, time.Minute, time.Millisecond, e.Name())
 		}
 	}
 	modes()
