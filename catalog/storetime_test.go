@@ -254,6 +254,8 @@ func TestRoundTripsOnPostgres(t *testing.T) {
 	}
 	get := func(id string) error { _, err := c.Get(t.Context(), acme, id); return err }
 	use := func(id string) error { _, err := c.Use(t.Context(), acme, id); return err }
+	// A use in the millisecond of the one before it has nothing to write.
+	later := func() error { time.Sleep(2 * time.Millisecond); return nil }
 	edit := func(id string, days int) error {
 		_, err := c.Upsert(t.Context(), acme, id, catalog.Patch{Title: catalog.Set(fmt.Sprint(n, days))})
 		return err
@@ -277,8 +279,8 @@ func TestRoundTripsOnPostgres(t *testing.T) {
 		{"partial edit, known", known, nil, func() error { n++; return edit("p2", n) }, 1},
 		{"partial edit, not known", unknown, nil, func() error { n++; return edit("p2", n) }, 2},
 		{"unchanged, known", known, nil, func() error { return upsert("p3", "T") }, 1},
-		{"use, known", known, nil, func() error { return use("p4") }, 1},
-		{"use, not known", unknown, nil, func() error { return use("p4") }, 2},
+		{"use, known", known, later, func() error { return use("p4") }, 1},
+		{"use, not known", unknown, later, func() error { return use("p4") }, 2},
 		{"delete, known", known, func() error { return upsert("p5", "T") }, func() error { return c.Delete(t.Context(), acme, "p5") }, 1},
 		{"delete, not known", unknown, func() error { return upsert("p5", "T") }, func() error { return c.Delete(t.Context(), acme, "p5") }, 2},
 	} {

@@ -55,8 +55,9 @@ func testPrefix(s *store) {
 	for range s.restarts(24) {
 		acknowledged := first
 		last := first + 1 + r.IntN(30)
+		surely := first + r.IntN(last-first) // one at least, so that each crash can show that it was lost
 		for i := first; i < last; i++ {
-			o := backend.UpdateOptions{Buffered: r.IntN(6) != 0}
+			o := backend.UpdateOptions{Buffered: i != surely && r.IntN(6) != 0}
 			// Two groups, so that half a commit shows.
 			s.update([]backend.Scope{item("g", name(i)), item("h", name(i))}, o, func(_ context.Context, t backend.Txn) error {
 				if err := t.Put(key("g", name(i)), []byte("v")); err != nil {
