@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/shelflife-db/shelflife/backend/pebble/internal/diskguard"
 )
 
 // folderState says what is in a directory.
@@ -48,7 +50,7 @@ func examine(fsys vfs.FS, dir string) (folderState, error) {
 // ownName matches what may stand in a directory in which a store is to be made:
 // what every fresh volume has, what the commands put beside a store, and what
 // Pebble makes before a store has its first marker.
-var ownName = regexp.MustCompile(`^(lost\+found|spool|checkpoint|LOCK|ballast|erasure\.state|marker\..*|MANIFEST-\d+|OPTIONS-\d+|.*\.dbtmp)$`)
+var ownName = regexp.MustCompile(`^(lost\+found|spool|checkpoint|LOCK|ballast|erasure\.state|newest\.log\.state|marker\..*|MANIFEST-\d+|OPTIONS-\d+|.*\.dbtmp)$`)
 
 func isSocket(fsys vfs.FS, path string) bool {
 	info, err := fsys.Stat(path)
@@ -57,6 +59,32 @@ func isSocket(fsys vfs.FS, path string) bool {
 
 // dataName matches the files that a store has only when it has its marker, too.
 var dataName = regexp.MustCompile(`^\d{6,}\.(sst|blob|log)$`)
+
+// refuseWithoutLog returns an error that is ErrDamagedStore where the newest log is
+// missing, see package diskguard.
+//
+// Pebble v2.1.7: unnecessary when crdb.Open refuses a store whose log is missing
+// (TestPebbleMissesNoLog).
+func refuseWithoutLog(fsys vfs.FS, dir string) error {
+	log, err := missingLog(fsys, dir)
+	if err == nil && log != "" {
+		err = fmt.Errorf("%w: the log %s is missing, which has the last writes", ErrDamagedStore, log)
+	}
+	return err
+}
+
+// missingLog returns the name of the newest log if it is missing, else "".
+func missingLog(fsys vfs.FS, dir string) (string, error) {
+	log, err := diskguard.NewestLog(fsys, dir)
+	if err != nil || log == "" {
+		return "", err
+	}
+	_, err = fsys.Stat(fsys.PathJoin(dir, log))
+	if errors.Is(err, fs.ErrNotExist) {
+		return log, nil
+	}
+	return "", err
+}
 
 // refuseHeadless returns an error where there are tables, but nothing says which
 // of them make up the store: Pebble would begin a new one and remove them.
@@ -71,7 +99,7 @@ func refuseHeadless(names []string) error {
 		}
 	}
 	if tables > 0 {
-		return fmt.Errorf("damaged: %d tables and logs, but the file marker.manifest.* is missing", tables)
+		return fmt.Errorf("%w: there are %d tables and logs, but the file marker.manifest.* is missing", ErrDamagedStore, tables)
 	}
 	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"strings"
 	"syscall"
 
 	crdb "github.com/cockroachdb/pebble/v2"
@@ -142,30 +141,35 @@ func createDir(fsys vfs.FS, dir string) error {
 	return nil
 }
 
-// refuseIncomplete returns an error where there are fewer blob files than the
-// engine uses: Pebble looks for its tables when it opens a store, but ends the
-// process when it reads from a blob file that is missing. Blob files that are not
-// in use any more, as a crash may leave, can hide that.
+// refuseIncomplete returns an error where a blob file is missing: Pebble looks for its
+// tables when it opens a store, but ends the process when it reads from a blob file
+// that is missing.
 //
 // Pebble v2.1.7: unnecessary when crdb.Open looks for blob files as it does for
 // tables (TestPebbleMissesBlobFilesLate).
 func (f *folder) refuseIncomplete(db *crdb.DB) error {
-	const looks = 3 // Pebble is at work already, and may replace a file between two counts
-	var used, present uint64
+	const looks = 3 // Pebble is at work already, and may replace a file between two looks
+	missing := ""
 	for range looks {
-		used, present = db.Metrics().BlobFiles.LiveCount, 0
+		missing = ""
+		version := db.DebugCurrentVersion()
 		names, err := f.fs.List(f.dir)
 		if err != nil {
 			return err
 		}
+		present := make(map[string]struct{}, len(names))
 		for _, name := range names {
-			if strings.HasSuffix(name, ".blob") {
-				present++
+			present[name] = struct{}{}
+		}
+		for b := range version.BlobFiles.All() {
+			name := b.Physical.FileNum.String() + ".blob"
+			if _, ok := present[name]; !ok {
+				missing = name
 			}
 		}
-		if present >= used {
+		if missing == "" {
 			return nil
 		}
 	}
-	return fmt.Errorf("damaged: %d blob files are in use, but there are only %d", used, present)
+	return fmt.Errorf("%w: %s is missing", ErrDamagedStore, missing)
 }

@@ -27,6 +27,9 @@ const restoredName = "restored"
 // store.
 const manifestMarker = "marker.manifest."
 
+// formatMarker begins the name of the file that names the format of a store.
+const formatMarker = "marker.format-version."
+
 var (
 	// ErrNotEmpty is returned by Restore for a directory that has something in it.
 	ErrNotEmpty = errors.New("backend/pebble: the directory is not empty")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"slices"
@@ -24,6 +25,8 @@ type Damaged struct {
 	opts   Options
 	view   salvageFS
 	faults *faults
+	// noLog is the newest log, if that is missing.
+	noLog string
 }
 
 var (
@@ -56,6 +59,16 @@ func OpenDamaged(ctx context.Context, dir string, o *Options) (*Damaged, error) 
 	}
 	if err := d.lookForFiles(ctx); err != nil {
 		return nil, err
+	}
+	if names, err := d.opts.FS.List(dir); err == nil && !slices.ContainsFunc(names, hasPrefix(formatMarker)) {
+		d.faults.add(formatMarker, formatMarker+"* is missing")
+	}
+	if name := unreadOptions(d.opts.FS, dir); name != "" {
+		d.faults.add(name, name+" can't be read")
+	}
+	// What can't be read of where that stands is no reason to give up.
+	if d.noLog, _ = missingLog(d.opts.FS, dir); d.noLog != "" {
+		d.faults.add(d.noLog, d.noLog+" is missing")
 	}
 	return d, nil
 }
@@ -140,9 +153,39 @@ func (d *Damaged) look(name string, size uint64) (missing bool) {
 	return false
 }
 
-// LostFrom names the log in whose middle damage begins, "" if none: what was
-// written from there on is not shown, and can't be recovered.
-func (d *Damaged) LostFrom() string { return d.view.cut.name }
+// unreadOptions returns the name of the file of the options in dir if Pebble, which
+// compares them with its own, can't read it, else "".
+func unreadOptions(fsys vfs.FS, dir string) string {
+	found, err := crdb.Peek(dir, fsys)
+	if err != nil || found.OptionsFilename == "" {
+		return ""
+	}
+	name := fsys.PathBase(found.OptionsFilename)
+	file, err := fsys.Open(fsys.PathJoin(dir, name))
+	if err != nil {
+		return ""
+	}
+	text, err := io.ReadAll(file)
+	_ = file.Close() // only read
+	if err == nil {
+		o := engineOptions(Options{})
+		o.EnsureDefaults()
+		err = o.CheckCompatibility(dir, string(text))
+	}
+	if !crdb.IsCorruptionError(err) {
+		return ""
+	}
+	return name
+}
+
+// LostFrom names the log that is missing or in whose middle damage begins, "" if
+// none: what was written from there on is not shown, and can't be recovered.
+func (d *Damaged) LostFrom() string {
+	if d.noLog != "" {
+		return d.noLog
+	}
+	return d.view.cut.name
+}
 
 // Faults describes, for people, what is known to be wrong with which file: from
 // the beginning what is missing or has another length, and after Uncover also

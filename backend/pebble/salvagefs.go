@@ -20,7 +20,8 @@ import (
 // is wrong with files in it.
 //
 // It does not show the file of the options, which Pebble only compares with its
-// own: a damaged one would keep it from opening.
+// own: a damaged one would keep it from opening. It shows the marker of the format
+// where that is missing.
 type salvageFS struct {
 	vfs.FS
 	// missing are the blob files that are not there, and are shown all the same, to
@@ -49,6 +50,10 @@ func (f salvageFS) List(dir string) ([]string, error) {
 	names = slices.DeleteFunc(names, func(name string) bool {
 		return strings.HasPrefix(name, "OPTIONS-") || f.cut.name != "" && logNumber(name) > f.cut.number
 	})
+	if slices.ContainsFunc(names, hasPrefix(manifestMarker)) && !slices.ContainsFunc(names, hasPrefix(formatMarker)) {
+		// Its name is all that it says, and a newer format reads what an older one has.
+		names = append(names, fmt.Sprintf("%s000001.%03d", formatMarker, formatMajorVersion))
+	}
 	names = append(names, f.missing...)
 	for name := range f.hidden {
 		if !slices.Contains(names, name) {
@@ -56,6 +61,10 @@ func (f salvageFS) List(dir string) ([]string, error) {
 		}
 	}
 	return names, nil
+}
+
+func hasPrefix(prefix string) func(name string) bool {
+	return func(name string) bool { return strings.HasPrefix(name, prefix) }
 }
 
 // Open implements vfs.FS.

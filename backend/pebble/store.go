@@ -75,6 +75,10 @@ func Open(ctx context.Context, dir string, o *Options) (*Store, error) {
 	e, err := openFolder(dir, &opts)
 	if err != nil {
 		opts.Resources.give()
+		if !opts.damaged {
+			err = diagnose(ctx, dir, opts, err)
+		}
+		err = asDamagedStore(err)
 		return nil, fmt.Errorf("backend/pebble: open %s: %w", dir, err)
 	}
 	s := &Store{
@@ -115,6 +119,9 @@ func openFolder(dir string, o *Options) (*engine, error) {
 // why not.
 func openLocked(dir string, o *Options, readOnly error) (*engine, error) {
 	state, err := examine(o.FS, dir)
+	if err == nil && state == folderStore && !o.damaged {
+		err = refuseWithoutLog(o.FS, dir)
+	}
 	if err == nil && state != folderStore && (o.MustExist || readOnly != nil) {
 		err = ErrNoStore
 	}

@@ -206,6 +206,34 @@ func TestPebbleRemovesHeadlessTables(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
+// For refuseWithoutLog: Pebble opens a store whose log is missing, without what was
+// in it.
+func TestPebbleMissesNoLog(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	db, err := openBare(t, mem)
+	require.NoError(t, err)
+	require.NoError(t, db.Set([]byte("table"), nil, crdb.Sync))
+	require.NoError(t, db.Flush())
+	require.NoError(t, db.Set([]byte("log"), nil, crdb.Sync))
+	crashed := mem.CrashClone(vfs.CrashCloneCfg{})
+	require.NoError(t, db.Close())
+	names, err := crashed.List("d")
+	require.NoError(t, err)
+	for _, name := range names {
+		if strings.HasSuffix(name, ".log") {
+			require.NoError(t, crashed.Remove(crashed.PathJoin("d", name)))
+		}
+	}
+	db, err = openBare(t, crashed)
+	require.NoError(t, err)
+	_, closer, err := db.Get([]byte("table"))
+	require.NoError(t, err)
+	require.NoError(t, closer.Close())
+	_, _, err = db.Get([]byte("log"))
+	require.ErrorIs(t, err, crdb.ErrNotFound)
+	require.NoError(t, db.Close())
+}
+
 // For diskguard.FS.Create: Pebble makes a marker before the name of the file
 // that it points to is durable.
 func TestPebbleMakesMarkersEarly(t *testing.T) {

@@ -25,7 +25,7 @@ func (*salvageCmd) Help() string {
 
 A product is copied as it was last written or not at all. Where what is newest can't be read, nothing older is taken in its place, and nothing that was deleted comes back. What is found below the damage is listed as possibly stale or deleted; with --include-stale it is copied too, and listed all the same. A product some of whose images can't be read is copied without them. The new store is checked at the end.
 
-Files may be missing, cut off or damaged, and each that is known to be is listed. A log that is damaged in its middle ends there: what was written later is lost, and the store is copied as it was then. The damaged store must not be in use by a server; nothing in its folder is changed.
+Files may be missing, cut off or damaged, and each that is known to be is listed. A log that is damaged in its middle ends there: what was written later is lost, and the store is copied as it was then, as it is where the newest log is missing. The damaged store must not be in use by a server; nothing in its folder is changed.
 
 A store whose MANIFEST is damaged is out of reach, since nothing else says which files make it up. Restore a backup then. A table or blob file alone may be copied from a backup of the folder, since these files never change.
 

@@ -482,6 +482,15 @@ var mutations = []mutation{
 	{"accounts: what can't be read is named", "catalog/accounts.go", `			if damage != nil {
 `, `			if false && damage != nil {
 `},
+	{"a store without its log is refused", "backend/pebble/store.go", `		err = refuseWithoutLog(o.FS, dir)`, `		_ = refuseWithoutLog`},
+	{"logs: the newest is there before it is named", "backend/pebble/internal/diskguard/newest.go", `	g.syncDir(g.PathDir(name))
+	if g.fail.Failed() {`, `	if g.fail.Failed() {`},
+	{"logs: a name that can't be written is taken back", "backend/pebble/internal/diskguard/newest.go", `	if err == nil {
+		return
+	}`, `	if true {
+		return
+	}`},
+	{"logs: half a name is none", "backend/pebble/internal/diskguard/newest.go", `	if string(text) != newestText(name) {`, `	if false {`},
 	{"lists: a pending use keeps what has expired by its record", "catalog/lister.go", `!l.c.uses.Has(k) && l.unrenewed(k, deadline)`, `l.unrenewed(k, deadline)`},
 	{"lists: an Update at work may renew what has expired", "catalog/lister.go", `!l.c.uses.Has(k) && l.unrenewed(k, deadline)`, `!l.c.uses.Has(k)`},
 	{"renewals: what ended since is not quiet", "catalog/internal/uses/renewals.go", `s.count.Load() == 0 && s.last.Load() < then`, `s.count.Load() == 0`},

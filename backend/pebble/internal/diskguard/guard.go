@@ -103,6 +103,7 @@ func (g *FS) createReal(name string, kind fileKind, real func() (vfs.File, error
 		if isLog(name) {
 			guarded.log = newLogRoom(f)
 			g.logs.began(name)
+			g.beganLog(name)
 		}
 		return guarded, nil
 	case kind == kindCompaction:

@@ -1,11 +1,16 @@
 package diskguard
 
 import (
+	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/stretchr/testify/require"
 )
 
@@ -121,9 +126,108 @@ func TestLogsAreDropped(t *testing.T) {
 	names, err := mem.List("")
 	require.NoError(t, err)
 	slices.Sort(names)
-	require.Equal(t, []string{"5.log", "6.log", "7.log"}, names)
+	require.Equal(t, []string{"5.log", "6.log", "7.log", newestName}, names)
 
 	g.fail.Fail(errStopping)
 	g.DropLogs(g.Logs())
 	require.Len(t, g.Logs(), 3, "nothing of a store that has failed is removed")
+}
+
+// TestNewestLogIsThere cuts the power at each step of beginning logs and removing the
+// ones before: the log that the file names, if there is a file, is there with what was
+// written to it, whatever else of what was not synced has reached the disk.
+func TestNewestLogIsThere(t *testing.T) {
+	for seed := range uint64(300) {
+		rng := rand.New(rand.NewPCG(seed, 0))
+		mem := vfs.NewCrashableMem()
+		require.NoError(t, mem.MkdirAll("d", 0o700))
+		root, err := mem.OpenDir("")
+		require.NoError(t, err)
+		require.NoError(t, root.Sync())
+		begun := "" // the newest log that Pebble had to write to
+		left := rng.IntN(60)
+		var crashed *vfs.MemFS
+		step := func() {
+			if left--; left == 0 {
+				crashed = mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: rng.IntN(101), RNG: rng})
+			}
+		}
+		g := newGuard(errorfs.Wrap(mem, errorfs.InjectorFunc(func(errorfs.Op) error { step(); return nil })))
+		var before, newest string // logs; Pebble does away with none but before
+		for i := range 6 {
+			name := fmt.Sprintf("d/%06d.log", i+1)
+			var f vfs.File
+			var err error
+			if before != "" && rng.IntN(2) == 0 {
+				f, err = g.ReuseForWrite(before, name, logCategory)
+				before = ""
+			} else {
+				f, err = g.Create(name, logCategory)
+			}
+			require.NoError(t, err)
+			if crashed == nil {
+				begun = name
+			}
+			_, err = f.Write([]byte(name))
+			require.NoError(t, err)
+			require.NoError(t, f.Sync())
+			if before != "" {
+				require.NoError(t, g.Remove(before))
+			}
+			before, newest = newest, name
+			require.NoError(t, f.Close())
+		}
+		if crashed == nil {
+			crashed = mem.CrashClone(vfs.CrashCloneCfg{})
+		}
+		named, err := NewestLog(crashed, "d")
+		require.NoError(t, err)
+		if named == "" {
+			require.Empty(t, begun, "seed %d: nothing names the log", seed)
+			continue
+		}
+		_, err = crashed.Stat(crashed.PathJoin("d", named))
+		require.NoError(t, err, "seed %d", seed)
+		require.LessOrEqual(t, crashed.PathBase(begun), named, "seed %d", seed)
+	}
+}
+
+// TestNewestLogThatCannotBeNamed: where the name can't be written the one before is
+// taken back, since that log will be removed.
+func TestNewestLogThatCannotBeNamed(t *testing.T) {
+	mem := vfs.NewMem()
+	full := false
+	g := newGuard(errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if full && op.Kind == errorfs.OpFileWrite && strings.HasPrefix(op.Path, newestName) {
+			return syscall.ENOSPC
+		}
+		return nil
+	})))
+	begin := func(name string) {
+		f, err := g.Create(name, logCategory)
+		require.NoError(t, err)
+		require.NoError(t, f.Close())
+	}
+	newest := func() string {
+		name, err := NewestLog(mem, "")
+		require.NoError(t, err)
+		return name
+	}
+	begin("000001.log")
+	require.Equal(t, "000001.log", newest())
+	full = true
+	begin("000002.log")
+	require.Empty(t, newest())
+	require.False(t, g.fail.Failed())
+	full = false
+	begin("000003.log")
+	require.Equal(t, "000003.log", newest())
+
+	// Half a name is none.
+	f, err := mem.Create(newestName, vfs.WriteCategoryUnspecified)
+	require.NoError(t, err)
+	_, err = f.Write([]byte(newestText("000003.log")[:9]))
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	require.Empty(t, newest())
 }

@@ -55,7 +55,7 @@ func TestFreezeWaits(t *testing.T) {
 		answer := make(chan struct{})
 		fail := newFailure()
 		g := New(errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
-			if op.Kind == errorfs.OpFileWrite {
+			if op.Kind == errorfs.OpFileWrite && isLog(op.Path) {
 				<-answer
 			}
 			return nil
