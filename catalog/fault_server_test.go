@@ -44,6 +44,9 @@ func TestFaultScriptOnPostgres(t *testing.T) {
 		t.Run(mode.name, func(t *testing.T) {
 			hits, failed := int64(0), 0
 			stride := int64(*faultStride)
+			if testing.Short() {
+				stride *= 4
+			}
 			for index := int64(i + 1); ; index += stride {
 				var requests, last atomic.Int64
 				l.Fail(func(int64) postgrestest.Fault {

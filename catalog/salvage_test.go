@@ -21,6 +21,10 @@ import (
 // copied is right, what is not is listed, and the new store is sound.
 func TestSalvage(t *testing.T) {
 	const seed = 3
+	times := 8
+	if testing.Short() {
+		times = 3
+	}
 	rng := rand.New(rand.NewPCG(seed, 0))
 	d := makeDamaged(t)
 	truth := d.states[len(d.states)-1]
@@ -30,7 +34,7 @@ func TestSalvage(t *testing.T) {
 			continue
 		}
 		data := contentOf(t, d.disk, d.disk.PathJoin("db", name))
-		for range 8 {
+		for range times {
 			at := rng.IntN(len(data))
 			changed := bytes.Clone(data)
 			changed[at] ^= 1 << rng.IntN(8)

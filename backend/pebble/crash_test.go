@@ -24,7 +24,7 @@ func TestCrash(t *testing.T) {
 	rng := newRand(t)
 	rounds, cuts := 8, 25
 	if testing.Short() {
-		rounds = 2
+		rounds = 1
 	}
 	for range rounds {
 		disk := vfs.NewCrashableMem()

@@ -96,6 +96,10 @@ func damagedStore(t *testing.T, fs vfs.FS) (want map[string]string) {
 // damaged block is no more than its keys.
 func TestScanPastDamage(t *testing.T) {
 	const seed = 2
+	times := 25
+	if testing.Short() {
+		times = 6
+	}
 	r := rand.New(rand.NewPCG(seed, 0))
 	mem := vfs.NewCrashableMem()
 	want := damagedStore(t, mem)
@@ -110,7 +114,7 @@ func TestScanPastDamage(t *testing.T) {
 		}
 		info, err := mem.Stat(mem.PathJoin("d", name))
 		require.NoError(t, err)
-		for range 25 {
+		for range times {
 			fs := mem.CrashClone(vfs.CrashCloneCfg{})
 			places := 1 + r.IntN(3)
 			var at []int
