@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"path"
 	"path/filepath"
+	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
@@ -68,6 +69,7 @@ type options struct {
 	Rounds      int           `default:"3"`
 	Duration    time.Duration `default:"2s" help:"Length of a segment."`
 	Connections int           `default:"16" help:"Connections of each side."`
+	CPUProfile  string        `name:"cpuprofile" json:"-" type:"path" placeholder:"FILE" help:"Profile Shelflife's side of the last round; name one workload."`
 	Out         string        `type:"path" default:"results/postgres.json"`
 }
 
@@ -344,8 +346,13 @@ func (b *bench) measure(ctx context.Context, w workload, name string, s store, r
 	if err != nil {
 		return err
 	}
+	stop, err := b.profile(name, round)
+	if err != nil {
+		return err
+	}
 	client, server := b.used()
 	sample, err := measure.Segment{Workers: w.workers, Duration: b.Duration}.Run(ctx, op)
+	stop()
 	if err != nil {
 		return err
 	}
@@ -370,6 +377,21 @@ func (b *bench) measure(ctx context.Context, w workload, name string, s store, r
 		}
 	}
 	return nil
+}
+
+// profile begins the profile that was asked for, where it is time.
+func (b *bench) profile(name string, round int) (stop func(), err error) {
+	if b.CPUProfile == "" || name != ours || round != b.Rounds-1 {
+		return func() {}, nil
+	}
+	f, err := os.Create(b.CPUProfile)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() { pprof.StopCPUProfile(); _ = f.Close() }, nil
 }
 
 const writtenLog = "SELECT (pg_current_wal_lsn() - '0/0')::float8"
@@ -526,9 +548,17 @@ func (b *bench) removalsOf(ctx context.Context, name string, s store, mortal *da
 		{sweeping, func() (int, error) { return sweeper.sweep(ctx, time.Now().Add(25*time.Hour)) }},
 		{removing, func() (int, error) { return s.remove(ctx, account) }},
 	} {
+		if !b.wants(what.Name) {
+			continue
+		}
+		stop, err := b.profile(name, round)
+		if err != nil {
+			return err
+		}
 		client, server := b.used()
 		began := time.Now()
 		n, err := what.do()
+		stop()
 		took := time.Since(began)
 		if err == nil && n < b.Mortals {
 			err = fmt.Errorf("removed %d of %d", n, b.Mortals)
