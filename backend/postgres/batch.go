@@ -28,9 +28,10 @@ const (
 )
 
 // A batch is a commit of one or more Updates, in the order of their tickets.
-// They join it after their callbacks have ended; it is sent as soon as those
-// before it have finished. So an Update that meets no other is sent at once, and
-// those of one hot key gather while a commit is under way.
+// They join it after their callbacks have ended; it is sent when those before it
+// have finished. So an Update that meets no other is sent at once, and those of one
+// hot key gather while a commit is under way. Batches that have nothing to do with
+// each other may be sent in one shipment.
 //
 // All or none of a batch commits. If something that one of its Updates read is
 // not so any more, all run again.
@@ -70,8 +71,21 @@ type member struct {
 }
 
 // join puts a run into a batch and releases its ticket. Without writes it is
-// only validated.
+// only validated. Where it is the first of the batch this is the one to have it sent.
 func (s *Store) join(t *ticket, x *txn, writes bool, o backend.UpdateOptions) member {
+	m, first, follows := s.enlist(t, x, writes, o)
+	switch {
+	case first && follows:
+		go m.b.run()
+	case first:
+		m.b.run()
+	}
+	return m
+}
+
+// enlist is join but for the sending. It reports whether the batch is a new one, and
+// has to follow others.
+func (s *Store) enlist(t *ticket, x *txn, writes bool, o backend.UpdateOptions) (m member, first, follows bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	deps := slices.DeleteFunc(slices.Clone(t.after), func(b *batch) bool { return b.state == finished })
@@ -92,7 +106,7 @@ func (s *Store) join(t *ticket, x *txn, writes bool, o backend.UpdateOptions) me
 			s: s, seq: s.batches, ver: newVersion(), patient: o.Patient,
 			scopes: map[backend.Scope]struct{}{}, reads: map[string]int64{}, done: make(chan struct{}),
 		}
-		defer func() { go home.run() }()
+		first = true
 	}
 	for _, d := range deps {
 		if d != home && !slices.Contains(home.deps, d) {
@@ -113,7 +127,7 @@ func (s *Store) join(t *ticket, x *txn, writes bool, o backend.UpdateOptions) me
 		}
 	}
 	home.ranges = append(home.ranges, x.ranges...)
-	m := member{b: home}
+	m.b = home
 	// The functions of OnVisible run in the order of the commits: each member's
 	// wait for those of the one before, though all of a batch learn of its end at
 	// once.
@@ -126,7 +140,7 @@ func (s *Store) join(t *ticket, x *txn, writes bool, o backend.UpdateOptions) me
 	}
 	// Last: the Updates that this one lets run see its writes in the batch.
 	s.release(t, home)
-	return m
+	return m, first, len(home.deps) > 0
 }
 
 // takes reports whether a run may join. It needs Store.mu.
@@ -151,60 +165,76 @@ func (b *batch) takes(x *txn, o backend.UpdateOptions) bool {
 	return true
 }
 
-// run commits the batch when its turn has come. Its Updates wait for it, so it
-// ends before they do.
+// run has the batch sent when its turn has come. Its Updates wait for it, so it ends
+// before they do.
 func (b *batch) run() {
-	err := b.turn()
-	ok := false
-	// One whose process stood still is out of date, whatever it has read.
-	if err == nil && (b.patient || time.Since(b.began) < b.s.longestRun) {
-		ok, err = b.s.commit(b)
+	if err := b.turn(); err != nil {
+		b.s.finish([]*batch{b}, []outcome{{err: err}})
+		return
 	}
-	b.conflict, b.err = err == nil && !ok, err
-	// The cache comes before the state. Until a batch is finished, Updates read its
-	// writes from it; afterwards they come from the cache, which must not have what
-	// the commit replaced, nor what it could not validate.
-	for k := range b.reads {
-		if !ok {
-			b.s.cache.drop(k)
-		}
-	}
-	for k, w := range b.writes.keys {
-		if ok && !w.deleted {
-			b.s.cache.put(k, row{w.value, b.ver})
-		} else {
-			b.s.cache.drop(k)
-		}
-	}
-	b.s.mu.Lock()
-	b.state = finished
-	for _, t := range b.tickets {
-		t.after = slices.DeleteFunc(t.after, func(o *batch) bool { return o.state == finished })
-		b.s.forget(t)
-	}
-	b.tickets = nil
-	b.s.mu.Unlock()
-	close(b.done)
+	b.s.board(b)
 }
 
-// turn waits for the batches before and ends the gathering.
+// outcome is that of a batch: without an error and not ok it has read what is not so
+// any more.
+type outcome struct {
+	ok  bool
+	err error
+}
+
+// finish ends batches that were sent, or never will be.
+func (s *Store) finish(all []*batch, outcomes []outcome) {
+	for i, b := range all {
+		ok := outcomes[i].ok
+		b.conflict, b.err = outcomes[i].err == nil && !ok, outcomes[i].err
+		// The cache comes before the state. Until a batch is finished, Updates read its
+		// writes from it; afterwards they come from the cache, which must not have what
+		// the commit replaced, nor what it could not validate.
+		for k := range b.reads {
+			if !ok {
+				s.cache.drop(k)
+			}
+		}
+		for k, w := range b.writes.keys {
+			if ok && !w.deleted {
+				s.cache.put(k, row{w.value, b.ver})
+			} else {
+				s.cache.drop(k)
+			}
+		}
+	}
+	s.mu.Lock()
+	for _, b := range all {
+		b.state = finished
+		for _, t := range b.tickets {
+			t.after = slices.DeleteFunc(t.after, func(o *batch) bool { return o.state == finished })
+			s.forget(t)
+		}
+		b.tickets = nil
+	}
+	s.mu.Unlock()
+	for _, b := range all {
+		close(b.done)
+	}
+}
+
+// turn waits for the batches before. Until the batch is sent it gathers on.
 func (b *batch) turn() error {
 	var late <-chan time.Time
-	if !b.patient {
-		t := time.NewTimer(b.s.o.CommitTimeout)
-		defer t.Stop()
-		late = t.C
-	}
 	for {
 		b.s.mu.Lock()
 		b.deps = slices.DeleteFunc(b.deps, func(d *batch) bool { return d.state == finished })
 		if len(b.deps) == 0 {
-			b.state = sent
 			b.s.mu.Unlock()
 			return nil
 		}
 		before := b.deps[0]
 		b.s.mu.Unlock()
+		if late == nil && !b.patient {
+			t := time.NewTimer(b.s.o.CommitTimeout)
+			defer t.Stop()
+			late = t.C
+		}
 		select {
 		case <-before.done:
 		case <-late:

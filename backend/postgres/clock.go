@@ -78,7 +78,7 @@ func (s *Store) observe(t *backend.ReadTime, now time.Time) {
 // keepClock writes the high water if it is older than highWaterEvery, and looks at
 // it.
 func (s *Store) keepClock(ctx context.Context) error {
-	if _, err := s.calls.Exec(ctx, s.sql.raiseClock, highWaterEvery.Milliseconds()); err != nil {
+	if _, err := s.calls.Exec(ctx, s.sql.raiseClock, highWaterEvery.Milliseconds(), int64(maxSkew)); err != nil {
 		return err
 	}
 	return s.calls.AcquireFunc(ctx, func(c *pgxpool.Conn) error { return s.learnClock(ctx, c.Conn()) })

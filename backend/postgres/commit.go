@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -8,10 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/shelflife-db/shelflife/backend"
 )
@@ -77,36 +80,39 @@ func (s *Store) lockNumber(names ...string) int64 {
 	return int64(binary.BigEndian.Uint64(sum[:]))
 }
 
+// byteas are what pgx encodes without reflection.
+type byteas = pgtype.FlatArray[[]byte]
+
 // A change is a batch as the server takes it.
 type change struct {
 	locks     []int64
 	exclusive []bool
 
 	readParts []int32
-	readKeys  [][]byte
+	readKeys  byteas
 	readVers  []int64
 
 	rangeParts           []int32
-	rangeFrom, rangeTo   [][]byte
+	rangeFrom, rangeTo   byteas
 	rangeCounts          []int64
 	rangeSums            []string
 	deleteParts          []int32
-	deleteFrom, deleteTo [][]byte
+	deleteFrom, deleteTo byteas
 	removeParts          []int32
-	removeKeys           [][]byte
+	removeKeys           byteas
 	putParts             []int32
-	putKeys, putValues   [][]byte
+	putKeys, putValues   byteas
 	ver                  int64
 	bytes                int // of what is written, roughly
 }
 
 func (s *Store) change(b *batch) *change {
 	c := &change{
-		readParts: make([]int32, 0, len(b.reads)), readKeys: make([][]byte, 0, len(b.reads)), readVers: make([]int64, 0, len(b.reads)),
-		rangeParts: []int32{}, rangeFrom: [][]byte{}, rangeTo: [][]byte{}, rangeCounts: []int64{}, rangeSums: []string{},
-		deleteParts: []int32{}, deleteFrom: [][]byte{}, deleteTo: [][]byte{},
-		removeParts: []int32{}, removeKeys: [][]byte{},
-		putParts: []int32{}, putKeys: [][]byte{}, putValues: [][]byte{},
+		readParts: make([]int32, 0, len(b.reads)), readKeys: make(byteas, 0, len(b.reads)), readVers: make([]int64, 0, len(b.reads)),
+		rangeParts: []int32{}, rangeFrom: byteas{}, rangeTo: byteas{}, rangeCounts: []int64{}, rangeSums: []string{},
+		deleteParts: []int32{}, deleteFrom: byteas{}, deleteTo: byteas{},
+		removeParts: []int32{}, removeKeys: byteas{},
+		putParts: []int32{}, putKeys: byteas{}, putValues: byteas{},
 		ver: b.ver, bytes: b.writes.bytes,
 	}
 	c.locks, c.exclusive = s.scopeLocks(b.scopes)
@@ -152,13 +158,41 @@ func (s *Store) change(b *batch) *change {
 
 // call sends the change as one call of the server's function. In a transaction
 // it commits with that, else by itself.
-func (c *change) call(ctx context.Context, s *Store, conn *pgx.Conn, lockTimeout time.Duration) (ok bool, err error) {
-	err = conn.QueryRow(ctx, s.sql.commit, int32(lockTimeout.Milliseconds()), c.locks, c.exclusive,
+func (c *change) call(ctx context.Context, s *Store, conn *pgx.Conn, lockTimeout string) (ok bool, err error) {
+	if shared, own, ok := c.itemLocks(); ok && c.isEdit() {
+		err = conn.QueryRow(ctx, s.sql.edit, lockTimeout, shared[0], shared[1], own,
+			c.putParts[0], c.putKeys[0], c.readVers[0], c.putValues[0], c.ver).Scan(&ok)
+		if !errors.Is(err, pgx.ErrNoRows) {
+			return ok, err
+		}
+		// It had no effect: the function waits for the locks, and says whether what was
+		// read has changed.
+	}
+	err = conn.QueryRow(ctx, s.sql.commit, lockTimeout, c.locks, c.exclusive,
 		c.readParts, c.readKeys, c.readVers,
 		c.rangeParts, c.rangeFrom, c.rangeTo, c.rangeCounts, c.rangeSums,
 		c.deleteParts, c.deleteFrom, c.deleteTo, c.removeParts, c.removeKeys,
 		c.putParts, c.putKeys, c.putValues, c.ver).Scan(&ok)
 	return ok, err
+}
+
+// isEdit reports whether it is about one row alone, which was there.
+func (c *change) isEdit() bool {
+	return len(c.readKeys) == 1 && len(c.putKeys) == 1 && c.readVers[0] != 0 && bytes.Equal(c.readKeys[0], c.putKeys[0]) &&
+		len(c.rangeParts)+len(c.deleteParts)+len(c.removeParts) == 0
+}
+
+// itemLocks are the locks of one item, if they are: those of the store and the group,
+// which are shared, and its own.
+func (c *change) itemLocks() (shared []int64, own int64, ok bool) {
+	for i, n := range c.locks {
+		if c.exclusive[i] {
+			own = n
+		} else {
+			shared = append(shared, n)
+		}
+	}
+	return shared, own, len(shared) == 2 && len(c.locks) == 3
 }
 
 // portable sends it as one statement in a transaction, all in one round trip.
@@ -183,18 +217,18 @@ func (c *change) portable(ctx context.Context, s *Store, conn *pgx.Conn) (ok boo
 	return ok && committed, nil
 }
 
+// retryContext is how long a commit that surely had no effect is sent again.
+func (s *Store) retryContext(patient bool) (context.Context, context.CancelFunc) {
+	if patient {
+		return context.WithCancel(context.Background())
+	}
+	return context.WithTimeout(context.Background(), s.o.CallTimeout)
+}
+
 // commit sends a batch, at most once where that could take effect twice. It is
 // false when something that was read has changed.
-func (s *Store) commit(b *batch) (ok bool, err error) {
+func (s *Store) commit(retry context.Context, b *batch) (ok bool, err error) {
 	c := s.change(b)
-	// Until then what surely had no effect is sent again.
-	retry, cancel := context.WithTimeout(context.Background(), s.o.CallTimeout)
-	defer cancel()
-	if b.patient {
-		cancel()
-		retry, cancel = context.WithCancel(context.Background())
-		defer cancel()
-	}
 	var p pause
 	for {
 		ok, err = s.send(retry, c, b.patient)
@@ -248,13 +282,14 @@ func (s *Store) commitContext(patient bool, bytes int) (context.Context, context
 	return context.WithTimeout(context.Background(), s.o.CommitTimeout+time.Duration(bytes>>20)*time.Second)
 }
 
-// lockTimeout is how long the server waits for commits of other processes: less
-// than its client waits for it, which then knows that there was no effect.
-func (s *Store) lockTimeout(patient bool) time.Duration {
+// lockTimeout is how long the server waits for commits of other processes, in
+// milliseconds: less than its client waits for it, which then knows that there was
+// no effect.
+func (s *Store) lockTimeout(patient bool) string {
 	if patient {
-		return 0
+		return "0"
 	}
-	return max(time.Millisecond, s.o.CommitTimeout/2)
+	return strconv.FormatInt(max(1, (s.o.CommitTimeout/2).Milliseconds()), 10)
 }
 
 // judge says what the end of a commit on c means.

@@ -38,6 +38,13 @@
 // committed together by the next. A result is returned only when the commit of
 // all it was based on is durable.
 //
+// Updates that have nothing to do with each other share calls, and with them
+// transactions and syncs: while two calls are on their way further ones wait, for half
+// a millisecond at most, and go together. Each of them still succeeds, runs again or
+// waits for another process's locks by itself. But a call whose answer is lost leaves
+// the outcome of all of them unknown. Large Updates, and those that read or remove
+// ranges, go alone, and so do all where the store is Portable.
+//
 // Every commit is durable, so UpdateOptions.Buffered changes nothing and Durable
 // has nothing to do.
 //

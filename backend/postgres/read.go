@@ -79,7 +79,7 @@ func (s *Store) queryMany(ctx context.Context, c *pgx.Conn, keys [][]byte, fn fu
 			return err
 		}
 	}
-	rows, err := c.Query(ctx, sql, parts, noNils(keys))
+	rows, err := c.Query(ctx, sql, parts, byteas(noNils(keys)))
 	if err != nil {
 		return err
 	}

@@ -14,9 +14,9 @@ import (
 	"github.com/shelflife-db/shelflife/backend"
 )
 
-// schemaVersion is that of the tables and functions; a store of a later one is
+// schemaVersion is that of the tables and functions; a store of another one is
 // refused.
-const schemaVersion = 1
+const schemaVersion = 2
 
 // creationLock is the number of the lock under which stores are created in a
 // database.

@@ -25,6 +25,9 @@ type Store struct {
 	// that comes later runs again, so that what was concluded from the time at which
 	// it ran is not much older than its commit. It never changes but in tests.
 	longestRun time.Duration
+	// maxOnWay and longestWait are those of shipments; as longestRun.
+	maxOnWay    int
+	longestWait time.Duration
 
 	calls *pgxpool.Pool // reads and commits: held for one call
 	loops *pgxpool.Pool // scans and snapshots: held for as long as the caller likes
@@ -37,9 +40,10 @@ type Store struct {
 	probe   chan struct{}          // has watch ask
 	watched chan struct{}          // closed when watch has ended
 
-	mu       sync.Mutex            // guards what follows
-	groups   map[string]*group     // the tickets of Updates, by scope
-	batches  uint64                // numbers those of Updates
+	mu       sync.Mutex        // guards what follows
+	groups   map[string]*group // the tickets of Updates, by scope
+	batches  uint64            // numbers those of Updates
+	quay     quay
 	sessions map[*session]struct{} // open ones
 }
 
@@ -63,8 +67,8 @@ func Open(ctx context.Context, dsn string, o *Options) (_ *Store, err error) {
 		watched:    make(chan struct{}),
 		groups:     map[string]*group{},
 		sessions:   map[*session]struct{}{},
-		longestRun: longestRun,
-		water:      highWater{began: time.Now()},
+		longestRun: longestRun, maxOnWay: maxOnWay, longestWait: longestWait,
+		water: highWater{began: time.Now()},
 	}
 	if s.cache, err = newRowCache(options.CacheSize); err != nil {
 		return nil, err

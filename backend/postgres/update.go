@@ -215,9 +215,8 @@ func (s *Store) hold(ctx context.Context, c *pgx.Conn, b *batch, o backend.Updat
 	if _, err := c.PgConn().Exec(limited, "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '"+heldIdle+"'").ReadAll(); err != nil {
 		return err
 	}
-	locks, exclusive := s.scopeLocks(b.scopes)
-	var ok bool
-	return c.QueryRow(limited, s.sql.lock, int32(s.lockTimeout(o.Patient).Milliseconds()), locks, exclusive).Scan(&ok)
+	_, err := s.change(b).call(limited, s, c, s.lockTimeout(o.Patient)) // which takes the locks, and has nothing else to do yet
+	return err
 }
 
 // commitHeld writes a batch in the transaction that holds its locks, and ends

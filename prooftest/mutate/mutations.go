@@ -41,6 +41,13 @@ var mutations = []mutation{
 	}`, ``},
 	{"stats: of a process that stood still", "catalog/list.go", `if instant {`, `if false {`},
 	{"postgres: a connection that is refused is no fault of the call", "backend/postgres/errors.go", `case refused(err), code == "",`, `case code == "",`},
+	{"postgres: of units that share a call none is out of date", "backend/postgres/sql.go", `WHERE coalesce(c.ver, 0) <> r.ver);`, `WHERE false);`},
+	{"postgres: none is written whose locks others hold", "backend/postgres/sql.go", `bad := bad || busy;`, `bad := bad;`},
+	{"postgres: an edit is of the version that was read", "backend/postgres/sql.go", `AND t.ver = $7`, `AND $7::int8 IS NOT NULL`},
+	{"postgres: what is refused of many is sent alone", "backend/postgres/shipment.go", `case err != nil, state == unitBusy:`, `case state == unitBusy:`},
+	{"postgres: a call that is held up holds up no other", "backend/postgres/shipment.go", `} else if len(s.quay.waiting) == 1 {
+		s.expectLate()`, `} else if len(s.quay.waiting) == 1 {`},
+	{"delete account: a batch ends before the next", "catalog/delete.go", `products.End = some.next`, `_ = some.next`},
 	{"postgres: time does not go back", "backend/postgres/clock.go", `ms = max(ms, high)`, `_ = high`},
 	{"get many: the pending use is on top", "catalog/getmany.go", `pending[i].SeeHeader(&s.header)`, `_ = pending[i]`},
 	{"get many: what has expired is looked at again", "catalog/getmany.go", `live, err = c.lookAgain(ctx, k, &s)`, `live = true`},
