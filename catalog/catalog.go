@@ -174,6 +174,9 @@ func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) 
 	if !c.exclusive && sweep.Rescan == 0 {
 		sweep.Rescan = sharedRescan
 	}
+	if !c.exclusive && sweep.BatchSize <= 0 {
+		sweep.BatchSize = sharedBatch
+	}
 	c.sweeper = ttl.NewSweeper(expirer{c}, c.index, opts.Clock, c.now, progress, sweep)
 	c.folder = uses.NewFolder(c.uses, uses.Config{
 		Backend: b, Fold: c.foldUses, Clock: opts.Clock, Logger: opts.Logger,

@@ -176,27 +176,29 @@ type deletedSome struct {
 
 // deleteSome removes the first products of r whose records can be read.
 func (t *tx) deleteSome(account string, r backend.Range) (some deletedSome, err error) {
+	// Where every read may be a request to a server, this one brings the records too.
+	together := !t.c.exclusive
+	if together {
+		t.fetched = make(map[productkey.Key][]byte, deleteBatch)
+	}
 	var ids []string
-	for e, err := range t.txn.Scan(t.ctx, r, backend.ScanOptions{KeysOnly: true, Limit: deleteBatch + 1}) {
+	after := "" // the ID behind them
+	for e, err := range t.txn.Scan(t.ctx, r, backend.ScanOptions{KeysOnly: !together, Limit: deleteBatch + 1}) {
 		if err != nil {
 			return some, err
-		}
-		if len(ids) == deleteBatch {
-			some.next = append(some.next, e.Key...)
-			break
 		}
 		_, id, err := encoding.DecodeProductKey(e.Key)
 		if err != nil {
 			return some, err
 		}
+		if len(ids) == deleteBatch {
+			some.next, after = append(some.next, e.Key...), id
+			break
+		}
 		ids = append(ids, id)
-	}
-	products := make([]productkey.Key, 0, len(ids))
-	for _, id := range ids {
-		products = append(products, productkey.Of(account, id))
-	}
-	if err := t.fetchTogether(products); err != nil {
-		return some, err
+		if together {
+			t.fetched[productkey.Of(account, id)] = append([]byte{}, e.Value...) // not nil, which is absent
+		}
 	}
 	for _, id := range ids {
 		f, err := t.load(account, id)
@@ -214,7 +216,19 @@ func (t *tx) deleteSome(account string, r backend.Range) (some deletedSome, err 
 			return some, err
 		}
 	}
-	return some, nil
+	if !together || len(some.damaged) > 0 || len(ids) == 0 {
+		return some, nil
+	}
+	// What the products were, and what of them was listed, is all that there is in
+	// these ranges: as ranges a server removes it for half of what the keys cost.
+	products, listed := r, backend.Range{}
+	listed.Start, listed.End = encoding.ListedRange(account)
+	listed.Start = encoding.AppendListedKey(nil, account, ids[0])
+	if some.next != nil {
+		products.End = some.next
+		listed.End = encoding.AppendListedKey(nil, account, after)
+	}
+	return some, errors.Join(t.txn.DeleteRange(products), t.txn.DeleteRange(listed))
 }
 
 // maxDamaged is how many damaged products removeDamaged is given at a time, or some

@@ -191,18 +191,33 @@ type dueEntry struct {
 	key []byte
 }
 
-// Expire removes what the entries stand for, or moves them, in one Update.
+// Where processes share a store the sweeper hands on sharedBatch entries, which
+// sharedLanes goroutines handle, in Updates of laneBatch: while one waits for the
+// server's disk another reads. An account's entries are in one lane, since the
+// server may know many scopes of an account as the account.
+const (
+	sharedLanes = 4
+	laneBatch   = 64
+	sharedBatch = 2 * sharedLanes * laneBatch
+)
+
+// Expire removes what the entries stand for, or moves them: in one Update where the
+// store is this process's alone.
 func (x expirer) Expire(ctx context.Context, due []ttl.Entry) (done int, err error) {
 	c := x.c
 	if err := c.hooks.AwaitRoom(ctx); err != nil {
 		return 0, err
 	}
-	entries, size := make([]dueEntry, 0, len(due)), 0
+	size := 0
 	for _, d := range due {
 		size += len(d.Key)
 	}
+	lanes, most := make([]lane, 1), len(due)
+	if !c.exclusive {
+		lanes, most = make([]lane, sharedLanes), laneBatch
+	}
 	space := make([]byte, 0, size) // of the keys
-	for _, d := range due {
+	for i, d := range due {
 		begin := len(space)
 		space = append(space, d.Key...)
 		key := space[begin:len(space):len(space)]
@@ -210,15 +225,46 @@ func (x expirer) Expire(ctx context.Context, due []ttl.Entry) (done int, err err
 		if err != nil {
 			continue // only a damaged store has such an entry; Check reports it
 		}
-		entries = append(entries, dueEntry{e, key})
+		l := &lanes[encoding.Shard(e.Account, "", len(lanes))]
+		l.entries, l.numbers = append(l.entries, dueEntry{e, key}), append(l.numbers, i)
 	}
-	if err := x.handle(ctx, entries); err != nil {
-		return 0, err
+	var others sync.WaitGroup
+	for i := range lanes[1:] {
+		others.Go(func() { x.handleLane(ctx, &lanes[1+i], most) })
 	}
-	if c.swept.add(entries) {
-		err = c.swept.awaitDurable(ctx, c, c.generation())
+	x.handleLane(ctx, &lanes[0], most)
+	others.Wait()
+	done = len(due)
+	full := false
+	for i := range lanes {
+		l := &lanes[i]
+		full = c.swept.add(l.entries[:l.done]) || full
+		if l.err != nil && l.numbers[l.done] < done {
+			done, err = l.numbers[l.done], l.err
+		}
 	}
-	return len(due), err
+	if full {
+		err = errors.Join(err, c.swept.awaitDurable(ctx, c, c.generation()))
+	}
+	return done, err
+}
+
+// A lane has entries that are handled in order.
+type lane struct {
+	entries []dueEntry
+	numbers []int // of the entries among all
+	done    int   // so many are handled
+	err     error // of the Update of those that follow
+}
+
+// handleLane handles the entries of a lane, at most so many in one Update.
+func (x expirer) handleLane(ctx context.Context, l *lane, most int) {
+	for some := range slices.Chunk(l.entries, max(1, most)) {
+		if l.err = x.handle(ctx, some); l.err != nil {
+			return
+		}
+		l.done += len(some)
+	}
 }
 
 // handle removes what the entries stand for, or moves them, in one Update. What it

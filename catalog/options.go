@@ -122,7 +122,8 @@ type Options struct {
 	// Sweeper is how expired products leave storage. It never affects when a
 	// product is gone for readers. Hosts set Grace, LeapPause and GapTolerance of
 	// it, if any; the rest is for tests, and carries no promise of stability. Its
-	// Grace defaults to five seconds and two use windows. Other defaults: see
+	// Grace defaults to five seconds and two use windows, its BatchSize where
+	// processes share the store to 512, in Updates of 64. Other defaults: see
 	// ttl.SweeperOptions.
 	Sweeper ttl.SweeperOptions
 }
