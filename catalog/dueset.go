@@ -16,7 +16,28 @@ const (
 	// dueChunk is how many bytes of names lie together. Each fits in: a name is at
 	// most twice as long as an ID, and its end.
 	dueChunk = 1 << 20
+	// startsChunk is how many starts of names lie together, so that none is copied when
+	// there are more.
+	startsChunk = 1 << 16
 )
+
+// dueSets are sets of which each has part of the products. Those that follow each other
+// are mostly in the same one.
+type dueSets struct {
+	sets []*dueSet
+	at   int // the set that had the last one
+}
+
+// has reports whether a name is in one of the sets.
+func (s *dueSets) has(name []byte) bool {
+	for range s.sets {
+		if s.sets[s.at].has(name) {
+			return true
+		}
+		s.at = (s.at + 1) % len(s.sets)
+	}
+	return false
+}
 
 // dueSet is a set of products of one account. A product is named by the end of its
 // key, as encoding.CutExpiryKey and the listed keys have it: none is the beginning
@@ -26,9 +47,9 @@ const (
 // in that of their names, which costs a comparison each.
 type dueSet struct {
 	chunks [][]byte
-	starts []uint32 // of the names, in all chunks one behind the other
-	bytes  int      // of the names
-	last   []byte   // the name that was added last
+	starts [][]uint32 // of the names, in all chunks one behind the other; startsChunk lie together
+	n      int        // names
+	bytes  int        // of the names
 	// unsorted says that the names were not added in their order.
 	unsorted bool
 	// expected is the one that would be asked for next.
@@ -40,28 +61,33 @@ type dueSet struct {
 }
 
 // size is how many bytes the set takes at most.
-func (s *dueSet) size() int { return s.bytes + dueNameSize*len(s.starts) }
+func (s *dueSet) size() int { return s.bytes + dueNameSize*s.n }
 
 // add adds a name that is not in the set; nothing was asked yet.
 func (s *dueSet) add(name []byte) {
 	if !s.unsorted {
-		s.unsorted = len(s.starts) > 0 && bytes.Compare(s.last, name) >= 0
+		s.unsorted = s.n > 0 && s.compare(s.n-1, name) >= 0
 	}
-	n := len(s.chunks) - 1
-	if n < 0 || len(s.chunks[n])+len(name) > dueChunk {
+	c := len(s.chunks) - 1
+	if c < 0 || len(s.chunks[c])+len(name) > dueChunk {
 		s.chunks = append(s.chunks, make([]byte, 0, dueChunk))
-		n++
+		c++
 	}
-	begin := len(s.chunks[n])
-	s.starts = append(s.starts, uint32(n*dueChunk+begin))
-	s.chunks[n] = append(s.chunks[n], name...)
-	s.last = s.chunks[n][begin:]
+	if s.n%startsChunk == 0 {
+		s.starts = append(s.starts, make([]uint32, startsChunk))
+	}
+	s.starts[s.n/startsChunk][s.n%startsChunk] = uint32(c*dueChunk + len(s.chunks[c]))
+	s.chunks[c] = append(s.chunks[c], name...)
+	s.n++
 	s.bytes += len(name)
 }
 
+// start returns where the i-th name begins.
+func (s *dueSet) start(i int) uint32 { return s.starts[i/startsChunk][i%startsChunk] }
+
 // from returns the names from the i-th on, of its chunk.
 func (s *dueSet) from(i int) []byte {
-	at := s.starts[i]
+	at := s.start(i)
 	return s.chunks[at/dueChunk][at%dueChunk:]
 }
 
@@ -75,7 +101,7 @@ func (s *dueSet) compare(i int, name []byte) int {
 // has reports whether a name is in the set.
 func (s *dueSet) has(name []byte) bool {
 	i := s.expected
-	if i >= len(s.starts) || s.compare(i, name) != 0 {
+	if i >= s.n || s.compare(i, name) != 0 {
 		if i = s.find(name); i < 0 {
 			return false
 		}
@@ -87,8 +113,8 @@ func (s *dueSet) has(name []byte) bool {
 // find returns the index of a name, -1 if it is not in the set.
 func (s *dueSet) find(name []byte) int {
 	if !s.unsorted {
-		i := sort.Search(len(s.starts), func(i int) bool { return s.compare(i, name) >= 0 })
-		if i < len(s.starts) && s.compare(i, name) == 0 {
+		i := sort.Search(s.n, func(i int) bool { return s.compare(i, name) >= 0 })
+		if i < s.n && s.compare(i, name) == 0 {
 			return i
 		}
 		return -1
@@ -96,8 +122,8 @@ func (s *dueSet) find(name []byte) int {
 	if s.table == nil {
 		s.makeTable()
 	}
-	for at := s.hash(name); ; at++ {
-		i := int(s.table[at%uint64(len(s.table))]) - 1
+	for at := s.hash(name); ; at = (at + 1) % uint64(len(s.table)) {
+		i := int(s.table[at]) - 1
 		if i < 0 || s.compare(i, name) == 0 {
 			return i
 		}
@@ -109,14 +135,14 @@ func (s *dueSet) hash(name []byte) uint64 { return maphash.Bytes(s.seed, name) %
 // makeTable has at most half of the places taken.
 func (s *dueSet) makeTable() {
 	size := 2
-	for size < 2*len(s.starts) {
+	for size < 2*s.n {
 		size *= 2
 	}
 	s.table, s.seed = make([]uint32, size), maphash.MakeSeed()
-	for i := range s.starts {
+	for i := range s.n {
 		name := s.from(i)
-		if i+1 < len(s.starts) && s.starts[i+1]/dueChunk == s.starts[i]/dueChunk {
-			name = name[:s.starts[i+1]-s.starts[i]]
+		if i+1 < s.n && s.start(i+1)/dueChunk == s.start(i)/dueChunk {
+			name = name[:s.start(i+1)-s.start(i)]
 		}
 		at := s.hash(name)
 		for s.table[at] != 0 {

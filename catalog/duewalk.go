@@ -4,6 +4,10 @@ import (
 	"bytes"
 	"context"
 	"math"
+	"math/big"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/shelflife-db/shelflife/backend"
 	"github.com/shelflife-db/shelflife/catalog/internal/deadspans"
@@ -21,9 +25,11 @@ type dueSizes struct {
 	entries int
 	// again is how many it reads, when it knows what is due, before it goes on by that.
 	again int
+	// divide is from how many bytes in files on what is due is read in parts.
+	divide int64
 }
 
-var defaultDue = dueSizes{after: 4096, entries: 128, again: 16}
+var defaultDue = dueSizes{after: 4096, entries: 128, again: 16, divide: 1 << 20}
 
 // dueGrowth is how many times longer a run must be, after one for which too much is
 // due, before the walk looks again.
@@ -62,7 +68,7 @@ type dueWalk struct {
 	at  int // at how many of them it looks
 	// until is behind the last key of the walk.
 	until []byte
-	set   *dueSet // nil: not read
+	due   dueSets // zero: not read
 	watch *deadspans.Watch
 	// pending are the IDs of the account's products with a pending use.
 	pending map[string]struct{}
@@ -115,8 +121,8 @@ func (w *dueWalk) end() {
 
 // drop forgets what is due, and lets another walk read it.
 func (w *dueWalk) drop() {
-	if w.set != nil {
-		w.set = nil
+	if w.due.sets != nil {
+		w.due = dueSets{}
 		<-w.l.c.dueTurn
 	}
 }
@@ -125,7 +131,7 @@ func (w *dueWalk) drop() {
 // product may live, at most end.
 func (w *dueWalk) goOn(ctx context.Context, start, end []byte) (at []byte, err error) {
 	row := w.row
-	if w.set == nil {
+	if w.due.sets == nil {
 		if read, err := w.read(ctx, start); !read || err != nil {
 			return start, w.past(err)
 		}
@@ -200,40 +206,161 @@ func (w *dueWalk) read(ctx context.Context, start []byte) (ok bool, err error) {
 	if w.watch == nil && w.keep {
 		w.watch = c.deadListed.Watch(l.account)
 	}
-	set, left := new(dueSet), w.sizes.entries*row
-	head, _ := encoding.ListedRange(l.account)
+	parts, err := w.parts(ctx)
+	if err != nil {
+		return false, err
+	}
+	due, all, err := w.readParts(ctx, parts, start)
+	if !all || err != nil {
+		if err == nil {
+			w.at = dueGrowth * row
+		}
+		return false, err
+	}
+	w.renewing = c.renewals.AnyPossibleSince(l.began)
+	w.due = due
+	return true, nil
+}
+
+// dueReaders is how many parts of what is due are read at once. The reading is work for
+// the processor, and the page waits for it.
+const dueReaders = 2
+
+// parts returns what is due in parts of about the same size, in the order of their
+// deadlines as far as they are of one shard.
+func (w *dueWalk) parts(ctx context.Context) (parts []backend.Range, err error) {
+	for shard := range w.l.c.shards {
+		r := w.dueRange(shard)
+		size, err := w.l.c.backend.Size(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		if w.l.c.shards >= dueReaders || size < w.sizes.divide {
+			parts = append(parts, r)
+			continue
+		}
+		middle, err := w.middle(ctx, r, size)
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, backend.Range{Start: r.Start, End: middle}, backend.Range{Start: middle, End: r.End})
+	}
+	return parts, nil
+}
+
+// middle returns a key before which about half of a range lies, which takes size bytes
+// in files. It halves what lies between the first and the last key, taken as numbers, until the
+// half that it looks for is found.
+func (w *dueWalk) middle(ctx context.Context, r backend.Range, size int64) ([]byte, error) {
+	const length = 48 // of the keys that are looked at; what differs behind it is not told apart
+	number := func(key []byte) *big.Int {
+		return new(big.Int).SetBytes(append(bytes.Clone(key), make([]byte, length)...)[:length])
+	}
+	low, high := number(r.Start), number(r.End)
+	middle := bytes.Clone(r.Start)
+	for range 8 * length {
+		at := new(big.Int).Add(low, high)
+		at.Rsh(at, 1)
+		middle = at.FillBytes(make([]byte, length))
+		before, err := w.l.c.backend.Size(ctx, backend.Range{Start: r.Start, End: middle})
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case before < size*7/16:
+			low = at
+		case before > size*9/16:
+			high = at
+		default:
+			return middle, nil
+		}
+	}
+	return middle, nil
+}
+
+// readParts reads what is due, from the key start on. all is false where that is more
+// than the walk may look at.
+func (w *dueWalk) readParts(ctx context.Context, parts []backend.Range, start []byte) (due dueSets, all bool, err error) {
+	readers := min(dueReaders, len(parts))
+	budget := newDueBudget(w.sizes.entries * w.row)
+	due.sets = make([]*dueSet, readers)
+	g, ctx := errgroup.WithContext(ctx)
+	for i := range readers {
+		set := new(dueSet)
+		due.sets[i] = set
+		mine := parts[i*len(parts)/readers : (i+1)*len(parts)/readers]
+		g.Go(func() error {
+			for _, part := range mine {
+				if err := w.readPart(ctx, part, start, set, maxDueSet/readers, budget); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	err = g.Wait()
+	return due, !budget.spent(), err
+}
+
+// dueBudget is how many entries several readers may still look at. They take some
+// at a time.
+type dueBudget struct {
+	lot  int64
+	left atomic.Int64
+}
+
+func newDueBudget(entries int) *dueBudget {
+	b := &dueBudget{lot: min(int64(entries)/64+1, 1024)}
+	b.left.Store(int64(entries))
+	return b
+}
+
+// take returns how many a reader may look at, 0 if none.
+func (b *dueBudget) take() int64 {
+	if b.left.Add(-b.lot) < 0 {
+		return 0
+	}
+	return b.lot
+}
+
+// spent reports whether a reader was refused.
+func (b *dueBudget) spent() bool { return b.left.Load() < 0 }
+
+// readPart adds to a set what is due of a part, until the set has most bytes or the
+// budget is spent.
+func (w *dueWalk) readPart(ctx context.Context, part backend.Range, start []byte, set *dueSet, most int, budget *dueBudget) error {
+	head, _ := encoding.ListedRange(w.l.account)
 	account := head[1:]
 	// Names in front of what the walk has before it, or behind, are none of its.
 	first, behind := bytes.TrimPrefix(start[1:], account), w.until[1:]
-	for shard := range c.shards {
-		for e, err := range l.reader.Scan(ctx, w.dueRange(shard), backend.ScanOptions{}) {
-			if err != nil {
-				return false, err
-			}
-			if left--; left < 0 {
-				w.at = dueGrowth * row
-				return false, nil
-			}
-			kind, names, cut := encoding.CutExpiryKey(e.Key)
-			if !cut || kind != encoding.ExpiryProduct || !bytes.HasPrefix(names, account) || bytes.Compare(names, behind) >= 0 {
-				continue
-			}
-			name := names[len(account):]
-			if bytes.Compare(name, first) < 0 {
-				continue
-			}
-			flags, err := encoding.PeekExpiryFlags(e.Value)
-			if err != nil || !flags.HasDeadline() || flags&encoding.ExpiryUnlisted != 0 {
-				continue // its record is read
-			}
-			if set.add(name); set.size() >= maxDueSet {
-				break // of the rest the records are read
+	may := int64(0)
+	for e, err := range w.l.reader.Scan(ctx, part, backend.ScanOptions{}) {
+		if err != nil {
+			return err
+		}
+		if may == 0 {
+			if may = budget.take(); may == 0 {
+				return nil
 			}
 		}
+		may--
+		kind, names, cut := encoding.CutExpiryKey(e.Key)
+		if !cut || kind != encoding.ExpiryProduct || !bytes.HasPrefix(names, account) || bytes.Compare(names, behind) >= 0 {
+			continue
+		}
+		name := names[len(account):]
+		if bytes.Compare(name, first) < 0 {
+			continue
+		}
+		flags, err := encoding.PeekExpiryFlags(e.Value)
+		if err != nil || !flags.HasDeadline() || flags&encoding.ExpiryUnlisted != 0 {
+			continue // its record is read
+		}
+		if set.add(name); set.size() >= most {
+			return nil // of the rest the records are read
+		}
 	}
-	w.renewing = c.renewals.AnyPossibleSince(l.began)
-	w.set = set
-	return true, nil
+	return nil
 }
 
 // maxMisses is how many records of listed products in a row are read one by one, rather
@@ -258,7 +385,7 @@ func (w *dueWalk) step(ctx context.Context, start, end []byte) (at []byte, enoug
 		if err != nil {
 			return at, true, err
 		}
-		dead := w.set.has(e.Key[len(head):])
+		dead := w.due.has(e.Key[len(head):])
 		if dead && (len(w.pending) > 0 || w.renewing) {
 			if dead, err = w.isQuiet(e.Key); err != nil {
 				return at, true, err

@@ -6,7 +6,7 @@ import "math"
 // read again otherwise: for tests that have a few.
 func EagerDeadSpans(c *Catalog) {
 	c.deadSizes = deadRunSizes{look: 1, keep: 3, least: 2}
-	c.dueSizes = dueSizes{after: 2, entries: 1000, again: 1}
+	c.dueSizes = dueSizes{after: 2, entries: 1000, again: 1, divide: 0}
 }
 
 // WithoutDue has c read the records of all that has expired.

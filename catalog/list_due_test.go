@@ -174,12 +174,12 @@ func TestWrittenWhileAPageGoesByWhatIsDue(t *testing.T) {
 		for n := range 8 {
 			w, spaces := dueWorld(t, catalog.Options{}, 12)
 			w.clock.Leap(2 * day)
-			seen := 0
+			var seen atomic.Int64 // what is due is read by two goroutines
 			create := func(key []byte) error {
 				if key[0] != space {
 					return nil
 				}
-				if seen++; seen == n+1 {
+				if seen.Add(1) == int64(n+1) {
 					spaces.on.Store(nil)
 					w.createFor("m005", 1)
 					w.createFor("m0055", 1)

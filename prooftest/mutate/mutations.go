@@ -482,7 +482,7 @@ var mutations = []mutation{
 	{"due: unlisted products may live among the listed ones", "catalog/duewalk.go", `w.watch = c.deadListed.Watch(l.account)`, `w.watch = c.dead.Watch(l.account)`},
 	{"due: a writer cuts its product out", "catalog/effects.go", `	t.c.deadListed.Mark(t.nextMark(), account, id)
 `, ``},
-	{"due: names come in any order", "catalog/dueset.go", `		s.unsorted = len(s.starts) > 0 && bytes.Compare(s.last, name) >= 0
+	{"due: names come in any order", "catalog/dueset.go", `		s.unsorted = s.n > 0 && s.compare(s.n-1, name) >= 0
 `, ``},
 	{"due: damage is not passed over in silence", "catalog/duewalk.go", `	w.l.c.noteDamage(wrap("list", "", err))
 `, ``},
