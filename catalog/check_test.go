@@ -164,6 +164,7 @@ func TestCheckFindsDamage(t *testing.T) {
 			store := memory.New(nil)
 			w := &world{t: t, clock: ttl.NewManualClock(epoch), handles: 1, open: func() backend.Backend { return store.Handle() }}
 			w.opts.Clock = w.clock
+			w.opts.Sweeper.Grace = 100 * 365 * day // entries of long ago are planted, which the sweeper must not take away first
 			w.start()
 			t.Cleanup(w.close)
 			large := append(pngOf(1, 4, 4), make([]byte, 300<<10)...)
