@@ -73,17 +73,19 @@ func refuseWithoutLog(fsys vfs.FS, dir string) error {
 	return err
 }
 
-// missingLog returns the name of the newest log if it is missing, else "".
+// missingLog returns the name of the newest log if it is missing, else "". Where there
+// is a later one, a program that does not note logs has had the store open since, a tool
+// of Pebble's: it has read the log.
 func missingLog(fsys vfs.FS, dir string) (string, error) {
 	log, err := diskguard.NewestLog(fsys, dir)
 	if err != nil || log == "" {
 		return "", err
 	}
-	_, err = fsys.Stat(fsys.PathJoin(dir, log))
-	if errors.Is(err, fs.ErrNotExist) {
-		return log, nil
+	names, err := fsys.List(dir)
+	if err != nil || slices.ContainsFunc(names, func(name string) bool { return logNumber(name) >= logNumber(log) }) {
+		return "", err
 	}
-	return "", err
+	return log, nil
 }
 
 // refuseHeadless returns an error where there are tables, but nothing says which

@@ -234,6 +234,22 @@ func TestPebbleMissesNoLog(t *testing.T) {
 	require.NoError(t, db.Close())
 }
 
+// TestOpenedByPebbleItself: a tool of Pebble's has opened the store and begun a log.
+func TestOpenedByPebbleItself(t *testing.T) {
+	mem := vfs.NewMem()
+	s, err := Open(t.Context(), "d", &Options{FS: mem})
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+	db, err := openBare(t, mem)
+	require.NoError(t, err)
+	require.NoError(t, db.Set([]byte("k"), nil, crdb.Sync))
+	require.NoError(t, db.Flush())
+	require.NoError(t, db.Close())
+	s, err = Open(t.Context(), "d", &Options{FS: mem})
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+}
+
 // For diskguard.FS.Create: Pebble makes a marker before the name of the file
 // that it points to is durable.
 func TestPebbleMakesMarkersEarly(t *testing.T) {

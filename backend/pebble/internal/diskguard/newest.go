@@ -24,7 +24,8 @@ import (
 //	old log, new log without a commit                  old log, new log
 //	new log with commits, and old log unless flushed   new log
 //
-// A store without the file, such as a copy that Pebble has made, is taken as it is.
+// A store without the file, such as a copy that Pebble has made, is taken as it is; so
+// is one with a later log than the file names, which another program has begun.
 const newestName = "newest.log.state"
 
 // newestTemporary is what newestName is written as first. Pebble leaves it alone.
