@@ -492,11 +492,8 @@ var mutations = []mutation{
 	{"a store without its log is refused", "backend/pebble/store.go", `		err = refuseWithoutLog(o.FS, dir)`, `		_ = refuseWithoutLog`},
 	{"logs: the newest is there before it is named", "backend/pebble/internal/diskguard/newest.go", `	g.syncDir(g.PathDir(name))
 	if g.fail.Failed() {`, `	if g.fail.Failed() {`},
-	{"logs: a name that can't be written is taken back", "backend/pebble/internal/diskguard/newest.go", `	if err == nil {
-		return
-	}`, `	if true {
-		return
-	}`},
+	{"logs: a name that can't be written is taken back", "backend/pebble/internal/diskguard/newest.go", `	if err := g.writeNewest(name); err == nil {`, `	if _ = g.writeNewest(name); true {`},
+	{"logs: the newest is not named when it goes", "backend/pebble/internal/diskguard/newest.go", `	if g.newest.log != g.PathBase(log) {`, `	if true {`},
 	{"logs: half a name is none", "backend/pebble/internal/diskguard/newest.go", `	if string(text) != newestText(name) {`, `	if false {`},
 	{"lists: a pending use keeps what has expired by its record", "catalog/lister.go", `!l.c.uses.Has(k) && l.unrenewed(k, deadline)`, `l.unrenewed(k, deadline)`},
 	{"lists: an Update at work may renew what has expired", "catalog/lister.go", `!l.c.uses.Has(k) && l.unrenewed(k, deadline)`, `!l.c.uses.Has(k)`},

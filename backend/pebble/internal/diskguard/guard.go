@@ -21,9 +21,10 @@ import (
 type FS struct {
 	vfs.FS // reads, names, locks and listings pass through
 	*disk
-	logs  logs
-	dirs  dirs
-	aside aside
+	logs   logs
+	newest newest
+	dirs   dirs
+	aside  aside
 }
 
 var _ vfs.FS = (*FS)(nil)
@@ -194,6 +195,11 @@ func (g *FS) Remove(name string) error {
 	defer g.end()
 	if g.keeper.keep(name) {
 		return nil
+	}
+	if isLog(name) {
+		if err := g.letGo(name); err != nil {
+			return err
+		}
 	}
 	if err := g.FS.Remove(name); err != nil {
 		return err

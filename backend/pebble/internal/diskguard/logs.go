@@ -68,6 +68,9 @@ func (g *FS) DropLogs(names []string) {
 		if at < 0 || g.fail.Failed() {
 			continue
 		}
+		if g.letGo(name) != nil {
+			continue
+		}
 		if err := g.FS.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -88,6 +91,9 @@ func (g *FS) reuse(oldname, newname string, category vfs.DiskWriteCategory) (f v
 			delete(g.logs.dropped, oldname)
 		}
 		return f, err
+	}
+	if err := g.letGo(oldname); err != nil {
+		return nil, err
 	}
 	if !g.logs.fresh {
 		if f, err = g.FS.ReuseForWrite(oldname, newname, category); err == nil {

@@ -144,7 +144,7 @@ func TestNewestLogIsThere(t *testing.T) {
 		root, err := mem.OpenDir("")
 		require.NoError(t, err)
 		require.NoError(t, root.Sync())
-		begun := "" // the newest log that Pebble had to write to
+		begun := "" // the newest log that Pebble had to write to, until it may go
 		left := rng.IntN(60)
 		var crashed *vfs.MemFS
 		step := func() {
@@ -153,14 +153,29 @@ func TestNewestLogIsThere(t *testing.T) {
 			}
 		}
 		g := newGuard(errorfs.Wrap(mem, errorfs.InjectorFunc(func(errorfs.Op) error { step(); return nil })))
-		var before, newest string // logs; Pebble does away with none but before
+		letGo := func() {
+			if crashed == nil {
+				begun = ""
+			}
+		}
+		var before, newest string // logs
 		for i := range 6 {
 			name := fmt.Sprintf("d/%06d.log", i+1)
+			if newest != "" && rng.IntN(4) == 0 {
+				// As an opening does, which has read them.
+				letGo()
+				require.NoError(t, g.Remove(newest))
+				newest = ""
+			}
 			var f vfs.File
 			var err error
 			if before != "" && rng.IntN(2) == 0 {
 				f, err = g.ReuseForWrite(before, name, logCategory)
 				before = ""
+			} else if newest != "" && rng.IntN(4) == 0 {
+				letGo()
+				f, err = g.ReuseForWrite(newest, name, logCategory)
+				newest = ""
 			} else {
 				f, err = g.Create(name, logCategory)
 			}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -14,15 +15,12 @@ import (
 // newestName is the file that names the newest log of a store, with a checksum.
 //
 // A log that is missing looks like one that was flushed and removed: Pebble would
-// open the store without the last writes. But the newest log is never removed, whether
-// the store is open, closed or crashed, so it must be there where the file says so. The
-// file is written when a log has been begun and before anything is written to it, as
-// follows; [FS.beganLog] has the steps.
+// open the store without the last writes. So the file names no log that is not there:
 //
-//	what may be on the disk after a crash              the file names
-//	old log                                            old log
-//	old log, new log without a commit                  old log, new log
-//	new log with commits, and old log unless flushed   new log
+//   - It names a log when that has been begun, and before anything is written to it,
+//     see [FS.beganLog].
+//   - It goes before the log that it names does, see [FS.letGo]. An opening removes the
+//     logs that it has read before it begins another; in between there is no file.
 //
 // A store without the file, such as a copy that Pebble has made, is taken as it is; so
 // is one with a later log than the file names, which another program has begun.
@@ -59,8 +57,17 @@ func newestText(name string) string {
 	return fmt.Sprintf("%s %08x\n", name, crc32.Checksum([]byte(name), castagnoli))
 }
 
+// newest is what the file is known to say.
+type newest struct {
+	mu    sync.Mutex // guards the rest and the file; taken below the lock of logs
+	known bool       // the file was read, or written
+	log   string     // the base name of the log that it names, "" if none
+}
+
 // beganLog notes that a log is the newest one, before Pebble has it to write to.
 func (g *FS) beganLog(name string) {
+	g.newest.mu.Lock()
+	defer g.newest.mu.Unlock()
 	// 1. The log's own name comes first: a crash must not take the log and leave the
 	// file that calls for it.
 	g.syncDir(g.PathDir(name))
@@ -70,18 +77,47 @@ func (g *FS) beganLog(name string) {
 	// 2. Then the file, whole or not at all, under its name for good: Pebble may
 	// remove the log before as soon as this one is in use, and the file must not call
 	// for that one then.
-	err := g.writeNewest(name)
-	if err == nil {
+	g.newest.known = true
+	g.newest.log = g.PathBase(name)
+	if err := g.writeNewest(name); err == nil {
 		return
 	}
 	// 3. No file is better than one that calls for a log that will be removed. A full
-	// disk has room for that.
-	newest := g.PathJoin(g.PathDir(name), newestName)
-	if gone := g.FS.Remove(newest); gone != nil && !errors.Is(gone, fs.ErrNotExist) {
-		g.failOn("write", newest, errors.Join(err, gone))
-		return
+	// disk has room for that. What is left of a file that can't be removed either goes
+	// with the log that it names, or the store stops.
+	if err := g.removeNewest(g.PathDir(name)); err != nil {
+		g.failOn("remove", g.PathJoin(g.PathDir(name), newestName), err)
 	}
-	g.syncDir(g.PathDir(name))
+}
+
+// letGo is called before the name of a log goes. An error says that it must not.
+func (g *FS) letGo(log string) error {
+	g.newest.mu.Lock()
+	defer g.newest.mu.Unlock()
+	if !g.newest.known {
+		name, err := NewestLog(g.FS, g.PathDir(log))
+		if err != nil {
+			return err
+		}
+		g.newest.known, g.newest.log = true, name
+	}
+	if g.newest.log != g.PathBase(log) {
+		return nil
+	}
+	return g.removeNewest(g.PathDir(log))
+}
+
+// removeNewest removes the file for good, with newest.mu held.
+func (g *FS) removeNewest(dir string) error {
+	if err := g.FS.Remove(g.PathJoin(dir, newestName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	g.syncDir(dir)
+	if err := g.fail.Unavailable(); err != nil {
+		return err
+	}
+	g.newest.log = ""
+	return nil
 }
 
 func (g *FS) writeNewest(log string) error {
