@@ -276,7 +276,7 @@ func TestSpoolBudget(t *testing.T) {
 	res, text = b.do("POST", "/products", "other", kind, strings.NewReader(whole))
 	require.Equal(t, http.StatusBadRequest, res.StatusCode, text)
 	endOther := b.held("other", kind, whole[:1700<<10], 1<<20, heldSpool)
-	kind, whole = upload(t, 1<<20, true)
+	kind, whole = upload(t, 2200<<10, true) // too much even beside the least that the two hold
 	res, text = b.do("POST", "/products", "third", kind, strings.NewReader(whole))
 	require.Equal(t, http.StatusServiceUnavailable, res.StatusCode, text)
 	require.Contains(t, text, "OVERLOADED")
