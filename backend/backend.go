@@ -259,6 +259,22 @@ type UpdateOptions struct {
 	// answer, rather than fail with ErrUnavailable or ErrUnknownOutcome for that.
 	// It is for work in the background. Default: false.
 	Patient bool
+	// Bulk says that the Update writes much that is new, megabytes of it: an engine
+	// may commit it by a way that costs less for much, and more for little. It is a hint
+	// and changes nothing that this package promises: such an Update is as atomic, as
+	// isolated and in its place among the commits as any other, and its OnVisible
+	// functions run when it is visible. An engine may ignore it.
+	//
+	// The caller sees to it that the other way pays: it puts the keys of a region in
+	// ascending order, where regions are told apart by the first byte of a key, deletes
+	// nothing, replaces little, and brings no values that are large by themselves. It
+	// can have others wait: the scopes are held for longer than an ordinary commit takes.
+	//
+	// The engine commits in the ordinary way what its other way can't take, and is not
+	// stopped by a failure of that way: where there is no room for it, the Update fails
+	// with ErrUnavailable and has changed nothing. Even if it is Buffered it may be durable
+	// when it returns, and then so is every commit before it. Default: false.
+	Bulk bool
 }
 
 // Snapshot reads one state of the store for as long as it is open.

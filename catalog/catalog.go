@@ -45,6 +45,7 @@ type Catalog struct {
 	deadListed *deadspans.Spans
 	// deadSizes is defaultDeadRun, and dueSizes defaultDue, but in tests.
 	deadSizes deadRunSizes
+	bulk      bulkSizes // defaultBulk, but in tests
 	dueSizes  dueSizes
 	// dueTurn has room for the walk that knows what is due: that takes memory.
 	dueTurn chan struct{}
@@ -140,6 +141,7 @@ func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) 
 		uses:         uses.NewOverlay(opts.UseCapacity, now.Now),
 		renewals:     uses.NewRenewals(!props.Exclusive),
 		deadSizes:    defaultDeadRun,
+		bulk:         defaultBulk,
 		dueSizes:     defaultDue,
 		dueTurn:      make(chan struct{}, 1),
 		index:        ttl.NewIndex(opts.Index),

@@ -188,6 +188,7 @@ func runCrashLoad(t *testing.T, o catalog.Options, seed, stream uint64, cuts int
 	var err error
 	l.c, err = openOn(errorfs.Wrap(disk, cutter), l.clock, o)
 	require.NoError(t, err)
+	catalog.EagerBulk(l.c)
 	for i := range sharedProducts {
 		l.shared.create(t, l.c, fmt.Sprintf("s%d", i))
 	}
@@ -260,6 +261,7 @@ type crashWriter struct {
 	live          map[string]*catalog.Product // as they were last seen
 	free          []catalog.StagedRef
 	tokens        int
+	fresh         int // calls that had new products
 
 	// entries are appended by the writer alone; started and acked count them.
 	entries        []*crashEntry
@@ -436,8 +438,13 @@ func (w *crashWriter) upsertMany(ctx context.Context) error {
 	entries := w.begin(2 + w.rng.IntN(4))
 	drawn := make([]crashEntry, len(entries))
 	var items []catalog.UpsertItem
+	id := func(int) string { return fmt.Sprintf("p%d", w.rng.IntN(6)) }
+	if oneIn(w.rng, 2) { // new ones, which are written in bulk
+		w.fresh++
+		id = func(i int) string { return fmt.Sprintf("q%d-%d", w.fresh, i) }
+	}
 	for i := range entries {
-		items = append(items, catalog.UpsertItem{ExternalID: fmt.Sprintf("p%d", w.rng.IntN(6)), Patch: w.draw(&drawn[i])})
+		items = append(items, catalog.UpsertItem{ExternalID: id(i), Patch: w.draw(&drawn[i])})
 	}
 	results := w.load.c.UpsertMany(ctx, w.account, items)
 	var err error

@@ -26,6 +26,12 @@ type effects struct {
 	expired  []Expired // products whose expiry this commits
 	grown    []growth  // what accounts have more or less when it has committed
 	turn     uint64    // of the usage, before the run read anything
+	// indexed is what the index follows when the Update is visible, in its order, and
+	// indexKeys are the keys of that.
+	indexed   []indexChange
+	indexKeys []byte
+	// spare are marks for written that no Update has used yet.
+	spare []deadspans.Mark
 	// generation is the backend's, inside the callback.
 	generation uint64
 	visible    bool // it has committed, where there are some
@@ -38,11 +44,34 @@ type marked struct {
 	wanted bool // see recordcache.Cache.Mark
 }
 
+// indexChange is an entry of the expiry space that an Update writes or removes, whose
+// key is a part of indexKeys.
+type indexChange struct {
+	deadline   int64
+	begin, end int
+	remove     bool
+}
+
 // begin is called when a run of the Update begins. Marks and counts of an earlier
 // run stay: the backend may run it again without an end in between.
 func (e *effects) begin(generation uint64) {
 	e.expired, e.visible, e.generation = nil, false, generation
 	e.grown = e.grown[:0]
+	e.indexed, e.indexKeys = e.indexed[:0], e.indexKeys[:0]
+}
+
+// indexVisible has the index follow: the Update is visible.
+func (t *tx) indexVisible() {
+	for _, x := range t.indexed {
+		if !x.remove && !t.c.index.Takes(x.deadline) {
+			continue // most are not near enough, and need no key in memory of its own
+		}
+		if e := indexEntry(x.deadline, t.indexKeys[x.begin:x.end]); x.remove {
+			t.c.index.Remove(e)
+		} else {
+			t.c.addToIndex(e)
+		}
+	}
 }
 
 // settle ends the effects of an Update that ended with err.
@@ -140,7 +169,11 @@ func (t *tx) markWritten(account, id string) {
 func (t *tx) nextMark() *deadspans.Mark {
 	n := len(t.written)
 	if n == cap(t.written) || t.written[:n+1][n] == nil {
-		t.written = append(t.written, new(deadspans.Mark))
+		if len(t.spare) == 0 {
+			t.spare = make([]deadspans.Mark, max(1, min(n, 256)))
+		}
+		t.written = append(t.written, &t.spare[0])
+		t.spare = t.spare[1:]
 	} else {
 		t.written = t.written[:n+1] // one that an earlier Update has used
 	}

@@ -14,3 +14,6 @@ func WithoutDue(c *Catalog) { c.dueSizes.after = math.MaxInt }
 
 // OrdinaryDeadSpans ends EagerDeadSpans.
 func OrdinaryDeadSpans(c *Catalog) { c.deadSizes, c.dueSizes = defaultDeadRun, defaultDue }
+
+// EagerBulk has c write in bulk what is otherwise too little for that.
+func EagerBulk(c *Catalog) { c.bulk = bulkSizes{items: 2, least: 1, bytes: 4000, most: 40} }

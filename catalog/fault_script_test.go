@@ -224,6 +224,19 @@ func (s *faultScript) upsert(id string, p catalog.Patch) {
 	s.wrote(id, res.Product, err, anything)
 }
 
+// bulk creates products in one step.
+func (s *faultScript) bulk(ids ...string) {
+	s.heal()
+	var items []catalog.UpsertItem
+	for _, id := range ids {
+		s.may[id] = map[string]bool{"": true}
+		items = append(items, catalog.UpsertItem{ExternalID: id, Patch: withImage(catalog.Patch{ValidForDays: catalog.Set(30)})})
+	}
+	for i, res := range s.c.UpsertMany(s.t.Context(), acme, items) {
+		s.wrote(ids[i], res.Product, res.Err, anything)
+	}
+}
+
 func (s *faultScript) remove(id string) {
 	s.heal()
 	err := s.c.Delete(s.t.Context(), acme, id)
@@ -303,6 +316,7 @@ func (s *faultScript) run(on opener) {
 			return false
 		}
 		s.c = c
+		catalog.EagerBulk(c)
 		return true
 	}
 	closed := func() {
@@ -319,6 +333,7 @@ func (s *faultScript) run(on opener) {
 	for i := range 3 {
 		s.upsert(fmt.Sprint("large", i), catalog.Patch{Images: imagesOf(faultImage(120 + i))})
 	}
+	s.bulk("bulk1", "bulk2", "bulk3")
 	s.upsert("mortal", withImage(catalog.Patch{ValidForDays: catalog.Set(1)}))
 	s.upsert("url", catalog.Patch{Title: catalog.Set("2"), Metadata: catalog.Set(json.RawMessage(`{"a":1}`))})
 	s.use("small")

@@ -45,7 +45,7 @@ func (c *Catalog) UpsertMany(ctx context.Context, account string, items []Upsert
 		return results
 	}
 	defer c.calls.Exit()
-	m := &manyUpserts{c: c, ctx: ctx, account: account, items: items, results: results}
+	m := &manyUpserts{c: c, ctx: ctx, account: account, items: items, results: results, bulk: c.exclusive && len(items) >= c.bulk.items}
 	for i := range items {
 		m.add(i)
 	}
@@ -66,6 +66,8 @@ type manyUpserts struct {
 	account string
 	items   []UpsertItem
 	results []UpsertManyResult
+	// bulk says that there are enough of them to be tried in bulk.
+	bulk bool
 
 	batch *upsertBatch
 	// committing is the commit of the batch before, which alone uses the fields
@@ -99,11 +101,19 @@ func (m *manyUpserts) add(i int) {
 	b.items = append(b.items, i)
 	b.intakes = append(b.intakes, in)
 	b.bytes += in.size()
-	if len(b.items) == manyBatch || b.bytes >= manyBatchBytes {
+	if m.isFull(b) {
 		m.committing.Wait()
 		m.committing.Go(func() { m.commit(b) })
 		m.batch = nil
 	}
+}
+
+// isFull reports whether a batch is committed before another item is looked at.
+func (m *manyUpserts) isFull(b *upsertBatch) bool {
+	if m.bulk {
+		return b.bytes >= m.c.bulk.bytes || len(b.items) == m.c.bulk.most
+	}
+	return len(b.items) == manyBatch || b.bytes >= manyBatchBytes
 }
 
 // end commits what is left and makes durable what the results rest on.
@@ -115,9 +125,38 @@ func (m *manyUpserts) end() {
 	m.await()
 }
 
-// commit upserts a batch in one Update. An item that is refused writes nothing
-// and leaves the others alone.
+// commit upserts a batch, in bulk if that can be.
 func (m *manyUpserts) commit(b *upsertBatch) {
+	if m.bulk {
+		if m.commitInBulk(b) {
+			return
+		}
+		for _, part := range b.parts() {
+			m.commitOne(part)
+		}
+		return
+	}
+	m.commitOne(b)
+}
+
+// parts cuts a batch into those of one Update each.
+func (b *upsertBatch) parts() (parts []*upsertBatch) {
+	for begin := 0; begin < len(b.items); {
+		part := new(upsertBatch)
+		end := begin
+		for end < len(b.items) && end-begin < manyBatch && part.bytes < manyBatchBytes {
+			part.bytes += b.intakes[end].size()
+			end++
+		}
+		part.items, part.intakes = b.items[begin:end], b.intakes[begin:end]
+		parts, begin = append(parts, part), end
+	}
+	return parts
+}
+
+// commitOne upserts a batch in one Update. An item that is refused writes nothing
+// and leaves the others alone.
+func (m *manyUpserts) commitOne(b *upsertBatch) {
 	var scopes []backend.Scope
 	for j, i := range b.items {
 		scopes = append(scopes, productScope(m.account, m.items[i].ExternalID))

@@ -269,9 +269,14 @@ func (r *modelRun) upsertMany(rng *rand.Rand, k modelKey) error {
 	if oneIn(rng, 20) {
 		n = 70 // more than one commit
 	}
+	fresh := oneIn(rng, 6) // most are new then, and near each other
+	prefix := drawID(rng)
 	for range n {
 		ik := r.target(rng, modelKey{k.account, drawID(rng)})
 		ik.account = k.account
+		if fresh {
+			ik.id = fmt.Sprintf("%.200s %04x", prefix, rng.IntN(1<<16))
+		}
 		i := item{ik, r.m.drawPatch(rng, ik), r.m.drawConditions(rng, ik)}
 		items = append(items, i)
 		given = append(given, catalog.UpsertItem{ExternalID: ik.id, Patch: i.p.patch(), Conditions: options(i.conds)})

@@ -105,6 +105,7 @@ func (r *modelRun) start() error {
 			return errors.Join(err, b.Close())
 		}
 		catalog.EagerDeadSpans(c)
+		catalog.EagerBulk(c)
 		r.catalogs = append(r.catalogs, c)
 	}
 	return nil

@@ -86,7 +86,10 @@ func (t *tx) grow(account string, live, next *encoding.Record) {
 	if t.c.usage == nil {
 		return
 	}
-	if g := growthOf(live, next); g != (accountusage.Amount{}) {
+	g := growthOf(live, next)
+	if n := len(t.grown); n > 0 && t.grown[n-1].account == account {
+		t.grown[n-1].Amount = t.grown[n-1].Plus(g)
+	} else if g != (accountusage.Amount{}) {
 		t.grown = append(t.grown, growth{account, g})
 	}
 }

@@ -44,14 +44,14 @@ const maxReused = 64 << 10
 
 // recycle leaves the memory of t to the next Update.
 func (t *tx) recycle() {
-	if cap(t.value) > maxReused || cap(t.missing) > 0 || cap(t.marked) > manyBatch || cap(t.counted) > manyBatch || cap(t.written) > manyBatch {
+	if cap(t.value) > maxReused || cap(t.missing) > 0 || cap(t.marked) > manyBatch || cap(t.counted) > manyBatch || cap(t.written) > manyBatch || cap(t.indexKeys) > maxReused {
 		return
 	}
 	clear(t.marked[:cap(t.marked)])
 	*t = tx{
 		c:       t.c,
 		scratch: scratch{key: t.key[:0], value: t.value[:0], entry: t.entry[:0]},
-		effects: effects{marked: t.marked[:0], counted: t.counted[:0], written: t.written[:0]},
+		effects: effects{marked: t.marked[:0], counted: t.counted[:0], written: t.written[:0], indexed: t.indexed[:0], indexKeys: t.indexKeys[:0]},
 	}
 	t.c.txs.Put(t)
 }

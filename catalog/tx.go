@@ -55,6 +55,8 @@ type found struct {
 	encoded []byte
 	// live is stored with a pending use folded in; nil if it has expired.
 	live *encoding.Record
+	// alone says that this is all that the Update does to the product.
+	alone bool
 	// undecided says that it has expired, and that another process may still renew
 	// it: only a write of it decides.
 	undecided bool

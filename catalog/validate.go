@@ -12,6 +12,7 @@ import (
 
 	"github.com/shelflife-db/shelflife/catalog/internal/imageheader"
 	"github.com/shelflife-db/shelflife/catalog/internal/jsondepth"
+	"github.com/shelflife-db/shelflife/catalog/internal/plainjson"
 	"github.com/shelflife-db/shelflife/encoding"
 )
 
@@ -254,8 +255,13 @@ func prepareJSON(raw []byte, maxBytes, maxNesting, enclosing int) (compact []byt
 	if raw == nil {
 		return nil, ""
 	}
-	// The compact form is rarely longer.
-	compact, err := jsontext.AppendFormat(make([]byte, 0, len(raw)), raw, jsontext.PreserveRawStrings(true))
+	var err error
+	if plainjson.Is(raw) {
+		compact = raw // the caller's, as the texts are: what outlives the call is a copy
+	} else {
+		// The compact form is rarely longer.
+		compact, err = jsontext.AppendFormat(make([]byte, 0, len(raw)), raw, jsontext.PreserveRawStrings(true))
+	}
 	switch {
 	case err != nil:
 		return nil, "must be one valid JSON value without duplicate names or lone surrogates"

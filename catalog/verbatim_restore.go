@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/shelflife-db/shelflife/backend"
@@ -73,9 +74,66 @@ func (f *found) isOf(r *encoding.Record) bool {
 	return f.stored != nil && f.stored.Incarnation == r.Incarnation
 }
 
+// restoreBatch is how many products Restore writes in one Update that is not in bulk.
+const restoreBatch = 256
+
 // Restore implements verbatim.Store.
 func (c verbatimStore) Restore(ctx context.Context, products []verbatim.Product, replace bool) ([]verbatim.Outcome, error) {
 	outcomes := make([]verbatim.Outcome, len(products))
+	if done, err := c.restoreInBulk(ctx, products, outcomes); done || err != nil {
+		return outcomes, err
+	}
+	for begin := 0; begin < len(products); begin += restoreBatch {
+		end := min(begin+restoreBatch, len(products))
+		if err := c.restoreSome(ctx, products[begin:end], outcomes[begin:end], replace); err != nil {
+			return outcomes, err
+		}
+	}
+	return outcomes, nil
+}
+
+// restoreInBulk is Restore in bulk, if that can be; done reports whether it was.
+func (c verbatimStore) restoreInBulk(ctx context.Context, products []verbatim.Product, outcomes []verbatim.Outcome) (done bool, err error) {
+	if !c.exclusive || len(products) < c.bulk.items {
+		return false, nil
+	}
+	var all []newOnes
+	for i, p := range products {
+		r := p.Record
+		if slices.ContainsFunc(r.Images, func(img encoding.Image) bool { return !img.Blob.IsZero() }) {
+			return false, nil
+		}
+		if i == 0 || r.Account != products[i-1].Record.Account {
+			all = append(all, newOnes{r.Account, r.ID, r.ID})
+			continue
+		}
+		if r.ID <= all[len(all)-1].last {
+			return false, nil
+		}
+		all[len(all)-1].last = r.ID
+	}
+	err = c.inBulk(ctx, all, c.updateOptions(), func(t *tx) error {
+		for i, p := range products {
+			r := p.Record
+			f := t.newProductAt(r.Account, r.ID)
+			var next *encoding.Record
+			if next, outcomes[i] = t.restored(f, r, false); next == nil {
+				continue
+			}
+			if err := t.write(f, next, nil); err != nil {
+				return fmt.Errorf("account %q, product %q: %w", r.Account, r.ID, err)
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, errNotNew) {
+		return false, nil
+	}
+	return true, err
+}
+
+// restoreSome is Restore in one Update.
+func (c verbatimStore) restoreSome(ctx context.Context, products []verbatim.Product, outcomes []verbatim.Outcome, replace bool) error {
 	var scopes []backend.Scope
 	for _, p := range products {
 		scopes = append(scopes, productScope(p.Record.Account, p.Record.ID))
@@ -105,7 +163,7 @@ func (c verbatimStore) Restore(ctx context.Context, products []verbatim.Product,
 		img.settled = err == nil && img.blob.claimed || errors.Is(err, backend.ErrUnknownOutcome)
 		img.Discard(ctx)
 	}
-	return outcomes, err
+	return err
 }
 
 var errBytesTaken = errors.New("the store has a product with the same image bytes under another ID")

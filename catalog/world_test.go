@@ -132,6 +132,7 @@ func (w *world) start() {
 		c, err := catalog.Open(w.t.Context(), checked, &opts)
 		require.NoError(w.t, err)
 		catalog.EagerDeadSpans(c)
+		catalog.EagerBulk(c)
 		w.catalogs = append(w.catalogs, c)
 	}
 }

@@ -39,7 +39,12 @@ func (t *tx) write(f *found, next *encoding.Record, incoming []*incomingBlob) er
 	// ended no reader puts a record of the product into the cache, nor its lifetime into
 	// the overlay: one that read the old record would leave it there for good. And no
 	// list passes by the key as one at which nothing lives.
-	wanted := t.mark(productkey.Of(f.account, f.id))
+	var wanted bool
+	if k := productkey.Of(f.account, f.id); f.alone {
+		wanted = t.markAnew(k)
+	} else {
+		wanted = t.mark(k)
+	}
 	if next != nil {
 		t.markWritten(f.account, f.id)
 	}
@@ -197,8 +202,7 @@ func (t *tx) putExpiry(e encoding.Expiry, v encoding.ExpiryValue) error {
 	if err := t.putExpiryValue(e, v); err != nil {
 		return err
 	}
-	entry := indexEntry(e.Deadline, t.key)
-	t.txn.OnVisible(func() { t.c.addToIndex(entry) })
+	t.indexLater(e.Deadline, false)
 	return nil
 }
 
@@ -214,9 +218,18 @@ func (t *tx) putExpiryValue(e encoding.Expiry, v encoding.ExpiryValue) error {
 func (t *tx) deleteExpiry(e encoding.Expiry) error {
 	e.Shard = encoding.Shard(e.Account, e.ID, t.c.shards)
 	t.key = encoding.AppendExpiryKey(t.key[:0], e)
-	entry := indexEntry(e.Deadline, t.key)
-	t.txn.OnVisible(func() { t.c.index.Remove(entry) })
+	t.indexLater(e.Deadline, true)
 	return t.txn.Delete(t.key, 0)
+}
+
+// indexLater has the index follow what the Update does to the entry t.key.
+func (t *tx) indexLater(deadline int64, remove bool) {
+	if len(t.indexed) == 0 {
+		t.txn.OnVisible(t.indexVisible)
+	}
+	begin := len(t.indexKeys)
+	t.indexKeys = append(t.indexKeys, t.key...)
+	t.indexed = append(t.indexed, indexChange{deadline, begin, len(t.indexKeys), remove})
 }
 
 // indexEntry is the index's form of an entry of the expiry space.

@@ -105,7 +105,7 @@ func NewIndex(o IndexOptions) *Index {
 // When the index is full its greatest entry is dropped and the end lowered to
 // it.
 func (x *Index) Add(e Entry) (earliest bool) {
-	if e.Deadline > x.limit.Load() {
+	if !x.Takes(e.Deadline) {
 		return false
 	}
 	x.mu.Lock()
@@ -117,6 +117,10 @@ func (x *Index) Add(e Entry) (earliest bool) {
 	first, ok := x.tree.Min()
 	return ok && first == e
 }
+
+// Takes reports whether Add may take an entry with the deadline: where it does not,
+// Add may as well be left out.
+func (x *Index) Takes(deadline int64) bool { return deadline <= x.limit.Load() }
 
 // Remove forgets e. An entry that is not there is no error.
 func (x *Index) Remove(e Entry) {

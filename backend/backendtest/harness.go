@@ -57,6 +57,11 @@ type Harness struct {
 	// needs NoHeal.
 	Heal func(t *testing.T, b backend.Backend)
 
+	// Bulk has two Updates in three of the suite be made with UpdateOptions.Bulk, which
+	// must change nothing. An engine that heeds the hint runs the suite without and with
+	// it, here for Updates of any size. Default: false.
+	Bulk bool
+
 	// SlowRestarts has tests that reopen or crash the store over and over do so
 	// an eighth as often: for stores whose restart takes a second. It changes no
 	// other test. Default: false.
@@ -222,6 +227,9 @@ func (s *store) use(raw backend.Backend) {
 		s.Fatal("the harness returned no backend")
 	}
 	s.raw = raw
+	if s.h.Bulk {
+		raw = &inBulk{Backend: raw}
+	}
 	s.Backend = Checked(raw, scopeOf, func(err error) { s.Errorf("the suite or the engine: %v", err) })
 }
 

@@ -16,7 +16,12 @@ import (
 	"github.com/shelflife-db/shelflife/backend/pebble"
 )
 
-func TestBackend(t *testing.T) {
+func TestBackend(t *testing.T) { testBackend(t, false) }
+
+// TestBackendInBulk has Updates of any size be ingested.
+func TestBackendInBulk(t *testing.T) { testBackend(t, true) }
+
+func testBackend(t *testing.T, bulk bool) {
 	type disk struct {
 		*vfs.MemFS
 		full  atomic.Bool
@@ -69,6 +74,7 @@ func TestBackend(t *testing.T) {
 				d.ticks <- time.Time{}
 			}
 		},
+		Bulk:       bulk,
 		Exceptions: []backendtest.Exception{backendtest.SingleHandle, backendtest.NoStall},
 		Seed:       *seedFlag,
 	})

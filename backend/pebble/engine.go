@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	crdb "github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/sstable"
 
 	"github.com/shelflife-db/shelflife/backend"
 	"github.com/shelflife-db/shelflife/backend/pebble/internal/diskguard"
@@ -25,6 +26,8 @@ type engine struct {
 	fail   *diskguard.Failure
 	hang   *diskguard.Hang
 	db     *crdb.DB
+	// tables is how tables are written beside the store, see load.
+	tables sstable.WriterOptions
 
 	// life counts the calls; closing is closed when it refuses further ones, for why.
 	life    backend.Lifecycle
@@ -113,6 +116,7 @@ func newEngine(f *folder, o Options, keeper *diskguard.Keeper) *engine {
 	e.lock, _ = crdb.LockDirectory(f.dir, unlocked{f.fs}) // which can't fail
 	e.guard = diskguard.New(f.fs, e.fail, keeper)
 	e.guard.Aside(f.checkpointDir())
+	e.guard.Loads(f.loadsDir())
 	if o.openTries > 0 {
 		e.guard.TryToOpen(o.openTries)
 	}
@@ -161,7 +165,10 @@ func (e *engine) options(o Options) *crdb.Options {
 // open opens Pebble, which may panic on what it finds.
 func (e *engine) open(p *crdb.Options) (err error) {
 	defer e.fail.OnPanic(&err)
-	e.db, err = crdb.Open(e.folder.dir, p)
+	if e.db, err = crdb.Open(e.folder.dir, p); err == nil {
+		// Most of what is ingested is new, and goes to the lowest level.
+		e.tables = p.MakeWriterOptions(len(p.Levels)-1, e.db.TableFormat())
+	}
 	return err
 }
 

@@ -21,6 +21,7 @@ type opening struct {
 	gate      *gate
 	scopes    *scopelock.Table
 	durable   *durability
+	loads     *loads
 	snapshots *snapshots
 	reclaimer *reclaimer
 
@@ -45,6 +46,7 @@ func newOpening(s *Store, e *engine) *opening {
 		durable:   newDurability(e),
 		snapshots: newSnapshots(e),
 	}
+	o.loads = &loads{engine: e, durable: o.durable, scopes: o.scopes}
 	o.watching, o.stopWatch = context.WithCancel(context.Background())
 	o.reclaimer = newReclaimer(e, o.gate)
 	o.gate.ticked = func(now time.Time) {

@@ -141,6 +141,9 @@ func openLocked(dir string, o *Options, readOnly error) (*engine, error) {
 		if err := f.removeCheckpoint(); err != nil {
 			o.Logger.Warn("backend/pebble: a checkpoint that was left can't be removed", "error", err)
 		}
+		if err := f.removeLoads(); err != nil {
+			o.Logger.Warn("backend/pebble: tables that were left beside the store can't be removed", "error", err)
+		}
 	}
 	o.fit(dir)
 	f.ballast = newBallast(f, o.Logger)
@@ -175,6 +178,9 @@ func (s *Store) Close() error {
 		s.healer.leaving.Wait()
 		if err := s.checkpoints.end(); err != nil {
 			s.log.Warn("backend/pebble: the checkpoint can't be removed", "error", err)
+		}
+		if s.folder.readOnly == nil {
+			_ = s.folder.removeLoads() // and if it fails, when the store is opened next
 		}
 		s.opts.Resources.give()
 		s.stopTick()

@@ -41,6 +41,9 @@ type txn struct {
 	// visible are the functions to call after the commit.
 	visible []func()
 	space   [4]write
+	// bulk has what an Update in bulk writes, nil in others. Such a transaction has no
+	// batch as long as it only puts: see loads.
+	bulk *arena
 }
 
 // A write is one Put or Delete; value is nil for the latter. Its bytes are
@@ -64,6 +67,10 @@ var _ backend.Txn = (*txn)(nil)
 func (t *txn) Put(key, value []byte) error {
 	if err := t.check(key, len(value)); err != nil {
 		return err
+	}
+	if t.inBulk() {
+		t.writes = append(t.writes, write{key: t.bulk.copy(key), value: t.bulk.copy(value)})
+		return nil
 	}
 	op := t.writable().SetDeferred(len(key), len(value))
 	copy(op.Key, key)
@@ -247,7 +254,7 @@ func (t *txn) ranger() (ranger, error) {
 	}
 	if !t.indexed {
 		b := t.db.NewIndexedBatch()
-		if err := b.Apply(t.batch, nil); err != nil {
+		if err := b.Apply(t.writable(), nil); err != nil {
 			return nil, engineError(err)
 		}
 		t.plain, t.batch, t.indexed = t.batch, b, true
@@ -290,15 +297,38 @@ func (t *txn) indexWrites() map[string]int {
 	return t.index
 }
 
+// inBulk reports whether what the transaction writes is in its arena alone.
+func (t *txn) inBulk() bool { return t.bulk != nil && t.batch == nil }
+
 func (t *txn) writable() *crdb.Batch {
-	if t.batch == nil {
+	switch {
+	case t.inBulk():
+		t.leaveBulk()
+	case t.batch == nil:
 		t.batch = t.db.NewBatch()
 		t.writes = t.space[:0]
 	}
 	return t.batch
 }
 
-func (t *txn) empty() bool { return t.batch == nil || t.batch.Empty() }
+// leaveBulk has the transaction go on with a batch, as others do.
+func (t *txn) leaveBulk() {
+	size := 0
+	for i := range t.writes {
+		size += len(t.writes[i].key) + len(t.writes[i].value) + 16
+	}
+	t.batch = t.db.NewBatchWithSize(size)
+	for i := range t.writes {
+		_ = t.batch.Set(t.writes[i].key, t.writes[i].value, nil) // which fails on closed batches alone
+	}
+}
+
+func (t *txn) empty() bool {
+	if t.inBulk() {
+		return len(t.writes) == 0
+	}
+	return t.batch == nil || t.batch.Empty()
+}
 
 func (t *txn) alive(ctx context.Context) error {
 	if t.ended {
@@ -344,7 +374,7 @@ func (t *txn) deletions() []reclaim.Key {
 
 // take ends the transaction and returns its batch, which the caller owns then.
 func (t *txn) take() *crdb.Batch {
-	b := t.batch
+	b := t.writable()
 	t.batch = nil
 	return b
 }
@@ -357,5 +387,11 @@ func (t *txn) end() {
 			_ = b.Close()
 		}
 	}
-	t.batch, t.plain, t.writes, t.index = nil, nil, nil, nil
+	if t.bulk != nil {
+		if cap(t.writes) > cap(t.bulk.writes) {
+			t.bulk.writes = t.writes[:0]
+		}
+		t.bulk.release()
+	}
+	t.batch, t.plain, t.writes, t.index, t.bulk = nil, nil, nil, nil, nil
 }

@@ -27,7 +27,7 @@ func (o *opening) update(ctx context.Context, scopes []backend.Scope, u backend.
 	if err := o.gate.admit(w, u.Reclaim); err != nil {
 		return err
 	}
-	out, err := o.run(ctx, w, scopes, u.Buffered, fn)
+	out, err := o.run(ctx, w, scopes, u, fn)
 	if err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func (o *opening) update(ctx context.Context, scopes []backend.Scope, u backend.
 
 // run calls fn under the scopes' locks and applies what it wrote. An error
 // says that there is nothing to wait for.
-func (o *opening) run(ctx context.Context, w diskguard.Wait, scopes []backend.Scope, buffered bool,
+func (o *opening) run(ctx context.Context, w diskguard.Wait, scopes []backend.Scope, u backend.UpdateOptions,
 	fn func(context.Context, backend.Txn) error,
 ) (out outcome, err error) {
 	var space [6]scopelock.Hold // enough for three scopes
@@ -60,6 +60,9 @@ func (o *opening) run(ctx context.Context, w diskguard.Wait, scopes []backend.Sc
 		return out, err
 	}
 	t := &txn{db: o.db, whole: h.Whole()}
+	if u.Bulk {
+		o.loads.begin(t)
+	}
 	defer t.end()
 	if out.err = fn(backend.MarkUpdate(ctx, o.store), t); out.err != nil {
 		out.read = o.scopes.Last(h)
@@ -70,22 +73,39 @@ func (o *opening) run(ctx context.Context, w diskguard.Wait, scopes []backend.Sc
 	}
 	if t.empty() {
 		out.read = o.scopes.Last(h)
-	} else {
-		if err := o.fail.Unavailable(); err != nil {
-			return out, err
-		}
-		o.dirty.Store(true)
-		o.scopes.Begin(h)
-		deleted, ranges := t.deletions(), t.ranges
-		if out.sync, err = o.durable.commit(t.take(), !buffered); err != nil {
-			return out, err
-		}
-		o.scopes.Applied(h, out.sync.pos)
-		o.unflushed.Store(true)
-		o.note(deleted, ranges) // now that they are visible, see reclaimer
+	} else if out.sync, err = o.commit(ctx, w, h, t, u); err != nil {
+		return out, err
 	}
 	o.announce(t.visible, out.sync)
 	return out, nil
+}
+
+// commit applies what t has written. Where the result has no batch it is durable, or
+// need not be.
+func (o *opening) commit(ctx context.Context, w diskguard.Wait, h scopelock.Holds, t *txn, u backend.UpdateOptions) (sync pendingSync, err error) {
+	if err := o.fail.Unavailable(); err != nil {
+		return sync, err
+	}
+	o.dirty.Store(true)
+	if t.inBulk() {
+		pos, done, err := o.loads.load(ctx, w, h, t)
+		if done || err != nil {
+			return pendingSync{pos: pos}, err
+		}
+	}
+	if err := o.loads.gate.pass(w); err != nil {
+		return sync, err
+	}
+	defer o.loads.gate.leave()
+	o.scopes.Begin(h)
+	deleted, ranges := t.deletions(), t.ranges
+	if sync, err = o.durable.commit(t.take(), !u.Buffered); err != nil {
+		return sync, err
+	}
+	o.scopes.Applied(h, sync.pos)
+	o.unflushed.Store(true)
+	o.note(deleted, ranges) // now that they are visible, see reclaimer
+	return sync, nil
 }
 
 // note has the ledger take deletions.

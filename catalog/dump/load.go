@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// loadBatch is how many products are written in one step, and inlineBudget about
-	// how many image bytes with them.
+	// loadBatch is how many products are written at once where one of them has uploaded
+	// images, and inlineBudget about how many image bytes with them.
 	loadBatch    = 256
 	inlineBudget = 1 << 20
 )
@@ -58,6 +58,10 @@ type loader struct {
 	// that wait with them.
 	batch      []verbatim.Product
 	batchBytes int64
+	// recordBytes is the size of the batch beside that, and uploaded says that one of its
+	// products has uploaded images.
+	recordBytes int
+	uploaded    bool
 	// used are image bytes that were held and that no later product has.
 	used []*encoding.Image
 }
@@ -197,11 +201,22 @@ func (l *loader) end() error {
 	}
 	l.batch = append(l.batch, l.product)
 	l.batchBytes += l.inlined
+	l.recordBytes += recordSize(l.product.Record)
+	l.uploaded = l.uploaded || len(l.uploads) > 0
 	l.product = verbatim.Product{}
-	if len(l.batch) == loadBatch || l.batchBytes >= inlineBudget || len(l.used) >= loadBatch {
+	if l.uploaded && len(l.batch) >= loadBatch || l.recordBytes >= verbatim.BulkBytes || len(l.batch) >= verbatim.BulkMost || l.batchBytes >= inlineBudget || len(l.used) >= loadBatch {
 		return l.commit()
 	}
 	return nil
+}
+
+// recordSize returns about how many bytes a product takes.
+func recordSize(r *encoding.Record) int {
+	n := len(r.Account) + len(r.ID) + len(r.Title) + len(r.Description) + len(r.Metadata) + 100
+	for i := range r.Images {
+		n += len(r.Images[i].URL) + len(r.Images[i].Classifications)
+	}
+	return n
 }
 
 var errNotHeld = errors.New("image bytes that an earlier product of the dump had are not held any more: load again")
@@ -241,7 +256,7 @@ func (l *loader) commit() error {
 			l.count(l.batch[i].Record, o)
 		}
 	}
-	l.batch, l.batchBytes = l.batch[:0], 0
+	l.batch, l.batchBytes, l.recordBytes, l.uploaded = l.batch[:0], 0, 0, false
 	for _, img := range l.used {
 		if err := l.store.Release(l.ctx, img); err != nil {
 			return err

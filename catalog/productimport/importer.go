@@ -11,9 +11,11 @@ import (
 	"github.com/shelflife-db/shelflife/catalog/productjson"
 )
 
-// A batch is committed when it holds batchEntries upserts or batchBytes bytes.
+// A batch is written when it holds batchEntries entries or batchBytes bytes, unless
+// Options.BatchBytes says otherwise.
 const (
 	batchEntries = 256
+	bulkEntries  = 1 << 15
 	batchBytes   = 1 << 20
 )
 
@@ -27,6 +29,11 @@ type Options struct {
 	// alone are judged, and the outcome is Edited. It holds 8 bytes for each
 	// product. Default: entries are upserted.
 	Preview bool
+	// BatchBytes is about how many bytes of entries are written together. What is new
+	// costs a third less in batches of 16 MiB or more; the importer holds two batches,
+	// some six times their bytes. At most 32,768 entries. Default: 0, 1 MiB and at most 256
+	// entries; negative is the same.
+	BatchBytes int
 	// Report is called for each entry that was dealt with, in their order, by the
 	// goroutine that calls Add or Flush, up to a batch later. Default: not called.
 	Report func(Result)
@@ -101,10 +108,18 @@ func (m *Importer) Add(ctx context.Context, e Entry) error {
 		return errors.Join(err, m.settle())
 	}
 	m.batch = append(m.batch, d)
-	if len(m.batch) >= batchEntries || m.bytes >= batchBytes {
+	if m.isFull() {
 		return m.next(ctx)
 	}
 	return nil
+}
+
+// isFull reports whether the batch is to be written.
+func (m *Importer) isFull() bool {
+	if m.options.BatchBytes > 0 {
+		return m.bytes >= m.options.BatchBytes || len(m.batch) >= bulkEntries
+	}
+	return len(m.batch) >= batchEntries || m.bytes >= batchBytes
 }
 
 // read decodes and validates an entry.

@@ -136,6 +136,9 @@ func checkAccount(cat *catalog.Catalog, account string) error {
 	return nil
 }
 
+// importBatch is how many bytes of entries are written together.
+const importBatch = 16 << 20
+
 // importer imports entries and says what became of them.
 type importer struct {
 	into     *productimport.Importer
@@ -148,7 +151,7 @@ type importer struct {
 
 func newImporter(cat *catalog.Catalog, account string, strict bool, stderr io.Writer) *importer {
 	m := &importer{stderr: stderr, progress: &progress{}, outcomes: make(map[catalog.Outcome]int)}
-	m.into = productimport.New(cat, account, productimport.Options{Strict: strict, Report: m.report})
+	m.into = productimport.New(cat, account, productimport.Options{Strict: strict, BatchBytes: importBatch, Report: m.report})
 	return m
 }
 

@@ -29,8 +29,9 @@ type Store interface {
 	// nil where the stored product has them. With inline those of a small one wait in
 	// memory.
 	NewImage(ctx context.Context, r *encoding.Record, img *encoding.Image, inline bool) (Image, error)
-	// Restore writes products as they are, in one step, and returns what became of
-	// each. Of a product that is stored in another version it writes nothing unless
+	// Restore writes products as they are, each whole, and returns what became of
+	// each. Many in the order of their accounts and IDs, without uploaded images, cost
+	// the least: BulkBytes of them at a time. Of a product that is stored in another version it writes nothing unless
 	// replace says so. The images of a product are those of its references that the
 	// stored product may lack.
 	Restore(ctx context.Context, products []Product, replace bool) ([]Outcome, error)
@@ -59,6 +60,13 @@ type View interface {
 	Image(ctx context.Context, r *encoding.Record, img *encoding.Image, fn func(piece []byte) error) error
 	Close() error
 }
+
+// BulkBytes is about how many bytes of records Restore writes at once where all of them
+// are new, and BulkMost how many records at most.
+const (
+	BulkBytes = 16 << 20
+	BulkMost  = 1 << 15
+)
 
 // Image is image bytes on their way in.
 type Image interface {

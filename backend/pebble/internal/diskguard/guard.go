@@ -25,6 +25,7 @@ type FS struct {
 	newest newest
 	dirs   dirs
 	aside  aside
+	loads  loads
 }
 
 var _ vfs.FS = (*FS)(nil)
@@ -160,6 +161,9 @@ func (g *FS) Link(oldname, newname string) error {
 	if g.isAside(newname) {
 		return g.apart(func() error { return g.FS.Link(oldname, newname) })
 	}
+	if g.isLoad(oldname) {
+		return g.linkLoad(oldname, newname)
+	}
 	return g.change("link", newname, func() error { return g.FS.Link(oldname, newname) })
 }
 
@@ -183,7 +187,7 @@ func (g *FS) change(op, name string, real func() error) error {
 
 // Remove fails without consequence: Pebble leaves the file for later.
 func (g *FS) Remove(name string) error {
-	if g.isAside(name) {
+	if g.isAside(name) || g.isLoad(name) {
 		return g.apart(func() error { return g.FS.Remove(name) })
 	}
 	if g.inOverlay(name) {
