@@ -14,6 +14,8 @@ type Set struct {
 	small bool
 	// prefix stands before every account.
 	prefix string
+	// one says that there is one account, prefix.
+	one bool
 	// step, where not 0, has product i be what would be product i × step.
 	step int
 	// days, where not 0, is the lifetime of every product.
@@ -55,6 +57,13 @@ func (s *Set) Under(prefix string) *Set {
 	return &out
 }
 
+// OneAccount returns the set with all products in one account.
+func (s *Set) OneAccount(name string) *Set {
+	out := *s
+	out.prefix, out.one = name, true
+	return &out
+}
+
 // Every returns the set of the first of every step products, with its keys: a
 // part of it that is spread over the whole.
 func (s *Set) Every(step int) *Set {
@@ -77,6 +86,9 @@ const accountBlock = 400
 // accountOf returns the number of the account of product i, and its first
 // product and the one behind its last.
 func (s *Set) accountOf(i int) (account, first, end int) {
+	if s.one {
+		return 0, 0, s.n
+	}
 	block, offset := i/accountBlock, i%accountBlock
 	n := sort.SearchInts(accountEnds[:], offset+1)
 	if n > 0 {

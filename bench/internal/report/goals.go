@@ -83,6 +83,8 @@ var goals = []goal{
 	atMost(1.2, "×", "that, to the open of the base store", between("large-open-clean", library, "open-clean", library)),
 	atMost(1.5, "×", "open of the large store after kill, to the base store's", between("large-open-killed", library, "open-killed", library)),
 	atMost(5, " B", "expiry index per product with a lifetime", value("index-memory", library)),
+	atMost(1, "×", "processor time of a bulk load, to raw Pebble's batches", ratio("bulk-load-cpu", library, floor)),
+	atLeast(1.5, "bulk load, to the fastest embedded peer", best("bulk-load", rivals...)),
 	atLeast(0.4, "bulk import of the large store, to raw Pebble", ratio("large-import", library, floor)),
 	atMost(1.25, "×", "heap in the second half of that import, to the first", value("large-import-heap", library)),
 	atLeast(0.5, "get, small working set of the huge store, to the base store", between("huge-get-hot", library, "get-hot", library)),

@@ -39,6 +39,8 @@ var (
 
 	importLarge     = result.Workload{Name: "large-import", Title: "bulk import, large store", Unit: "products/s"}
 	heapLarge       = result.Workload{Name: "large-import-heap", Title: "heap in a large import, largest to middle", Unit: "×", LowerIsBetter: true}
+	bulkLoad        = result.Workload{Name: "bulk-load", Title: "bulk load of one account, large", Unit: "products/s"}
+	bulkLoadCPU     = result.Workload{Name: "bulk-load-cpu", Title: "processor time of that", Unit: "µs/product", LowerIsBetter: true}
 	openCleanLarge  = result.Workload{Name: "large-open-clean", Title: "open after close, large store", Unit: "ms", LowerIsBetter: true}
 	openKilledLarge = result.Workload{Name: "large-open-killed", Title: "open after kill, large store", Unit: "ms", LowerIsBetter: true}
 	indexMemory     = result.Workload{Name: "index-memory", Title: "expiry index per product with a lifetime", Unit: "B", LowerIsBetter: true}
@@ -88,7 +90,7 @@ func (c *Config) All() []result.Workload {
 	all = append(all, create, useDurable, imageUpload, useBuffered, useLog, touch,
 		getExpired, sweepRate, sweepTail, openClean, openKilled)
 	if c.Large > 0 {
-		all = append(all, importLarge, heapLarge, openCleanLarge, openKilledLarge, indexMemory)
+		all = append(all, bulkLoad, bulkLoadCPU, importLarge, heapLarge, openCleanLarge, openKilledLarge, indexMemory)
 	}
 	if c.Huge > 0 {
 		all = append(all, hugeImport, hugeGet, hugeOpen)

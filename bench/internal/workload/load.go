@@ -101,7 +101,12 @@ func (i imported) rate(s *dataset.Set) float64 { return float64(s.Len()) / i.ela
 // importSet imports a set into a new store. The clock runs while the store has
 // products to write, and while it is closed, which makes them durable; not
 // while they are made.
-func (r *run) importSet(ctx context.Context, p peer.Peer, dir string, s *dataset.Set) (took imported, err error) {
+func (r *run) importSet(ctx context.Context, p peer.Peer, dir string, s *dataset.Set) (imported, error) {
+	return r.importBatches(ctx, p, dir, s, importBatch)
+}
+
+// importBatches is importSet with batches of another size.
+func (r *run) importBatches(ctx context.Context, p peer.Peer, dir string, s *dataset.Set, size int) (took imported, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return took, err
 	}
@@ -110,8 +115,8 @@ func (r *run) importSet(ctx context.Context, p peer.Peer, dir string, s *dataset
 		return took, err
 	}
 	runtime.GC()
-	for begin := 0; begin < s.Len(); begin += importBatch {
-		batch := s.Batch(begin, begin+importBatch)
+	for begin := 0; begin < s.Len(); begin += size {
+		batch := s.Batch(begin, begin+size)
 		started := time.Now()
 		if err := store.Import(ctx, batch); err != nil {
 			return took, errors.Join(err, store.Close())
