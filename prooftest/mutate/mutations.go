@@ -588,4 +588,31 @@ var mutations = []mutation{
 	{"observe: what a call makes of a commit is no failure of it", "catalog/observe.go", `own != nil && errors.Is(err, own)`, `own != nil && errors.Is(err, own) && own == nil`},
 	{"figures: a failed backup is none", "catalog/backup.go", `if info.BackupInfo, err = copied.Write(ctx, pacedWriter{w, ctx, pace}, taken); err != nil {`, `if info.BackupInfo, err = copied.Write(ctx, w, taken); false {`},
 	{"figures: what the store is at work on is due", "ttl/sweeper.go", `if s.handling = len(entries); s.handling > 0 {`, `if false {`},
+
+	{"bulk: no commit comes between the sync and the ingestion", "backend/pebble/load.go", `	if err := l.gate.shut(w); err != nil {
+		return 0, false, err
+	}
+	defer l.gate.open()
+`, ``},
+	{"bulk: the log is synced behind the gate", "backend/pebble/load.go", `	defer l.gate.open()
+	if err := l.durable.syncWithin(w); err != nil {
+		return 0, false, err
+	}
+`, `	defer l.gate.open()
+`},
+	{"bulk: an ordinary commit passes the gate", "backend/pebble/update.go", `	if err := o.loads.gate.pass(w); err != nil {
+		return sync, err
+	}
+	defer o.loads.gate.leave()
+`, ``},
+	{"bulk: no room is no reason for the log", "backend/pebble/load.go", `if diskguard.Passes(err) {`, `if false {`},
+	{"bulk: what can't be linked is not copied", "backend/pebble/internal/diskguard/loads.go", `return target == fs.ErrPermission`, `return false && target == fs.ErrPermission`},
+	{"bulk: what a crash has left is removed", "backend/pebble/store.go", `if err := f.removeLoads(); err != nil {`, `if err := error(nil); err != nil {`},
+	{"bulk: the last write of a key counts", "backend/pebble/load.go", `return cmp.Compare(a.order, b.order)`, `return cmp.Compare(b.order, a.order)`},
+	{"bulk: it is looked again under the scope", "catalog/bulk.go", `if areNew, err := areNew(t.ctx, t.txn, all); err != nil || !areNew {`, `if areNew, err := true, error(nil); err != nil || !areNew {`},
+	{"bulk: where nobody else writes", "catalog/bulk.go", `!m.c.exclusive || b.bytes`, `b.bytes`},
+	{"bulk: not the same product twice", "catalog/bulk.go", `if byID(order[n], order[n+1]) == 0 {`, `if false {`},
+	{"plain JSON: no name twice", "catalog/internal/plainjson/plainjson.go", `if bytes.Equal(other, name) {`, `if false {`},
+	{"plain JSON: UTF-8", "catalog/internal/plainjson/plainjson.go", `return text, ascii || utf8.Valid(text)`, `return text, ascii || true`},
+	{"index: what it may take is not left out", "ttl/index.go", `return deadline <= x.limit.Load()`, `return deadline < x.limit.Load()-1`},
 }
