@@ -34,6 +34,12 @@ type UpsertManyResult struct {
 // not: after an error the others may have happened. The same ID may appear
 // more than once. Commits are shared, so that many items cost much less than
 // as many calls; new products cost the least in ascending order of their IDs.
+//
+// From 1,024 items on, in a store that no other process writes to, new products without
+// uploads are written in bulk, up to 16 MiB at a time, where no product of the account
+// stands between the first and the last of them: that takes little more than half of
+// the processor time. Other writers of the account wait meanwhile, for some 0.2 s; what
+// reads, buffered uses among them, does not.
 func (c *Catalog) UpsertMany(ctx context.Context, account string, items []UpsertItem) []UpsertManyResult {
 	ctx, call := c.begin(ctx, OpUpsertMany)
 	results := make([]UpsertManyResult, len(items))

@@ -51,8 +51,8 @@ type Options struct {
 	// backend.ErrUnavailable, and those that wait end: with
 	// backend.ErrUnknownOutcome where they have committed. Both resume by
 	// themselves when the disk answers. A commit that Pebble holds up before it
-	// is visible, as it does when the log is full, waits for that, and so do
-	// Updates with backend.UpdateOptions.Patient. Whole seconds, rounded up;
+	// is visible, as it does when the log is full, waits for that, as one in bulk does
+	// for its tables, and so do Updates with backend.UpdateOptions.Patient. Whole seconds, rounded up;
 	// negative: commits wait for as long as it takes. Default: 10 s. It does not
 	// affect reads, which wait for the disk where they need it, nor Close.
 	HangTimeout time.Duration
