@@ -103,7 +103,7 @@ func (t *tx) createNew(kind upsertKind, account, id string, in *intake, conds []
 // commitInBulk creates the items of a batch in one Update in bulk, and reports whether
 // it has dealt with them.
 func (m *manyUpserts) commitInBulk(b *upsertBatch) bool {
-	if !m.c.exclusive || b.bytes < m.c.bulk.least || slices.ContainsFunc(b.intakes, func(in *intake) bool { return len(in.blobs) > 0 }) {
+	if b.bytes < m.c.bulk.least || slices.ContainsFunc(b.intakes, func(in *intake) bool { return len(in.blobs) > 0 }) {
 		return false
 	}
 	order := b.ascending(m.items)

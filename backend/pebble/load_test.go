@@ -87,6 +87,40 @@ func TestBulkIsIngested(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
+// Keys come in any order, and the last value of each counts.
+func TestBulkInAnyOrder(t *testing.T) {
+	s, err := pebble.Open(t.Context(), dir, options(pebble.ReusingFS{FS: vfs.NewMem()}))
+	require.NoError(t, err)
+	want := map[string]string{}
+	rng := newRand(t)
+	err = s.Update(t.Context(), []backend.Scope{{Group: "g"}}, backend.UpdateOptions{Bulk: true}, func(ctx context.Context, x backend.Txn) error {
+		for i := range 2000 {
+			k, v := fmt.Sprintf("%c%03d", 'a'+rng.IntN(3), rng.IntN(300)), fmt.Sprint(i)
+			want[k] = v
+			if err := x.Put([]byte(k), []byte(v)); err != nil {
+				return err
+			}
+			if i%100 == 0 { // it sees what it has written
+				_, err := x.Get(ctx, []byte(k), func(got []byte) error {
+					require.Equal(t, v, string(got))
+					return nil
+				})
+				require.NoError(t, err)
+			}
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	require.Equal(t, uint64(1), s.Metrics().Ingest.Count)
+	got := map[string]string{}
+	for e, err := range s.Scan(t.Context(), backend.Range{}, backend.ScanOptions{}) {
+		require.NoError(t, err)
+		got[string(e.Key)] = string(e.Value)
+	}
+	require.Equal(t, want, got)
+	require.NoError(t, s.Close())
+}
+
 // A buffered commit of another group, at whatever step of an ingestion it was made,
 // survives a crash that the ingestion survives and that came after both, unless it came
 // after the ingestion itself.
