@@ -195,31 +195,29 @@ func TestBulkExpires(t *testing.T) {
 
 // An account's bound holds within a chunk.
 func TestQuotaInBulk(t *testing.T) {
-	c, err := catalog.Open(t.Context(), memory.New(nil), &catalog.Options{
-		Clock: ttl.NewManualClock(epoch), Quota: func(string) catalog.Quota { return catalog.Quota{Products: 5} },
-	})
-	require.NoError(t, err)
-	catalog.EagerBulk(c)
-	defer func() { require.NoError(t, c.Close()) }()
-	_, err = c.Upsert(t.Context(), acme, "0", withImage(catalog.Patch{}))
-	require.NoError(t, err)
-	require.Eventually(t, func() bool { // it is counted in the background
-		refused := 0
-		for _, r := range c.UpsertMany(t.Context(), acme, bulkItems("a", 9)) {
-			if r.Err != nil {
+	configure := func(o *catalog.Options) {
+		o.Quota = func(string) catalog.Quota { return catalog.Quota{Products: 5} }
+	}
+	onEveryStore(t, configure, func(t *testing.T, w *world) {
+		bulk := countBulk(w)
+		c := w.catalogs[0]
+		for i := range 5 {
+			_, err := c.Upsert(t.Context(), acme, fmt.Sprint(i), withImage(catalog.Patch{}))
+			require.NoError(t, err)
+		}
+		w.requireFull("new", withImage(catalog.Patch{})) // what it has is known from here on
+		for i := range 3 {
+			require.NoError(t, c.Delete(t.Context(), acme, fmt.Sprint(i)))
+		}
+		for i, r := range c.UpsertMany(t.Context(), acme, bulkItems("a", 9)) {
+			if i < 3 {
+				require.NoError(t, r.Err)
+			} else {
 				require.ErrorIs(t, r.Err, catalog.ErrQuotaExceeded)
-				refused++
 			}
 		}
-		if refused == 0 {
-			for _, i := range bulkItems("a", 9) {
-				require.NoError(t, c.Delete(t.Context(), acme, i.ExternalID))
-			}
-			return false
-		}
-		require.Equal(t, 5, refused)
-		return true
-	}, time.Minute, time.Millisecond)
+		require.Equal(t, w.handles == 1, bulk() > 0)
+	})
 }
 
 // A dump is loaded in bulk where its products are new, over several accounts at once,
