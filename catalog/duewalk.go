@@ -21,7 +21,7 @@ type dueSizes struct {
 	// after is how many a walk reads before it looks what is due.
 	after int
 	// entries is how many entries of the expiry space it looks at for each of them: an
-	// entry costs about a fifteenth of a record, and may be another account's.
+	// entry costs about a twenty-fifth of a record where two read, and may be another account's.
 	entries int
 	// again is how many it reads, when it knows what is due, before it goes on by that.
 	again int
@@ -29,7 +29,7 @@ type dueSizes struct {
 	divide int64
 }
 
-var defaultDue = dueSizes{after: 4096, entries: 128, again: 16, divide: 1 << 20}
+var defaultDue = dueSizes{after: 4096, entries: 256, again: 16, divide: 1 << 20}
 
 // dueGrowth is how many times longer a run must be, after one for which too much is
 // due, before the walk looks again.
