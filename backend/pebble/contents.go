@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -33,7 +32,7 @@ func examine(fsys vfs.FS, dir string) (folderState, error) {
 		return folderEmpty, err
 	case slices.Contains(names, restoringName):
 		return folderEmpty, ErrIncomplete
-	case slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, manifestMarker) }):
+	case slices.ContainsFunc(names, hasPrefix(manifestMarker)):
 		return folderStore, nil
 	}
 	if err := refuseHeadless(names); err != nil {

@@ -119,9 +119,6 @@ func openFolder(dir string, o *Options) (*engine, error) {
 // why not.
 func openLocked(dir string, o *Options, readOnly error) (*engine, error) {
 	state, err := examine(o.FS, dir)
-	if err == nil && state == folderStore && !o.damaged {
-		err = refuseWithoutLog(o.FS, dir)
-	}
 	if err == nil && state != folderStore && (o.MustExist || readOnly != nil) {
 		err = ErrNoStore
 	}
@@ -136,6 +133,12 @@ func openLocked(dir string, o *Options, readOnly error) (*engine, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if state == folderStore && !o.damaged {
+		// Under the lock: who has the store open goes on from log to log.
+		if err := refuseWithoutLog(o.FS, dir); err != nil {
+			return nil, errors.Join(err, f.leave())
+		}
 	}
 	if readOnly == nil {
 		if err := f.removeCheckpoint(); err != nil {
