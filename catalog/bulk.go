@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/catalog/internal/verbatim"
 	"github.com/shelflife-db/shelflife/encoding"
 )
 
@@ -22,7 +23,7 @@ type bulkSizes struct {
 	most  int // products of a chunk
 }
 
-var defaultBulk = bulkSizes{items: 1024, least: 1 << 20, bytes: 16 << 20, most: 1 << 15}
+var defaultBulk = bulkSizes{items: 1024, least: 1 << 20, bytes: verbatim.BulkBytes, most: verbatim.BulkMost}
 
 // errNotNew ends an Update in bulk that met what is there already.
 var errNotNew = errors.New("not all of the products are new")
@@ -44,7 +45,7 @@ func (n newOnes) keys() backend.Range {
 
 // areNew reports whether no product of the store stands between the first and the
 // last of any, not even one that has expired. Such ranges are what costs least to
-// write in bulk, and one look at each tells that all products are new.
+// write in bulk, and one look at each shows that all products are new.
 func areNew(ctx context.Context, r backend.Reader, all []newOnes) (bool, error) {
 	for _, n := range all {
 		for _, err := range r.Scan(ctx, n.keys(), backend.ScanOptions{KeysOnly: true, Limit: 1}) {
@@ -81,23 +82,12 @@ func (t *tx) newProductAt(account, id string) *found {
 	return &t.first.found
 }
 
-// createNew is upsert of a product that is known not to be there. It counts no
-// renewal: there is none of what was never there.
+// createNew is upsert of a product that is known not to be there.
 func (t *tx) createNew(kind upsertKind, account, id string, in *intake, conds []Condition) (Result, error) {
 	if !conditionsHold(conds, nil) {
 		return Result{}, preconditionFailed(nil)
 	}
-	next, err := kind.create(account, id, in.patch, t.now, t.c.random)
-	if err != nil {
-		return Result{}, err
-	}
-	if err := t.admit(account, nil, next); err != nil {
-		return Result{}, err
-	}
-	if err := t.write(t.newProductAt(account, id), next, nil); err != nil {
-		return Result{}, err
-	}
-	return Result{newProduct(next), Created}, nil
+	return t.create(kind, t.newProductAt(account, id), in)
 }
 
 // commitInBulk creates the items of a batch in one Update in bulk, and reports whether

@@ -170,26 +170,45 @@ func (w *dueWalk) dueRange(shard int) backend.Range {
 	return backend.Range{Start: from, End: to}
 }
 
-// rowFor is after how many records the walk may read what is due.
-func (w *dueWalk) rowFor(ctx context.Context) (row int, err error) {
-	var size int64
+// duePart is what is due of a shard, and the bytes that it takes in files.
+type duePart struct {
+	backend.Range
+	size int64
+}
+
+// dueParts returns what is due, by shard.
+func (w *dueWalk) dueParts(ctx context.Context) (parts []duePart, err error) {
 	for shard := range w.l.c.shards {
-		n, err := w.l.c.backend.Size(ctx, w.dueRange(shard))
+		r := w.dueRange(shard)
+		size, err := w.l.c.backend.Size(ctx, r)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
-		size += n
+		parts = append(parts, duePart{r, size})
 	}
-	return int(min(size/expiryEntryBytes/int64(w.sizes.entries), math.MaxInt32)), nil
+	return parts, nil
+}
+
+// rowFor is after how many records the walk may read what is due.
+func (w *dueWalk) rowFor(due []duePart) int {
+	var size int64
+	for _, p := range due {
+		size += p.size
+	}
+	return int(min(size/expiryEntryBytes/int64(w.sizes.entries), math.MaxInt32))
 }
 
 // read reads what is due from the key start on. It reports false where that takes too
 // much for the row that was read, or another walk is at it.
 func (w *dueWalk) read(ctx context.Context, start []byte) (ok bool, err error) {
 	c, l, row := w.l.c, w.l, w.row
-	if least, err := w.rowFor(ctx); row < least || err != nil {
-		w.at = least
+	shards, err := w.dueParts(ctx)
+	if err != nil {
 		return false, err
+	}
+	if least := w.rowFor(shards); row < least {
+		w.at = least
+		return false, nil
 	}
 	select {
 	case c.dueTurn <- struct{}{}:
@@ -206,7 +225,7 @@ func (w *dueWalk) read(ctx context.Context, start []byte) (ok bool, err error) {
 	if w.watch == nil && w.keep {
 		w.watch = c.deadListed.Watch(l.account)
 	}
-	parts, err := w.parts(ctx)
+	parts, err := w.halves(ctx, shards)
 	if err != nil {
 		return false, err
 	}
@@ -226,50 +245,44 @@ func (w *dueWalk) read(ctx context.Context, start []byte) (ok bool, err error) {
 // the processor, and the page waits for it.
 const dueReaders = 2
 
-// parts returns what is due in parts of about the same size, in the order of their
-// deadlines as far as they are of one shard.
-func (w *dueWalk) parts(ctx context.Context) (parts []backend.Range, err error) {
-	for shard := range w.l.c.shards {
-		r := w.dueRange(shard)
-		size, err := w.l.c.backend.Size(ctx, r)
-		if err != nil {
-			return nil, err
-		}
-		if w.l.c.shards >= dueReaders || size < w.sizes.divide {
-			parts = append(parts, r)
+// halves returns what is due in parts of about the same size for dueReaders, in the
+// order of their deadlines as far as they are of one shard.
+func (w *dueWalk) halves(ctx context.Context, due []duePart) (parts []backend.Range, err error) {
+	for _, p := range due {
+		if len(due) >= dueReaders || p.size < w.sizes.divide {
+			parts = append(parts, p.Range)
 			continue
 		}
-		middle, err := w.middle(ctx, r, size)
+		middle, err := w.middle(ctx, p)
 		if err != nil {
 			return nil, err
 		}
-		parts = append(parts, backend.Range{Start: r.Start, End: middle}, backend.Range{Start: middle, End: r.End})
+		parts = append(parts, backend.Range{Start: p.Start, End: middle}, backend.Range{Start: middle, End: p.End})
 	}
 	return parts, nil
 }
 
-// middle returns a key before which about half of a range lies, which takes size bytes
-// in files. It halves what lies between the first and the last key, taken as numbers, until the
-// half that it looks for is found.
-func (w *dueWalk) middle(ctx context.Context, r backend.Range, size int64) ([]byte, error) {
+// middle returns a key before which about half of p lies. It halves what lies between
+// the first and the last key, taken as numbers, until it has found one.
+func (w *dueWalk) middle(ctx context.Context, p duePart) ([]byte, error) {
 	const length = 48 // of the keys that are looked at; what differs behind it is not told apart
 	number := func(key []byte) *big.Int {
 		return new(big.Int).SetBytes(append(bytes.Clone(key), make([]byte, length)...)[:length])
 	}
-	low, high := number(r.Start), number(r.End)
-	middle := bytes.Clone(r.Start)
+	low, high := number(p.Start), number(p.End)
+	middle := bytes.Clone(p.Start)
 	for range 8 * length {
 		at := new(big.Int).Add(low, high)
 		at.Rsh(at, 1)
 		middle = at.FillBytes(make([]byte, length))
-		before, err := w.l.c.backend.Size(ctx, backend.Range{Start: r.Start, End: middle})
+		before, err := w.l.c.backend.Size(ctx, backend.Range{Start: p.Start, End: middle})
 		if err != nil {
 			return nil, err
 		}
 		switch {
-		case before < size*7/16:
+		case before < p.size*7/16:
 			low = at
-		case before > size*9/16:
+		case before > p.size*9/16:
 			high = at
 		default:
 			return middle, nil

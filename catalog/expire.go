@@ -216,6 +216,10 @@ func (x expirer) Expire(ctx context.Context, due []ttl.Entry) (done int, err err
 	if !c.exclusive {
 		lanes, most = make([]lane, sharedLanes), laneBatch
 	}
+	for i := range lanes {
+		n := len(due) / len(lanes)
+		lanes[i].entries, lanes[i].numbers = make([]dueEntry, 0, n), make([]int, 0, n)
+	}
 	space := make([]byte, 0, size) // of the keys
 	for i, d := range due {
 		begin := len(space)

@@ -133,16 +133,12 @@ func (m *manyUpserts) end() {
 
 // commit upserts a batch, in bulk if that can be.
 func (m *manyUpserts) commit(b *upsertBatch) {
-	if m.bulk {
-		if m.commitInBulk(b) {
-			return
-		}
-		for _, part := range b.parts() {
-			m.commitOne(part)
-		}
+	if m.bulk && m.commitInBulk(b) {
 		return
 	}
-	m.commitOne(b)
+	for _, part := range b.parts() {
+		m.commitOne(part)
+	}
 }
 
 // parts cuts a batch into those of one Update each.

@@ -118,21 +118,26 @@ func (t *tx) upsert(kind upsertKind, account, id string, in *intake, conds []Con
 		return Result{}, preconditionFailed(f.live)
 	}
 	if f.live == nil {
-		next, err := kind.create(account, id, in.patch, t.now, t.c.random)
-		if err != nil {
-			return Result{}, t.refuse(err, f, next, in)
-		}
-		if err := t.admit(account, nil, next); err != nil {
-			return Result{}, err
-		}
-		replaced := *f
-		if err := t.write(f, next, in.blobs); err != nil {
-			return Result{}, err
-		}
-		t.expire(&replaced)
-		return Result{newProduct(next), Created}, nil
+		return t.create(kind, f, in)
 	}
 	return t.editLive(kind, f, in)
+}
+
+// create is upsert of a product that does not live.
+func (t *tx) create(kind upsertKind, f *found, in *intake) (Result, error) {
+	next, err := kind.create(f.account, f.id, in.patch, t.now, t.c.random)
+	if err != nil {
+		return Result{}, t.refuse(err, f, next, in)
+	}
+	if err := t.admit(f.account, nil, next); err != nil {
+		return Result{}, err
+	}
+	replaced := *f
+	if err := t.write(f, next, in.blobs); err != nil {
+		return Result{}, err
+	}
+	t.expire(&replaced)
+	return Result{newProduct(next), Created}, nil
 }
 
 // editLive is upsert of a product that lives.

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/shelflife-db/shelflife/catalog"
+	"github.com/shelflife-db/shelflife/catalog/internal/verbatim"
 	"github.com/shelflife-db/shelflife/catalog/productjson"
 )
 
@@ -15,7 +16,6 @@ import (
 // Options.BatchBytes says otherwise.
 const (
 	batchEntries = 256
-	bulkEntries  = 1 << 15
 	batchBytes   = 1 << 20
 )
 
@@ -117,7 +117,7 @@ func (m *Importer) Add(ctx context.Context, e Entry) error {
 // isFull reports whether the batch is to be written.
 func (m *Importer) isFull() bool {
 	if m.options.BatchBytes > 0 {
-		return m.bytes >= m.options.BatchBytes || len(m.batch) >= bulkEntries
+		return m.bytes >= m.options.BatchBytes || len(m.batch) >= verbatim.BulkMost
 	}
 	return len(m.batch) >= batchEntries || m.bytes >= batchBytes
 }

@@ -61,8 +61,8 @@ type View interface {
 	Close() error
 }
 
-// BulkBytes is about how many bytes of records Restore writes at once where all of them
-// are new, and BulkMost how many records at most.
+// BulkBytes is about how many bytes of records the catalog writes at once where all of
+// them are new, and BulkMost how many records at most.
 const (
 	BulkBytes = 16 << 20
 	BulkMost  = 1 << 15
