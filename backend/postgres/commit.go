@@ -83,43 +83,74 @@ func (s *Store) lockNumber(names ...string) int64 {
 // byteas are what pgx encodes without reflection.
 type byteas = pgtype.FlatArray[[]byte]
 
+// rows are what Updates have read and write, but for ranges, as the server takes it.
+type rows struct {
+	readParts          []int32
+	readKeys           byteas
+	readVers           []int64
+	removeParts        []int32
+	removeKeys         byteas
+	putParts           []int32
+	putKeys, putValues byteas
+}
+
+// noRows are rows without a nil, which would become NULL.
+func noRows() rows {
+	return rows{
+		readParts: []int32{}, readKeys: byteas{}, readVers: []int64{},
+		removeParts: []int32{}, removeKeys: byteas{},
+		putParts: []int32{}, putKeys: byteas{}, putValues: byteas{},
+	}
+}
+
+// add adds those of a batch.
+func (r *rows) add(s *Store, b *batch) {
+	for k, ver := range b.reads {
+		key := []byte(k)
+		r.readParts, r.readKeys, r.readVers = append(r.readParts, s.part(key)), append(r.readKeys, key), append(r.readVers, ver)
+	}
+	// In order, so that statements outside of any scope, a vacuum or a portable
+	// commit meet rows in the same order as others.
+	keys := make([]string, 0, len(b.writes.keys))
+	for k := range b.writes.keys {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, cmp.Compare)
+	for _, k := range keys {
+		w, key := b.writes.keys[k], []byte(k)
+		if w.deleted {
+			r.removeParts, r.removeKeys = append(r.removeParts, s.part(key)), append(r.removeKeys, key)
+		} else {
+			r.putParts, r.putKeys, r.putValues = append(r.putParts, s.part(key)), append(r.putKeys, key), append(r.putValues, w.value)
+		}
+	}
+}
+
 // A change is a batch as the server takes it.
 type change struct {
 	locks     []int64
 	exclusive []bool
 
-	readParts []int32
-	readKeys  byteas
-	readVers  []int64
-
+	rows
 	rangeParts           []int32
 	rangeFrom, rangeTo   byteas
 	rangeCounts          []int64
 	rangeSums            []string
 	deleteParts          []int32
 	deleteFrom, deleteTo byteas
-	removeParts          []int32
-	removeKeys           byteas
-	putParts             []int32
-	putKeys, putValues   byteas
 	ver                  int64
 	bytes                int // of what is written, roughly
 }
 
 func (s *Store) change(b *batch) *change {
 	c := &change{
-		readParts: make([]int32, 0, len(b.reads)), readKeys: make(byteas, 0, len(b.reads)), readVers: make([]int64, 0, len(b.reads)),
+		rows:       noRows(),
 		rangeParts: []int32{}, rangeFrom: byteas{}, rangeTo: byteas{}, rangeCounts: []int64{}, rangeSums: []string{},
 		deleteParts: []int32{}, deleteFrom: byteas{}, deleteTo: byteas{},
-		removeParts: []int32{}, removeKeys: byteas{},
-		putParts: []int32{}, putKeys: byteas{}, putValues: byteas{},
 		ver: b.ver, bytes: b.writes.bytes,
 	}
 	c.locks, c.exclusive = s.scopeLocks(b.scopes)
-	for k, ver := range b.reads {
-		key := []byte(k)
-		c.readParts, c.readKeys, c.readVers = append(c.readParts, s.part(key)), append(c.readKeys, key), append(c.readVers, ver)
-	}
+	c.add(s, b)
 	for _, r := range b.ranges {
 		for i := range r.parts {
 			p := &r.parts[i]
@@ -138,28 +169,13 @@ func (s *Store) change(b *batch) *change {
 			c.deleteFrom, c.deleteTo = append(c.deleteFrom, r.Start), append(c.deleteTo, r.End)
 		}
 	}
-	// In order, so that statements outside of any scope, a vacuum or a portable
-	// commit meet rows in the same order as others.
-	keys := make([]string, 0, len(b.writes.keys))
-	for k := range b.writes.keys {
-		keys = append(keys, k)
-	}
-	slices.SortFunc(keys, cmp.Compare)
-	for _, k := range keys {
-		w, key := b.writes.keys[k], []byte(k)
-		if w.deleted {
-			c.removeParts, c.removeKeys = append(c.removeParts, s.part(key)), append(c.removeKeys, key)
-		} else {
-			c.putParts, c.putKeys, c.putValues = append(c.putParts, s.part(key)), append(c.putKeys, key), append(c.putValues, w.value)
-		}
-	}
 	return c
 }
 
 // call sends the change as one call of the server's function. In a transaction
 // it commits with that, else by itself.
 func (c *change) call(ctx context.Context, s *Store, conn *pgx.Conn, lockTimeout string) (ok bool, err error) {
-	if shared, own, ok := c.itemLocks(); ok && c.isEdit() {
+	if shared, own, ok := c.editLocks(); ok {
 		err = conn.QueryRow(ctx, s.sql.edit, lockTimeout, shared[0], shared[1], own,
 			c.putParts[0], c.putKeys[0], c.readVers[0], c.putValues[0], c.ver).Scan(&ok)
 		if !errors.Is(err, pgx.ErrNoRows) {
@@ -182,9 +198,12 @@ func (c *change) isEdit() bool {
 		len(c.rangeParts)+len(c.deleteParts)+len(c.removeParts) == 0
 }
 
-// itemLocks are the locks of one item, if they are: those of the store and the group,
-// which are shared, and its own.
-func (c *change) itemLocks() (shared []int64, own int64, ok bool) {
+// editLocks returns the locks of an edit whose scope is one item: those of the store and
+// the group, which are shared, and the item's own. ok is false for all else.
+func (c *change) editLocks() (shared []int64, own int64, ok bool) {
+	if !c.isEdit() {
+		return nil, 0, false
+	}
 	for i, n := range c.locks {
 		if c.exclusive[i] {
 			own = n

@@ -206,15 +206,11 @@ type union struct {
 	exclusive []bool
 	lockUnits []int32
 
-	readParts, readUnits     []int32
-	readKeys                 byteas
-	readVers                 []int64
-	removeParts, removeUnits []int32
-	removeKeys               byteas
-	putParts, putUnits       []int32
-	putKeys, putValues       byteas
-	vers                     []int64 // of the units
-	bytes                    int
+	rows
+	readUnits, removeUnits, putUnits []int32 // of the rows
+
+	vers  []int64 // of the units
+	bytes int
 }
 
 type unitState uint8
@@ -229,9 +225,7 @@ func newUnion(s *Store, all []*batch) *union {
 	u := &union{
 		states: make([]unitState, len(all)), vers: make([]int64, 0, len(all)),
 		locks: []int64{}, exclusive: []bool{}, lockUnits: []int32{},
-		readParts: []int32{}, readUnits: []int32{}, readKeys: byteas{}, readVers: []int64{},
-		removeParts: []int32{}, removeUnits: []int32{}, removeKeys: byteas{},
-		putParts: []int32{}, putUnits: []int32{}, putKeys: byteas{}, putValues: byteas{},
+		rows: noRows(), readUnits: []int32{}, removeUnits: []int32{}, putUnits: []int32{},
 	}
 	for i, b := range all {
 		n := int32(i + 1)
@@ -242,25 +236,21 @@ func newUnion(s *Store, all []*batch) *union {
 		}
 		locks, exclusive := s.scopeLocks(b.scopes)
 		u.locks, u.exclusive = append(u.locks, locks...), append(u.exclusive, exclusive...)
-		for range locks {
-			u.lockUnits = append(u.lockUnits, n)
-		}
-		for k, ver := range b.reads {
-			key := []byte(k)
-			u.readParts, u.readKeys = append(u.readParts, s.part(key)), append(u.readKeys, key)
-			u.readVers, u.readUnits = append(u.readVers, ver), append(u.readUnits, n)
-		}
-		for k, w := range b.writes.keys {
-			key := []byte(k)
-			if w.deleted {
-				u.removeParts, u.removeKeys, u.removeUnits = append(u.removeParts, s.part(key)), append(u.removeKeys, key), append(u.removeUnits, n)
-			} else {
-				u.putParts, u.putKeys = append(u.putParts, s.part(key)), append(u.putKeys, key)
-				u.putValues, u.putUnits = append(u.putValues, w.value), append(u.putUnits, n)
-			}
-		}
+		u.lockUnits = upTo(len(u.locks), u.lockUnits, n)
+		u.add(s, b)
+		u.readUnits = upTo(len(u.readKeys), u.readUnits, n)
+		u.removeUnits = upTo(len(u.removeKeys), u.removeUnits, n)
+		u.putUnits = upTo(len(u.putKeys), u.putUnits, n)
 	}
 	return u
+}
+
+// upTo appends a unit's number until there are so many.
+func upTo(length int, units []int32, n int32) []int32 {
+	for len(units) < length {
+		units = append(units, n)
+	}
+	return units
 }
 
 // callTogether sends a union, and sets the states of its units.
