@@ -16,12 +16,10 @@ import (
 	"os/signal"
 	"path"
 	"path/filepath"
-	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -346,17 +344,16 @@ func (b *bench) measure(ctx context.Context, w workload, name string, s store, r
 	if err != nil {
 		return err
 	}
-	stop, err := b.profile(name, round)
+	var sample measure.Sample
+	before := b.used()
+	err = b.profiled(name, round, func() (err error) {
+		sample, err = measure.Segment{Workers: w.workers, Duration: b.Duration}.Run(ctx, op)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	client, server := b.used()
-	sample, err := measure.Segment{Workers: w.workers, Duration: b.Duration}.Run(ctx, op)
-	stop()
-	if err != nil {
-		return err
-	}
-	clientAfter, serverAfter := b.used()
+	used := b.used().since(before)
 	logAfter, err := b.number(ctx, writtenLog)
 	if err != nil {
 		return err
@@ -364,12 +361,7 @@ func (b *bench) measure(ctx context.Context, w workload, name string, s store, r
 	b.collect.Add(w.Workload, name, result.Of(sample))
 	b.collect.Add(result.Workload{Name: w.Name + "-wal", Title: "write-ahead log, " + w.Title, Unit: "B/op", LowerIsBetter: true}, name,
 		result.Observation{Value: (logAfter - log) / float64(sample.Total())})
-	each := func(what string, d time.Duration) {
-		cpu := result.Workload{Name: w.Name + "-cpu-" + what, Title: "CPU of the " + what + ", " + w.Title, Unit: "µs/op", LowerIsBetter: true}
-		b.collect.Add(cpu, name, result.Observation{Value: float64(d.Microseconds()) / float64(sample.Total())})
-	}
-	each("client", clientAfter-client)
-	each("server", serverAfter-server)
+	b.addCPU(w.Workload, "µs/op", name, used, float64(sample.Total()))
 	fmt.Fprintf(os.Stderr, "round %d/%d  %-18s %-10s %12.6g %s\n", round+1, b.Rounds, w.Name, name, sample.Rate(), w.Unit)
 	for range 20 {
 		if err := b.check(ctx, s, rand.IntN(len(b.keys))); err != nil {
@@ -379,19 +371,12 @@ func (b *bench) measure(ctx context.Context, w workload, name string, s store, r
 	return nil
 }
 
-// profile begins the profile that was asked for, where it is time.
-func (b *bench) profile(name string, round int) (stop func(), err error) {
+// profiled calls fn, under the profiler where that was asked for and it is time.
+func (b *bench) profiled(name string, round int, fn func() error) error {
 	if b.CPUProfile == "" || name != ours || round != b.Rounds-1 {
-		return func() {}, nil
+		return fn()
 	}
-	f, err := os.Create(b.CPUProfile)
-	if err != nil {
-		return nil, err
-	}
-	if err := pprof.StartCPUProfile(f); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return func() { pprof.StopCPUProfile(); _ = f.Close() }, nil
+	return measure.Profiled(b.CPUProfile, fn)
 }
 
 const writtenLog = "SELECT (pg_current_wal_lsn() - '0/0')::float8"
@@ -402,17 +387,28 @@ func (b *bench) number(ctx context.Context, sql string) (n float64, err error) {
 	return n, err
 }
 
-// used returns the processor time that this process and the server have taken. That
-// of links is the client's.
-func (b *bench) used() (client, server time.Duration) {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) == nil {
-		client = time.Duration(u.Utime.Nano() + u.Stime.Nano())
+// cpu is processor time of both sides. That of links is the client's.
+type cpu struct{ client, server time.Duration }
+
+func (c cpu) since(before cpu) cpu { return cpu{c.client - before.client, c.server - before.server} }
+
+// addCPU adds what n operations of a workload took of it.
+func (b *bench) addCPU(w result.Workload, unit, name string, used cpu, n float64) {
+	add := func(side string, d time.Duration) {
+		of := result.Workload{Name: w.Name + "-cpu-" + side, Title: "CPU of the " + side + ", " + w.Title, Unit: unit, LowerIsBetter: true}
+		b.collect.Add(of, name, result.Observation{Value: float64(d.Microseconds()) / n})
 	}
+	add("client", used.client)
+	add("server", used.server)
+}
+
+// used returns the processor time that this process and the server have taken.
+func (b *bench) used() cpu {
+	u := cpu{client: measure.ProcessorTime()}
 	postmaster := strconv.Itoa(b.server.PID())
 	out, err := exec.Command("ps", "-o", "pid=", "--ppid", postmaster).Output()
 	if err != nil {
-		return client, 0
+		return u
 	}
 	const tick = 10 * time.Millisecond
 	for _, pid := range append(strings.Fields(string(out)), postmaster) {
@@ -428,10 +424,10 @@ func (b *bench) used() (client, server time.Duration) {
 		}
 		for _, n := range f[11:last] {
 			ticks, _ := strconv.Atoi(n)
-			server += time.Duration(ticks) * tick
+			u.server += time.Duration(ticks) * tick
 		}
 	}
-	return client, server
+	return u
 }
 
 func (b *bench) sources(workers int) []*rand.Rand {
@@ -551,27 +547,23 @@ func (b *bench) removalsOf(ctx context.Context, name string, s store, mortal *da
 		if !b.wants(what.Name) {
 			continue
 		}
-		stop, err := b.profile(name, round)
-		if err != nil {
+		n, took := 0, time.Duration(0)
+		before := b.used()
+		err := b.profiled(name, round, func() (err error) {
+			began := time.Now()
+			n, err = what.do()
+			took = time.Since(began)
 			return err
-		}
-		client, server := b.used()
-		began := time.Now()
-		n, err := what.do()
-		stop()
-		took := time.Since(began)
+		})
 		if err == nil && n < b.Mortals {
 			err = fmt.Errorf("removed %d of %d", n, b.Mortals)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", what.Name, err)
 		}
-		clientAfter, serverAfter := b.used()
+		used := b.used().since(before)
 		b.collect.Add(what.Workload, name, result.Observation{Value: float64(n) / took.Seconds()})
-		for side, d := range map[string]time.Duration{"client": clientAfter - client, "server": serverAfter - server} {
-			cpu := result.Workload{Name: what.Name + "-cpu-" + side, Title: "CPU of the " + side + ", " + what.Title, Unit: "µs/product", LowerIsBetter: true}
-			b.collect.Add(cpu, name, result.Observation{Value: float64(d.Microseconds()) / float64(n)})
-		}
+		b.addCPU(what.Workload, "µs/product", name, used, float64(n))
 		fmt.Fprintf(os.Stderr, "round %d/%d  %-18s %-10s %12.6g %s (%d)\n", round+1, b.Rounds, what.Name, name, float64(n)/took.Seconds(), what.Unit, n)
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/shelflife-db/shelflife/bench/internal/dataset"
+	"github.com/shelflife-db/shelflife/bench/internal/measure"
 	"github.com/shelflife-db/shelflife/bench/internal/peer"
 	"github.com/shelflife-db/shelflife/bench/internal/result"
 )
@@ -32,11 +33,11 @@ func (r *run) bulkLoads(ctx context.Context) error {
 	set := r.set.OneAccount("bulk").Resize(r.Large)
 	for round := range min(r.Rounds, mostImports) {
 		runtime.GC()
-		before := processorTime()
+		before := measure.ProcessorTime()
 		for begin := 0; begin < set.Len(); begin += bulkBatch {
 			set.Batch(begin, begin+bulkBatch)
 		}
-		making := processorTime() - before
+		making := measure.ProcessorTime() - before
 		for _, p := range r.peers {
 			if p.Data != "" && p.Data != p.Name {
 				continue // it loads as the one whose data it reads
@@ -54,7 +55,7 @@ func (r *run) bulkLoad(ctx context.Context, p peer.Peer, set *dataset.Set, makin
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	var took imported
 	runtime.GC()
-	before := processorTime()
+	before := measure.ProcessorTime()
 	err = r.profiled(round, func() (err error) {
 		took, err = r.importBatches(ctx, p, dir, set, bulkBatch)
 		return err
@@ -62,7 +63,7 @@ func (r *run) bulkLoad(ctx context.Context, p peer.Peer, set *dataset.Set, makin
 	if err != nil {
 		return err
 	}
-	used := processorTime() - before - making
+	used := measure.ProcessorTime() - before - making
 	r.add(bulkLoad, p.Name, round, result.Observation{Value: took.rate(set)})
 	if before > 0 {
 		r.add(bulkLoadCPU, p.Name, round, result.Observation{Value: float64(used.Nanoseconds()) / 1000 / float64(set.Len())})

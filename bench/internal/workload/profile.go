@@ -1,11 +1,9 @@
 package workload
 
 import (
-	"errors"
 	"fmt"
-	"os"
-	"runtime/pprof"
 
+	"github.com/shelflife-db/shelflife/bench/internal/measure"
 	"github.com/shelflife-db/shelflife/bench/internal/result"
 )
 
@@ -28,18 +26,9 @@ func (r *run) checkProfile() error {
 // profiled calls fn, under the profiler in the last round if there is to be a
 // profile. Every round overwrites the one before, so that a workload of
 // several segments leaves that of its last.
-func (r *run) profiled(round int, fn func() error) (err error) {
+func (r *run) profiled(round int, fn func() error) error {
 	if r.CPUProfile == "" || round != r.Rounds-1 {
 		return fn()
 	}
-	f, err := os.Create(r.CPUProfile)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	if err := pprof.StartCPUProfile(f); err != nil {
-		return err
-	}
-	defer pprof.StopCPUProfile()
-	return fn()
+	return measure.Profiled(r.CPUProfile, fn)
 }

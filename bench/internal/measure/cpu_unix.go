@@ -1,14 +1,14 @@
 //go:build unix
 
-package workload
+package measure
 
 import (
 	"syscall"
 	"time"
 )
 
-// processorTime returns what the process has taken of it, 0 if that is not known.
-func processorTime() time.Duration {
+// ProcessorTime returns what the process has taken of it, 0 if that is not known.
+func ProcessorTime() time.Duration {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
 		return 0

@@ -1,8 +1,0 @@
-//go:build !unix
-
-package workload
-
-import "time"
-
-// processorTime returns 0: it is not known.
-func processorTime() time.Duration { return 0 }
