@@ -65,7 +65,7 @@ func mutateAll(ctx context.Context) (survived int, err error) {
 		return 0, err
 	}
 	tried := 0
-	for _, m := range slices.Concat(mutations, dashboardMutations, formatMutations, clientMutations) {
+	for _, m := range allMutations() {
 		if !wanted.MatchString(m.rule) {
 			continue
 		}

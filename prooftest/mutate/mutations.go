@@ -1,5 +1,7 @@
 package main
 
+import "slices"
+
 const (
 	validate  = "catalog/validate.go"
 	imageURL  = "catalog/imageurl.go"
@@ -11,7 +13,6 @@ const (
 	write     = "catalog/write.go"
 	expire    = "catalog/expire.go"
 	remove    = "catalog/delete.go"
-	hang      = "backend/pebble/internal/diskguard/hang.go"
 	looking   = "catalog/look.go"
 	viewing   = "catalog/view.go"
 	appending = "catalog/appendjson.go"
@@ -25,6 +26,11 @@ const (
 
 	connections = "cmd/shelflife/internal/connlimit/connlimit.go"
 )
+
+// allMutations returns those of all files.
+func allMutations() []mutation {
+	return slices.Concat(mutations, engineMutations, dashboardMutations, formatMutations, clientMutations)
+}
 
 // mutations break every rule of validation, merging and lifetimes.
 var mutations = []mutation{
@@ -40,15 +46,7 @@ var mutations = []mutation{
 		return false // the reader is told
 	}`, ``},
 	{"stats: of a process that stood still", "catalog/list.go", `if instant {`, `if false {`},
-	{"postgres: a connection that is refused is no fault of the call", "backend/postgres/errors.go", `case refused(err), code == "",`, `case code == "",`},
-	{"postgres: of units that share a call none is out of date", "backend/postgres/sql.go", `WHERE coalesce(c.ver, 0) <> r.ver);`, `WHERE false);`},
-	{"postgres: none is written whose locks others hold", "backend/postgres/sql.go", `bad := bad || busy;`, `bad := bad;`},
-	{"postgres: an edit is of the version that was read", "backend/postgres/sql.go", `AND t.ver = $7`, `AND $7::int8 IS NOT NULL`},
-	{"postgres: what is refused of many is sent alone", "backend/postgres/shipment.go", `case err != nil, state == unitBusy:`, `case state == unitBusy:`},
-	{"postgres: a call that is held up holds up no other", "backend/postgres/shipment.go", `} else if len(s.quay.waiting) == 1 {
-		s.expectLate()`, `} else if len(s.quay.waiting) == 1 {`},
 	{"delete account: a batch ends before the next", "catalog/delete.go", `products.End = some.next`, `_ = some.next`},
-	{"postgres: time does not go back", "backend/postgres/clock.go", `ms = max(ms, high)`, `_ = high`},
 	{"get many: the pending use is on top", "catalog/getmany.go", `pending[i].SeeHeader(&s.header)`, `_ = pending[i]`},
 	{"get many: what has expired is looked at again", "catalog/getmany.go", `live, err = c.lookAgain(ctx, k, &s)`, `live = true`},
 	{"get many: its number", "catalog/getmany.go", `len(ids) > maxGetMany`, `len(ids) > maxGetMany+1`},
@@ -273,10 +271,6 @@ var mutations = []mutation{
 	{"the cache: nor what was marked since the read", cache, `s.marks > 0 || s.epoch != t.epoch`, `s.marks > 0`},
 	{"doubts of a clock end over openings", "ttl/sweeper.go", `since = start.DoubtSince`, ``},
 	{"but not where it leaps again", "ttl/sweeper.go", `fromMillis(wall-start.DoubtSeen) <= s.o.GapTolerance`, `true`},
-	{"a slow flush is no hang", hang, `h.written()`, `0`},
-	{"a disk that hangs is told", hang, `unanswered >= h.looks && !hanging`, `false`},
-	{"not while it answers", hang, `n != p.before || p.pending.Load() == 0`, `p.pending.Load() == 0`},
-	{"and until it answers", hang, `unanswered == 0 && hanging`, `hanging`},
 	{"a reader that only claims to seek can't", "catalog/upload.go", `err == nil && at == u.start+u.read`, `err == nil && at >= 0`},
 	{"an upload is read again from where it stood", "catalog/upload.go", `at, err := seeker.Seek(u.start, io.SeekStart); err != nil || at != u.start`, `at, err := seeker.Seek(0, io.SeekStart); err != nil || at != 0`},
 	{"an upload is not read on from where it ended", "catalog/upload.go", `	case !u.seeks:
@@ -402,13 +396,6 @@ var mutations = []mutation{
 	{"connections: those that were used are not", "cmd/shelflife/internal/connlimit/connlimit.go", `		c.since = l.o.Clock.Elapsed()`, ``},
 	{"connections: one at work does not give way", "cmd/shelflife/internal/connlimit/connset.go", `case c.running > 0:`, `case false:`},
 	{"connections: without a key they go first", "cmd/shelflife/internal/connlimit/connset.go", `{{&s.unproven, unproven}, {&s.proven, proven}}`, `{{&s.proven, proven}, {&s.unproven, unproven}}`},
-	{"erasure: tables that a snapshot kept are forced", "backend/pebble/pass.go", `if left, err = r.force(ctx, paced, ranges); err != nil {`, `if false {`},
-	{"erasure: what is owed is compacted", "backend/pebble/pass.go", `			if err := r.compact(ctx, part.Range); err != nil {
-				return nil, err
-			}
-			if`, `			if`},
-	{"erasure: blob files keep no garbage", "backend/pebble/pass.go", `		target = 0
-`, ``},
 	{"healing: the cache lets go", cache, `	c.entries.InvalidateAll()
 `, ``},
 	{"healing: the sweeper begins anew", "ttl/step.go", `r.startOver, r.sweptTo, r.unsaved = true, 0, true`, ``},
@@ -421,34 +408,6 @@ var mutations = []mutation{
 	{"healing: nor is one claimed that lost some", "catalog/blob.go", `		if b.ours {
 			if`, `		if false {
 			if`},
-	{"healing: by the error's number", "backend/pebble/internal/diskguard/passing.go", `syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE`, `syscall.ENOSPC, syscall.EMFILE, syscall.ENFILE`},
-	{"healing: not where another error was met", "backend/pebble/internal/diskguard/failure.go", `f.Failed() && !f.lasting.Load() && !f.broken.Load()`, `f.Failed() && !f.broken.Load()`},
-	{"healing: nor from one that was met later", "backend/pebble/internal/diskguard/failure.go", `if !Passes(cause) && f.lasting.CompareAndSwap(false, true) {`, `if false {`},
-	{"healing: no late write", "backend/pebble/internal/diskguard/disk.go", `	_ = d.operations.Close(func() error { return nil })
-`, ``},
-	{"healing: files that are read are kept", "backend/pebble/internal/diskguard/keeper.go", `	return k.holders > 0
-`, `	return false
-`},
-	{"healing: loops end", "backend/pebble/heal.go", `	o.refuse(errHealing)
-	_ = o.updates.Close(func() error { return nil })
-`, `	_ = o.updates.Close(func() error { return nil })
-	o.life.Refuse()
-`},
-	{"healing: Updates are over before the caller is told", "backend/pebble/heal.go", `	_ = o.updates.Close(func() error { return nil })
-	o.unwatch()
-	h.tell(`, `	o.unwatch()
-	h.tell(`},
-	{"healing: the caller is told", "backend/pebble/heal.go", `		fn(generation)
-`, `		_ = fn
-`},
-	{"healing: calls are told that the disk hangs", "backend/pebble/heal.go", `		hung = h.hang.Begun()
-`, ``},
-	{"opening: compactions fail rather than wait", "backend/pebble/internal/diskguard/disk.go", `		case !d.opened.Load():
-			return errOpening
-`, ``},
-	{"healing: tries get rarer", "backend/pebble/heal.go", `min(max(1, 2*h.interval), maxHealInterval)`, `max(1, 2*h.interval)`},
-	{"blob files: a tick leaves a pass its aim", "backend/pebble/blobrewrites.go", `if on != b.loop.on {`, `if b.pass.on = false; on != b.loop.on {`},
-	{"blob files: a pass has an aim of its own", "backend/pebble/blobrewrites.go", `[]rewriteAim{b.loop, b.pass}`, `[]rewriteAim{b.loop}`},
 	{"dead spans: a writer cuts its product out", "catalog/write.go", `	if next != nil {
 		t.markWritten(f.account, f.id)
 	}
@@ -489,34 +448,9 @@ var mutations = []mutation{
 	{"accounts: what can't be read is named", "catalog/accounts.go", `			if damage != nil {
 `, `			if false && damage != nil {
 `},
-	{"a store without its log is refused", "backend/pebble/store.go", `		err = refuseWithoutLog(o.FS, dir)`, `		_ = refuseWithoutLog`},
-	{"logs: the newest is there before it is named", "backend/pebble/internal/diskguard/newest.go", `	g.syncDir(g.PathDir(name))
-	if g.fail.Failed() {`, `	if g.fail.Failed() {`},
-	{"logs: a name that can't be written is taken back", "backend/pebble/internal/diskguard/newest.go", `	if err := g.writeNewest(name); err == nil {`, `	if _ = g.writeNewest(name); true {`},
-	{"logs: the newest is not named when it goes", "backend/pebble/internal/diskguard/newest.go", `	if g.newest.log != g.PathBase(log) {`, `	if true {`},
-	{"logs: half a name is none", "backend/pebble/internal/diskguard/newest.go", `	if string(text) != newestText(name) {`, `	if false {`},
 	{"lists: a pending use keeps what has expired by its record", "catalog/lister.go", `!l.c.uses.Has(k) && l.unrenewed(k, deadline)`, `l.unrenewed(k, deadline)`},
 	{"lists: an Update at work may renew what has expired", "catalog/lister.go", `!l.c.uses.Has(k) && l.unrenewed(k, deadline)`, `!l.c.uses.Has(k)`},
 	{"renewals: what ended since is not quiet", "catalog/internal/uses/renewals.go", `s.count.Load() == 0 && s.last.Load() < then`, `s.count.Load() == 0`},
-	{"erasure: no log is written over meanwhile", "backend/pebble/pass.go", `r.dropLogs(logs, 0)`, `_ = logs`},
-	{"erasure: a store is left with what it owes", "backend/pebble/engine.go", `if exists && owed {`, `if false && owed {`},
-	{"reserve: what was deleted is given back at once below it", "backend/pebble/reclaimer.go", `pass = r.dueWhenShort()`, `pass = reclaim.None`},
-	{"backup: what was acknowledged becomes tables", "backend/pebble/checkpoint.go", `	if err := o.flush(); err != nil {
-		return nil, fmt.Errorf("%w: %w", backend.ErrUnavailable, err)
-	}
-	c := &checkpoint`, `	c := &checkpoint`},
-	{"backup: torn logs are left out", "backend/pebble/checkpoint.go", `		err = c.removeLogs()`, ``},
-	{"backup: one at a time", "backend/pebble/checkpoint.go", `make(chan struct{}, 1)}`, `make(chan struct{}, 9)}`},
-	{"backup: the end of the store ends it", "backend/pebble/checkpoint.go", `		c.closed = true`, ``},
-	{"backup: what a crash leaves is removed", "backend/pebble/store.go", `		if err := f.removeCheckpoint(); err != nil {`, `		if err := error(nil); err != nil {`},
-	{"backup: a failure of the copy is none of the store", "backend/pebble/engine.go", `	e.guard.Aside(f.checkpointDir())`, ``},
-	{"backup: its sum is compared", "backend/pebble/backup.go", `if !bytes.Equal(want, got) {`, `if !bytes.Equal(want, want) {`},
-	{"backup: nothing stands behind it", "backend/pebble/backup.go", `	case n > 0:
-		return backend.BackupInfo{}, fmt.Errorf("%w: something`, `	case n > 1:
-		return backend.BackupInfo{}, fmt.Errorf("%w: something`},
-	{"backup: it is restored to an empty folder", "backend/pebble/restore.go", `if name != "lost+found" {`, `if false {`},
-	{"backup: a folder that is being restored to is no store", "backend/pebble/contents.go", `case slices.Contains(names, restoringName):`, `case false:`},
-	{"backup: a failed one leaves nothing", "backend/pebble/restore.go", `			err = errors.Join(err, f.clear())`, ``},
 	{"backup: uses in memory are in it", "catalog/backup.go", `c.foldUses(ctx, c.uses.Unfolded(), false)`, `c.foldUses(ctx, nil, false)`},
 	{"backup: a restored store begins an epoch", "catalog/catalog.go", `restored == nil || !restored.WasRestored()`, `restored == nil || true`},
 	{"backup: but one", "catalog/catalog.go", `return meta, restored.SettleRestored()`, `return meta, nil`},
@@ -548,40 +482,16 @@ var mutations = []mutation{
 	{"salvage: what is old is not copied unasked", "catalog/salvage_damage.go", `if !s.options.IncludeStale {`, `if false {`},
 	{"salvage: nor where what is newest can be read", "catalog/salvage_damage.go", `if err != nil || !damaged {`, `if err != nil || !damaged && false {`},
 	{"salvage: image bytes below damage are read", "catalog/salvage.go", `s.read(encoding.AppendBlobKey(nil, r.Account, img.Blob, 0), func`, `s.from.Get(s.ctx, encoding.AppendBlobKey(nil, r.Account, img.Blob, 0), func`},
-	{"salvage: a damaged log ends there", "backend/pebble/salvage.go", `d.view.cut = log`, `d.view.cut = damagedLog{}`},
-	{"salvage: later logs are not read", "backend/pebble/salvagefs.go", `logNumber(name) > f.cut.number`, `false`},
-	{"salvage: what lies before a table that can't be opened", "backend/pebble/damage.go", `bytes.Compare(before, p.next) > 0 &&`, `false &&`},
-	{"ballast: dropped for deletions", "backend/pebble/gate.go", `if g.level() == spaceNone && g.folder.ballast.drop() {`, `if false {`},
-	{"ballast: not dropped before it is needed", "backend/pebble/gate.go", `if reclaim {
-		g.makeRoom()`, `{
-		g.makeRoom()`},
-	{"ballast: dropped for an opening", "backend/pebble/store.go", `isFull(err) && f.ballast.drop()`, `false`},
-	{"ballast: as much again stays free", "backend/pebble/ballast.go", `n < uint64(reserve)+2*uint64(size)`, `n < uint64(reserve)`},
-	{"ballast: grows with the store", "backend/pebble/ballast.go", `b.held && size < 2*b.size`, `b.held`},
-	{"ballast: none where it takes up no room", "backend/pebble/ballast.go", `after+uint64(size)/2 > before`, `after > before+uint64(size)`},
 	{"image grace: ends early beyond its budget", "catalog/internal/imagegrace/imagegrace.go", `if !ended && q.bytes <= q.budget {`, `if !ended {`},
 	{"image grace: no further than its budget", "catalog/internal/imagegrace/imagegrace.go", `if !ended && q.bytes <= q.budget {`, `if false {`},
 	{"image grace: what has ended counts no more", "catalog/internal/imagegrace/imagegrace.go", `ended := b.Deadline <= now`, `ended := now < 0`},
 	{"image grace: what could not be removed is tried again", "catalog/grace.go", `c.released.Return(excess)`, `_ = excess`},
 	{"image grace: a release counts", "catalog/blob.go", `t.c.released.Add(waits)`, `_ = waits`},
 	{"erasure: a product that is created again has left", "catalog/write.go", `f.stored != nil && f.stored.Incarnation != next.Incarnation`, `false`},
-	{"logs: room in steps", "backend/pebble/internal/diskguard/file.go", `if f.log == nil && f.disk.begin() {`, `if f.disk.begin() {`},
 	{"delete account: staged images too", "catalog/unowned.go", `h.State == encoding.BlobStaged && h.Kind != "" ||`, ``},
 	{"delete account: no grace where it is erased", "catalog/unowned.go", `h.State == encoding.BlobGarbage && garbage`, `false`},
 	{"delete account: erased now", remove, `return removed, backend.Reclaim(ctx, c.backend)`, `return removed, nil`},
 	{"damage: what the sweeper meets is known", expire, `func (x expirer) met(err error) { x.c.noteDamage(wrap("sweep", "", err)) }`, `func (x expirer) met(error) {}`},
-	{"resources: one budget of open files", "backend/pebble/resources.go", `e.Cache, e.FileCache = r.cache, r.files`, `e.Cache = r.cache`},
-	{"resources: one cache", "backend/pebble/resources.go", `e.Cache, e.FileCache = r.cache, r.files`, `e.CacheSize = r.cacheSize`},
-	{"resources: they stay for what is open", "backend/pebble/resources.go", `if r.closed && r.stores == 0 {`, `if r.closed {`},
-	{"a folder that is gone is noticed", "backend/pebble/gate.go", `g.lookAtFolder()`, ``},
-	{"a folder is known by its inodes", "backend/pebble/folder.go", `err == nil && (!os.SameFile(now.dir`, `false && (!os.SameFile(now.dir`},
-	{"other files are left alone", "backend/pebble/contents.go", `!ownName.MatchString(name) && !isSocket`, `false && !isSocket`},
-	{"a store that must exist is not made", "backend/pebble/store.go", `o.MustExist || readOnly != nil`, `readOnly != nil`},
-	{"what can't be written is read", "backend/pebble/readonly.go", `return isFull(err) || errors.Is(err, syscall.EROFS)`, `return errors.Is(err, syscall.EROFS)`},
-	{"files are for their user alone", "backend/pebble/private.go", `_ = os.Chmod(name, privateFile)
-	}
-	return file, err`, `}
-	return file, err`},
 	{"readers judge the readers' schema", "catalog/catalog.go", `err = meta.Readable()`, `err = meta.Compatible()`},
 	{"readers keep what is in the journal", "catalog/internal/uses/folder.go", `if f.ReadOnly {`, `if false {`},
 
@@ -589,26 +499,6 @@ var mutations = []mutation{
 	{"figures: a failed backup is none", "catalog/backup.go", `if info.BackupInfo, err = copied.Write(ctx, pacedWriter{w, ctx, pace}, taken); err != nil {`, `if info.BackupInfo, err = copied.Write(ctx, w, taken); false {`},
 	{"figures: what the store is at work on is due", "ttl/sweeper.go", `if s.handling = len(entries); s.handling > 0 {`, `if false {`},
 
-	{"bulk: no commit comes between the sync and the ingestion", "backend/pebble/load.go", `	if err := l.gate.shut(w); err != nil {
-		return 0, false, err
-	}
-	defer l.gate.open()
-`, ``},
-	{"bulk: the log is synced behind the gate", "backend/pebble/load.go", `	defer l.gate.open()
-	if err := l.durable.syncWithin(w); err != nil {
-		return 0, false, err
-	}
-`, `	defer l.gate.open()
-`},
-	{"bulk: an ordinary commit passes the gate", "backend/pebble/update.go", `	if err := o.loads.gate.pass(w); err != nil {
-		return sync, err
-	}
-	defer o.loads.gate.leave()
-`, ``},
-	{"bulk: no room is no reason for the log", "backend/pebble/load.go", `if diskguard.Passes(err) {`, `if false {`},
-	{"bulk: what can't be linked is not copied", "backend/pebble/internal/diskguard/loads.go", `return target == fs.ErrPermission`, `return false && target == fs.ErrPermission`},
-	{"bulk: what a crash has left is removed", "backend/pebble/store.go", `if err := f.removeLoads(); err != nil {`, `if err := error(nil); err != nil {`},
-	{"bulk: the last write of a key counts", "backend/pebble/load.go", `return cmp.Compare(a.order, b.order)`, `return cmp.Compare(b.order, a.order)`},
 	{"bulk: it is looked again under the scope", "catalog/bulk.go", `if areNew, err := areNew(t.ctx, t.txn, all); err != nil || !areNew {`, `if areNew, err := true, error(nil); err != nil || !areNew {`},
 	{"bulk: where nobody else writes", "catalog/many.go", `bulk: c.exclusive && len(items)`, `bulk: len(items)`},
 	{"bulk: not the same product twice", "catalog/bulk.go", `if byID(order[n], order[n+1]) == 0 {`, `if false && byID(order[n], order[n+1]) == 0 {`},

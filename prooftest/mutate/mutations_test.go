@@ -5,7 +5,6 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -15,7 +14,7 @@ import (
 // program of it.
 func TestMutationsApply(t *testing.T) {
 	rules := map[string]bool{}
-	for _, m := range slices.Concat(mutations, dashboardMutations, formatMutations, clientMutations) {
+	for _, m := range allMutations() {
 		require.False(t, rules[m.rule], m.rule)
 		rules[m.rule] = true
 		source, err := os.ReadFile(filepath.Join("../..", m.file))
