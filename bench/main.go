@@ -23,7 +23,7 @@ import (
 // options are the command line. Those that are not given are those of the full
 // run or, with --quick, of the quick one.
 type options struct {
-	Quick bool `help:"Small stores and short segments: some minutes instead of some twenty."`
+	Quick bool `help:"Small stores and short segments: some minutes instead of half an hour."`
 	List  bool `help:"List workloads and peers, and do nothing."`
 
 	Workloads []string `short:"w" placeholder:"PATTERN,…" help:"Measure these alone: 'get-*,edit-durable-16'."`
@@ -31,7 +31,8 @@ type options struct {
 
 	Products int           `placeholder:"N" help:"Products of most stores."`
 	Large    int           `placeholder:"N" default:"-1" help:"Products of the large store, 0 for none."`
-	Huge     int           `placeholder:"N" default:"-1" help:"Products of the huge store, 0 for none."`
+	Larger   int           `placeholder:"N" default:"-1" help:"Products of a larger one, 0 for none."`
+	Huge     int           `placeholder:"N" default:"-1" help:"Small products of the huge store, 0 for none."`
 	Writers  []int         `placeholder:"N,…" help:"Numbers of writing goroutines."`
 	Readers  int           `placeholder:"N" help:"Number of reading goroutines. Default: one per core."`
 	Clients  int           `placeholder:"N" help:"Number of HTTP clients."`
@@ -89,6 +90,9 @@ func (o *options) config() (c workload.Config, mode string) {
 	set(&c.Seed, o.Seed)
 	if o.Large >= 0 {
 		c.Large = o.Large
+	}
+	if o.Larger >= 0 {
+		c.Larger = o.Larger
 	}
 	if o.Huge >= 0 {
 		c.Huge = o.Huge

@@ -23,7 +23,7 @@ func TestConfigOfTheCommandLine(t *testing.T) {
 		{nil, "full", func(*workload.Config) {}},
 		{[]string{"--quick"}, "quick", func(c *workload.Config) { *c = workload.Quick() }},
 		{[]string{"--dir=.", "--cpuprofile=x"}, "full", func(*workload.Config) {}},
-		{[]string{"--large=0", "--huge=7"}, "custom", func(c *workload.Config) { c.Large, c.Huge = 0, 7 }},
+		{[]string{"--large=0", "--larger=9", "--huge=7"}, "custom", func(c *workload.Config) { c.Large, c.Larger, c.Huge = 0, 9, 7 }},
 		{[]string{"-w", "get-*,page-50", "-p", "sqlite"}, "custom", func(c *workload.Config) {
 			c.Workloads, c.Peers = []string{"get-*", "page-50"}, []string{"sqlite"}
 		}},

@@ -2,18 +2,19 @@ package httppeer
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 
 	"github.com/shelflife-db/shelflife/backend/memory"
-	"github.com/shelflife-db/shelflife/bench/internal/dataset"
 	"github.com/shelflife-db/shelflife/catalog"
 )
 
-// Bare returns the floor: a handler that answers the bytes that Shelflife would
-// answer from a map, and reads a body without doing anything with it.
+// Bare returns the floor: a handler that answers from a map the bytes that Shelflife
+// answers, and reads a body without doing anything with it.
 func Bare() Peer {
 	return Peer{
 		Name: "bare-http", Module: "std", Floor: true,
@@ -23,50 +24,86 @@ func Bare() Peer {
 }
 
 type bare struct {
-	shelflife // the requests
-	answers   map[string][]byte
+	*shelflife                    // the requests
+	products   map[string]content // by ID
+	lists      map[string]content // by query
+	images     map[string]content // by path
 }
 
-var _ Server = (*bare)(nil)
+var (
+	_ Server  = (*bare)(nil)
+	_ Lister  = (*bare)(nil)
+	_ Gallery = (*bare)(nil)
+)
 
-func openBare(ctx context.Context, _ string, set *dataset.Set) (Server, error) {
+// content is an answer.
+type content struct {
+	contentType string
+	body        []byte
+}
+
+func openBare(ctx context.Context, _ string, d Data) (Server, error) {
 	c, err := catalog.Open(ctx, memory.New(nil), &catalog.Options{CacheBytes: -1})
 	if err != nil {
 		return nil, err
 	}
-	s := &bare{shelflife{set: set, catalog: c}, make(map[string][]byte, set.Len())}
-	for begin := 0; begin < set.Len(); begin += importBatch {
-		products := set.Batch(begin, begin+importBatch)
-		if err := fill(ctx, c, products); err != nil {
-			return nil, err
-		}
-		for _, p := range products {
-			got, err := c.Get(ctx, p.Account, p.ID)
-			if err != nil {
-				return nil, err
-			}
-			s.answers[p.ID] = got.AppendJSON(nil)
-		}
+	real, err := serve(ctx, c, d)
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	s := &bare{real, make(map[string]content, d.Set.Len()), map[string]content{}, map[string]content{}}
+	for i := range d.Set.Len() {
+		s.products[d.Set.Key(i).ID] = s.answer(ctx, d.Set.Key(i).Account, real.Get(i))
+	}
+	for _, p := range d.Pages {
+		q := real.List(p)
+		_, query, _ := strings.Cut(q.Path, "?")
+		s.lists[p.Account+"?"+query] = s.answer(ctx, p.Account, q)
+	}
+	for i := range d.Photos.Len() {
+		q := real.Image(i)
+		s.images[q.Path] = s.answer(ctx, d.Photos.Key(i).Account, q)
 	}
 	return s, nil
 }
 
+// answer returns what Shelflife answers.
+func (s *bare) answer(ctx context.Context, account string, q Request) content {
+	r := httptest.NewRequestWithContext(ctx, q.Method, q.Path, nil)
+	r.Header.Set(AccountHeader, account)
+	w := httptest.NewRecorder()
+	s.shelflife.ServeHTTP(w, r)
+	return content{w.Header().Get("Content-Type"), w.Body.Bytes()}
+}
+
 func (s *bare) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	id, _ := strings.CutPrefix(r.URL.Path, "/products/")
-	if r.Method == http.MethodPost {
-		if _, err := io.Copy(io.Discard, r.Body); err != nil {
-			return
-		}
-		if id, _ = strings.CutSuffix(id, "/use"); id == "/products" {
-			id = s.set.Key(0).ID
-		}
-	}
-	body, ok := s.answers[id]
+	c, ok := s.find(r)
 	if !ok {
 		http.NotFound(w, r)
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	_, _ = w.Write(body)
+	w.Header().Set("Content-Type", c.contentType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(c.body)))
+	_, _ = w.Write(c.body)
+}
+
+func (s *bare) find(r *http.Request) (c content, ok bool) {
+	id, _ := strings.CutPrefix(r.URL.Path, "/products/")
+	switch {
+	case r.Method == http.MethodPost:
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			return c, false
+		}
+		if id, _ = strings.CutSuffix(id, "/use"); id == "/products" {
+			id = s.data.Set.Key(0).ID
+		}
+	case r.URL.RawQuery != "":
+		c, ok = s.lists[r.Header.Get(AccountHeader)+"?"+r.URL.RawQuery]
+		return c, ok
+	case strings.HasSuffix(id, imageSuffix):
+		c, ok = s.images[r.URL.Path]
+		return c, ok
+	}
+	c, ok = s.products[id]
+	return c, ok
 }

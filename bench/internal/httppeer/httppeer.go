@@ -16,8 +16,18 @@ type Peer struct {
 	// Floor says that the server keeps nothing: its edits change nothing.
 	Floor bool
 	// Open starts the handler on a store in a directory that exists and is
-	// empty, and fills it with a set. Its writes are durable.
-	Open func(ctx context.Context, dir string, s *dataset.Set) (Server, error)
+	// empty, and fills it. Its writes are durable.
+	Open func(ctx context.Context, dir string, d Data) (Server, error)
+}
+
+// Data are what a server is filled with.
+type Data struct {
+	Set *dataset.Set
+	// Photos are further products, each of which has Image as its only image.
+	Photos *dataset.Set
+	Image  []byte
+	// Pages are those of Set that will be asked for.
+	Pages []dataset.Page
 }
 
 // A Request is one that a client sends. The account goes into the header
@@ -45,6 +55,20 @@ type Server interface {
 	Close() error
 }
 
+// Lister is a server with lists.
+type Lister interface {
+	// List reads a page of a list.
+	List(p dataset.Page) Request
+	// Products reads the answer to a List. Their accounts may be empty.
+	Products(body []byte) ([]dataset.Product, error)
+}
+
+// Gallery is a server that serves uploaded images.
+type Gallery interface {
+	// Image reads the image of product i of the photos. The answer is its bytes.
+	Image(i int) Request
+}
+
 // productJSON is a product as Shelflife answers it.
 type productJSON struct {
 	ExternalID   string          `json:"externalId"`
@@ -64,6 +88,24 @@ func decodeProduct(body []byte) (dataset.Product, error) {
 	if err := json.Unmarshal(body, &in); err != nil {
 		return dataset.Product{}, err
 	}
+	return in.product(), nil
+}
+
+func decodeProducts(body []byte) ([]dataset.Product, error) {
+	var in struct {
+		Products []productJSON `json:"items"`
+	}
+	if err := json.Unmarshal(body, &in); err != nil {
+		return nil, err
+	}
+	out := make([]dataset.Product, len(in.Products))
+	for i := range in.Products {
+		out[i] = in.Products[i].product()
+	}
+	return out, nil
+}
+
+func (in *productJSON) product() dataset.Product {
 	p := dataset.Product{
 		Key: dataset.Key{ID: in.ExternalID}, Title: in.Title, Description: in.Description, Metadata: in.Metadata,
 		ValidForDays: in.ValidForDays, Used: in.LastUsedAt != nil,
@@ -71,5 +113,5 @@ func decodeProduct(body []byte) (dataset.Product, error) {
 	for _, im := range in.Images {
 		p.Images = append(p.Images, dataset.Image{URL: im.SourceURL, Classifications: im.Classifications})
 	}
-	return p, nil
+	return p
 }

@@ -43,7 +43,7 @@ type pocketBase struct {
 
 var _ Server = (*pocketBase)(nil)
 
-func openPocketBase(ctx context.Context, dir string, set *dataset.Set) (Server, error) {
+func openPocketBase(ctx context.Context, dir string, d Data) (Server, error) {
 	app := core.NewBaseApp(core.BaseAppConfig{
 		DataDir:   dir,
 		DBConnect: func(path string) (*dbx.DB, error) { return dbx.Open("sqlite", path+pragmas) },
@@ -51,7 +51,7 @@ func openPocketBase(ctx context.Context, dir string, set *dataset.Set) (Server, 
 	if err := app.Bootstrap(); err != nil {
 		return nil, err
 	}
-	s := &pocketBase{app: app, set: set}
+	s := &pocketBase{app: app, set: d.Set}
 	if err := s.start(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

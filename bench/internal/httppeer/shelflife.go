@@ -1,11 +1,13 @@
 package httppeer
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"github.com/shelflife-db/shelflife/backend/pebble"
 	"github.com/shelflife-db/shelflife/bench/internal/dataset"
@@ -28,12 +30,16 @@ func Shelflife() Peer {
 type shelflife struct {
 	*httpadapter.Handler
 	catalog *catalog.Catalog
-	set     *dataset.Set
+	data    Data
 }
 
-var _ Server = (*shelflife)(nil)
+var (
+	_ Server  = (*shelflife)(nil)
+	_ Lister  = (*shelflife)(nil)
+	_ Gallery = (*shelflife)(nil)
+)
 
-func openShelflife(ctx context.Context, dir string, set *dataset.Set) (Server, error) {
+func openShelflife(ctx context.Context, dir string, d Data) (Server, error) {
 	store, err := pebble.Open(ctx, dir, nil)
 	if err != nil {
 		return nil, err
@@ -42,16 +48,31 @@ func openShelflife(ctx context.Context, dir string, set *dataset.Set) (Server, e
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	for begin := 0; begin < set.Len(); begin += importBatch {
-		if err := fill(ctx, c, set.Batch(begin, begin+importBatch)); err != nil {
-			return nil, errors.Join(err, c.Close())
+	s, err := serve(ctx, c, d)
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return s, nil
+}
+
+// serve fills an empty catalog and serves it.
+func serve(ctx context.Context, c *catalog.Catalog, d Data) (*shelflife, error) {
+	for begin := 0; begin < d.Set.Len(); begin += importBatch {
+		if err := fill(ctx, c, d.Set.Batch(begin, begin+importBatch)); err != nil {
+			return nil, err
+		}
+	}
+	for _, k := range d.Photos.Keys() {
+		images := []catalog.NewImage{{Upload: catalog.NewUpload(bytes.NewReader(d.Image))}}
+		if _, err := c.Upsert(ctx, k.Account, k.ID, catalog.Patch{Images: catalog.Set(images)}); err != nil {
+			return nil, err
 		}
 	}
 	h, err := httpadapter.New(c, &httpadapter.Options{Authenticate: authenticate})
 	if err != nil {
-		return nil, errors.Join(err, c.Close())
+		return nil, err
 	}
-	return &shelflife{h, c, set}, nil
+	return &shelflife{h, c, d}, nil
 }
 
 func fill(ctx context.Context, c *catalog.Catalog, products []dataset.Product) error {
@@ -86,7 +107,7 @@ func authenticate(r *http.Request) (string, error) {
 	return account, nil
 }
 
-func (s *shelflife) path(i int) string { return "/products/" + url.PathEscape(s.set.Key(i).ID) }
+func (s *shelflife) path(i int) string { return "/products/" + url.PathEscape(s.data.Set.Key(i).ID) }
 
 func (s *shelflife) Get(i int) Request { return Request{Method: http.MethodGet, Path: s.path(i)} }
 
@@ -95,10 +116,27 @@ func (s *shelflife) Use(i int) Request {
 }
 
 func (s *shelflife) Edit(i int, metadata []byte) Request {
-	body := append([]byte(`{"externalId":"`), s.set.Key(i).ID...) // made of letters that need no escape
+	body := append([]byte(`{"externalId":"`), s.data.Set.Key(i).ID...) // made of letters that need no escape
 	body = append(append(append(body, `","metadata":`...), metadata...), '}')
 	return Request{http.MethodPost, "/products", body}
 }
+
+// List implements Lister.
+func (s *shelflife) List(p dataset.Page) Request {
+	query := url.Values{"limit": {strconv.Itoa(p.Limit)}, "from": {s.data.Set.Key(p.First).ID}}
+	return Request{Method: http.MethodGet, Path: "/products?" + query.Encode()}
+}
+
+// imageSuffix ends the path of a product's first image.
+const imageSuffix = "/images/0"
+
+// Image implements Gallery.
+func (s *shelflife) Image(i int) Request {
+	return Request{Method: http.MethodGet, Path: "/products/" + url.PathEscape(s.data.Photos.Key(i).ID) + imageSuffix}
+}
+
+// Products implements Lister.
+func (s *shelflife) Products(body []byte) ([]dataset.Product, error) { return decodeProducts(body) }
 
 func (s *shelflife) Product(body []byte) (dataset.Product, error) { return decodeProduct(body) }
 

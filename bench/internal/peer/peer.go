@@ -31,6 +31,9 @@ type Peer struct {
 	About string
 	// Module is the Go module whose version is reported.
 	Module string
+	// Only are patterns of path.Match for the workloads in which it takes part; an
+	// empty list means all.
+	Only []string
 	// Floor says that the store does less than the job: it holds the bytes
 	// and judges no lifetime. Its edits replace the whole product by a made
 	// one.

@@ -15,7 +15,7 @@ import (
 // Stores returns the embedded stores, Shelflife and its floor first.
 func Stores() []peer.Peer {
 	return []peer.Peer{
-		shelflife.Default(), shelflife.Uncached(), rawpebble.Peer(),
+		shelflife.Default(), shelflife.Uncached(), rawpebble.Peer(), rawpebble.Reading(),
 		badger.Peer(), bolt.Peer(), sqlite.Peer(), bunt.Peer(),
 	}
 }

@@ -14,11 +14,12 @@ import (
 type Config struct {
 	Workloads []string `json:"workloads,omitempty"`
 	Peers     []string `json:"peers,omitempty"`
-	// Products is the size of most stores, Large and Huge are those of the
-	// stores that show whether size matters. 0 leaves out what needs such a
-	// store. HTTPProducts is that of the stores behind HTTP.
+	// Products is the size of most stores; Large, Larger and Huge, the last of small
+	// products, are those of the stores that show whether size matters. 0 leaves out
+	// what needs such a store. HTTPProducts is that of the stores behind HTTP.
 	Products     int `json:"products"`
 	Large        int `json:"large"`
+	Larger       int `json:"larger"`
 	Huge         int `json:"huge"`
 	HTTPProducts int `json:"httpProducts"`
 	// Writers are the numbers of goroutines that write, ascending; the one in
@@ -45,7 +46,7 @@ type Config struct {
 // Full returns the configuration of a full run.
 func Full() Config {
 	return Config{
-		Products: 200_000, Large: 1_000_000, Huge: 5_000_000, HTTPProducts: 20_000,
+		Products: 200_000, Large: 1_000_000, Larger: 5_000_000, Huge: 10_000_000, HTTPProducts: 20_000,
 		Writers: []int{1, 16, 64}, Readers: runtime.GOMAXPROCS(0), Clients: 16,
 		Rounds: 3, Duration: time.Second, Seed: 1,
 	}
@@ -54,7 +55,7 @@ func Full() Config {
 // Quick returns the configuration of a run of some minutes.
 func Quick() Config {
 	c := Full()
-	c.Products, c.Large, c.Huge, c.HTTPProducts = 20_000, 0, 0, 2_000
+	c.Products, c.Large, c.Larger, c.Huge, c.HTTPProducts = 20_000, 0, 0, 0, 2_000
 	c.Rounds, c.Duration = 2, 200*time.Millisecond
 	return c
 }

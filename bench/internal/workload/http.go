@@ -17,16 +17,19 @@ import (
 	"github.com/shelflife-db/shelflife/bench/internal/dataset"
 	"github.com/shelflife-db/shelflife/bench/internal/httppeer"
 	"github.com/shelflife-db/shelflife/bench/internal/measure"
+	"github.com/shelflife-db/shelflife/bench/internal/peer"
 	"github.com/shelflife-db/shelflife/bench/internal/result"
 )
 
 // overHTTP measures servers on loopback, with the clients in this process, and
 // their handlers alone.
 func (r *run) overHTTP(ctx context.Context) (err error) {
-	if !r.wants(httpGet, httpPost, httpUse, httpGetHandler, httpPostHandler) || r.HTTPProducts == 0 {
+	if !r.wants(httpWorkloads...) || r.HTTPProducts == 0 {
 		return nil
 	}
 	set := r.set.Resize(min(r.HTTPProducts, r.set.Len()))
+	pages := set.Pages(50)
+	data := httppeer.Data{Set: set, Photos: r.photos, Image: r.images[0], Pages: pages[:min(preparedPages, len(pages))]}
 	var sites []*site
 	defer func() {
 		for _, s := range sites {
@@ -34,7 +37,7 @@ func (r *run) overHTTP(ctx context.Context) (err error) {
 		}
 	}()
 	for _, p := range r.servers {
-		s, err := r.openSite(ctx, p, set)
+		s, err := r.openSite(ctx, p, data)
 		if err != nil {
 			return fmt.Errorf("%s: %w", p.Name, err)
 		}
@@ -55,6 +58,7 @@ type site struct {
 	*run
 	peer   httppeer.Peer
 	server httppeer.Server
+	data   httppeer.Data
 	set    *dataset.Set
 	zipf   *dataset.Zipf
 	keys   []dataset.Key
@@ -62,14 +66,16 @@ type site struct {
 	http   *http.Server
 	served chan error
 	client *http.Client
+	// scratch takes the answers of the handler that is called by one goroutine.
+	scratch []byte
 }
 
-func (r *run) openSite(ctx context.Context, p httppeer.Peer, set *dataset.Set) (*site, error) {
+func (r *run) openSite(ctx context.Context, p httppeer.Peer, data httppeer.Data) (*site, error) {
 	dir := filepath.Join(r.Dir, p.Name)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	server, err := p.Open(ctx, dir, set)
+	server, err := p.Open(ctx, dir, data)
 	if err != nil {
 		return nil, err
 	}
@@ -77,8 +83,9 @@ func (r *run) openSite(ctx context.Context, p httppeer.Peer, set *dataset.Set) (
 	if err != nil {
 		return nil, errors.Join(err, server.Close())
 	}
+	set := data.Set
 	s := &site{
-		run: r, peer: p, server: server, set: set, zipf: dataset.NewZipf(set.Len(), r.Seed), keys: set.Keys(),
+		run: r, peer: p, server: server, data: data, set: set, zipf: dataset.NewZipf(set.Len(), r.Seed), keys: set.Keys(),
 		base: "http://" + listener.Addr().String(), http: &http.Server{Handler: server}, served: make(chan error, 1),
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: r.Clients, MaxConnsPerHost: r.Clients}},
 	}
@@ -95,7 +102,8 @@ func (s *site) close(ctx context.Context) error {
 	return errors.Join(err, s.server.Close())
 }
 
-// send is how a request reaches a server: over a connection or straight.
+// send is how a request reaches a server: over a connection or straight. The body
+// is good until the next call of the same goroutine.
 type send func(ctx context.Context, account string, q httppeer.Request) (body []byte, err error)
 
 func (s *site) measure(ctx context.Context, round int) error {
@@ -103,12 +111,16 @@ func (s *site) measure(ctx context.Context, round int) error {
 		result.Workload
 		send    send
 		clients int
-		start   func(s *site, send send, segment uint64, clients int) task
+		start   func(s *site, send send, segment uint64, clients int) (task, error)
 	}{
 		{httpGet, s.dial, s.Clients, getRequests},
+		{httpList, s.dial, s.Clients, listRequests},
+		{httpImage, s.dial, s.Clients, imageRequests},
 		{httpUse, s.dial, s.Clients, useRequests},
 		{httpPost, s.dial, s.Clients, editRequests},
 		{httpGetHandler, s.call, 1, getRequests},
+		{httpListHandler, s.call, 1, listRequests},
+		{httpImageHandler, s.call, 1, imageRequests},
 		{httpPostHandler, s.call, 1, editRequests},
 	} {
 		if !s.wants(w.Workload) {
@@ -116,13 +128,23 @@ func (s *site) measure(ctx context.Context, round int) error {
 		}
 		once := func(seg measure.Segment) (sample measure.Sample, err error) {
 			s.segments++
-			t := w.start(s, w.send, s.segments, w.clients)
-			if sample, err = seg.Run(ctx, t.op); err == nil {
-				err = t.verify(ctx, sample)
+			t, err := w.start(s, w.send, s.segments, w.clients)
+			if err != nil {
+				return sample, err
 			}
-			return sample, err
+			if sample, err = seg.Run(ctx, t.op); err != nil {
+				return sample, err
+			}
+			if err := t.verify(ctx, sample); err != nil {
+				return sample, fmt.Errorf("wrong data: %w", err)
+			}
+			return sample, nil
 		}
 		_, err := once(s.warmUp(w.clients))
+		if errors.Is(err, peer.ErrNotOffered) {
+			s.skip(w.Workload, s.peer.Name, "not offered")
+			continue
+		}
 		var sample measure.Sample
 		if err == nil {
 			err = s.profiled(round, func() (err error) {
@@ -154,9 +176,10 @@ func (s *site) dial(ctx context.Context, account string, q httppeer.Request) ([]
 	if err != nil {
 		return nil, err
 	}
-	body, err := io.ReadAll(res.Body)
+	body := bytes.NewBuffer(make([]byte, 0, max(res.ContentLength, 0)+bytes.MinRead))
+	_, err = body.ReadFrom(res.Body)
 	err = errors.Join(err, res.Body.Close())
-	return body, errors.Join(err, expectOK(q, res.StatusCode, body))
+	return body.Bytes(), errors.Join(err, expectOK(q, res.StatusCode, body.Bytes()))
 }
 
 func expectOK(q httppeer.Request, status int, body []byte) error {
@@ -184,24 +207,26 @@ func (a *answer) Write(b []byte) (int, error) {
 
 // call serves a request in this goroutine.
 func (s *site) call(ctx context.Context, account string, q httppeer.Request) ([]byte, error) {
-	target := &url.URL{Path: q.Path}
+	path, query, _ := strings.Cut(q.Path, "?")
+	target := &url.URL{Path: path, RawQuery: query}
 	req := &http.Request{
 		Method: q.Method, URL: target, RequestURI: q.Path, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: http.Header{"X-Api-Key": {account}, "Content-Type": {"application/json"}},
 		Body:   io.NopCloser(bytes.NewReader(q.Body)), ContentLength: int64(len(q.Body)), RemoteAddr: "127.0.0.1:1",
 	}
-	a := &answer{header: http.Header{}, status: http.StatusOK, body: make([]byte, 0, 4096)}
+	a := &answer{header: http.Header{}, status: http.StatusOK, body: s.scratch[:0]}
 	s.server.ServeHTTP(a, req.WithContext(ctx))
+	s.scratch = a.body
 	return a.body, expectOK(q, a.status, a.body)
 }
 
-func getRequests(s *site, send send, segment uint64, clients int) task {
+func getRequests(s *site, send send, segment uint64, clients int) (task, error) {
 	random, results := s.sources(segment, clients), make([]kept[int], clients)
 	op := func(ctx context.Context, w, n int) error {
 		i := s.zipf.Next(random[w])
 		body, err := send(ctx, s.keys[i].Account, s.server.Get(i))
 		if err == nil && results[w].wants(n) {
-			results[w].add(i, body)
+			results[w].add(i, bytes.Clone(body))
 		}
 		return err
 	}
@@ -215,10 +240,59 @@ func getRequests(s *site, send send, segment uint64, clients int) task {
 		}
 		return nil
 	}
-	return task{op, verify}
+	return task{op, verify}, nil
 }
 
-func useRequests(s *site, send send, segment uint64, clients int) task {
+// listRequests asks for pages.
+func listRequests(s *site, send send, segment uint64, clients int) (task, error) {
+	lister, ok := s.server.(httppeer.Lister)
+	if !ok {
+		return task{}, peer.ErrNotOffered
+	}
+	if len(s.data.Pages) == 0 {
+		return task{}, errors.New("no account has 50 products")
+	}
+	random, results := s.sources(segment, clients), make([]kept[dataset.Page], clients)
+	op := func(ctx context.Context, w, n int) error {
+		p := s.data.Pages[random[w].IntN(len(s.data.Pages))]
+		body, err := send(ctx, p.Account, lister.List(p))
+		if err == nil && results[w].wants(n) {
+			results[w].add(p, bytes.Clone(body))
+		}
+		return err
+	}
+	verify := func(context.Context, measure.Sample) error {
+		for _, k := range results {
+			for n, p := range k.what {
+				if err := s.checkPage(lister, p, k.got[n].([]byte)); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	return task{op, verify}, nil
+}
+
+// imageRequests asks for uploaded images.
+func imageRequests(s *site, send send, segment uint64, clients int) (task, error) {
+	gallery, ok := s.server.(httppeer.Gallery)
+	if !ok {
+		return task{}, peer.ErrNotOffered
+	}
+	random, keys := s.sources(segment, clients), s.data.Photos.Keys()
+	op := func(ctx context.Context, w, n int) error {
+		i := random[w].IntN(len(keys))
+		body, err := send(ctx, keys[i].Account, gallery.Image(i))
+		if err == nil && n%keepEvery == 0 && !bytes.Equal(body, s.data.Image) {
+			err = fmt.Errorf("wrong data: the image of %v differs", keys[i])
+		}
+		return err
+	}
+	return task{op, verifyNothing}, nil
+}
+
+func useRequests(s *site, send send, segment uint64, clients int) (task, error) {
 	random := s.sources(segment, clients)
 	op := func(ctx context.Context, w, _ int) error {
 		i := s.zipf.Next(random[w])
@@ -234,10 +308,10 @@ func useRequests(s *site, send send, segment uint64, clients int) task {
 			return err
 		})
 	}
-	return task{op, verify}
+	return task{op, verify}, nil
 }
 
-func editRequests(s *site, send send, segment uint64, clients int) task {
+func editRequests(s *site, send send, segment uint64, clients int) (task, error) {
 	random, buffers := s.sources(segment, clients), make([][]byte, clients)
 	access := dataset.Uniform(s.set.Len())
 	op := func(ctx context.Context, w, n int) error {
@@ -255,7 +329,7 @@ func editRequests(s *site, send send, segment uint64, clients int) task {
 			return err
 		})
 	}
-	return task{op, verify}
+	return task{op, verify}, nil
 }
 
 // sampleOps calls fn with some of the products that a segment has touched.
@@ -286,19 +360,42 @@ func (s *site) check(i int, body []byte) (got dataset.Product, revision uint64, 
 	if got, err = s.server.Product(body); err != nil {
 		return got, 0, err
 	}
+	revision, err = s.compare(i, &got)
+	return got, revision, err
+}
+
+// checkPage compares an answer with a page.
+func (s *site) checkPage(lister httppeer.Lister, p dataset.Page, body []byte) error {
+	products, err := lister.Products(body)
+	if err != nil {
+		return err
+	}
+	if len(products) != p.Limit {
+		return fmt.Errorf("page of %s from %d on has %d products", p.Account, p.First, len(products))
+	}
+	for i := range products {
+		if _, err := s.compare(p.First+i, &products[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// compare compares a product of an answer with product i.
+func (s *site) compare(i int, got *dataset.Product) (revision uint64, err error) {
 	if got.Account == "" {
 		got.Account = s.keys[i].Account
 	}
 	if revision, err = dataset.Revision(canonical(got.Metadata)); err != nil {
-		return got, 0, err
+		return 0, err
 	}
 	want := s.set.Product(i)
 	if revision != 0 {
 		want.Metadata = s.edits.Append(nil, revision)
 	}
 	reorder(&want)
-	reorder(&got)
-	return got, revision, dataset.Same(&want, &got)
+	reorder(got)
+	return revision, dataset.Same(&want, got)
 }
 
 func reorder(p *dataset.Product) {

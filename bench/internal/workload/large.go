@@ -2,9 +2,11 @@ package workload
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 
 	"github.com/shelflife-db/shelflife/bench/internal/dataset"
@@ -26,7 +28,7 @@ func (r *run) large(ctx context.Context) error {
 			return err
 		}
 	}
-	if !r.wants(importLarge, heapLarge, openCleanLarge, openKilledLarge) {
+	if !r.wants(importLarge, heapLarge, diskLarge, mixedLarge, openCleanLarge, openKilledLarge) {
 		return nil
 	}
 	for _, p := range r.peers {
@@ -48,6 +50,14 @@ func (r *run) largeStore(ctx context.Context, p peer.Peer, set *dataset.Set) err
 	}
 	r.add(importLarge, p.Name, 0, result.Observation{Value: took.rate(set)})
 	r.add(heapLarge, p.Name, 0, result.Observation{Value: steadiness(took.heaps)})
+	if err := r.weigh(diskLarge, p, dir, set); err != nil {
+		return err
+	}
+	if r.wants(mixedLarge) {
+		if err := r.mixed(ctx, p, dir, set); err != nil {
+			return err
+		}
+	}
 	for round := range r.Rounds {
 		if r.wants(openCleanLarge) {
 			if err := r.timeOpenClean(ctx, openCleanLarge, p, dir, set, round); err != nil {
@@ -61,6 +71,65 @@ func (r *run) largeStore(ctx context.Context, p peer.Peer, set *dataset.Set) err
 		}
 	}
 	return os.RemoveAll(dir)
+}
+
+// mixedWriters is how many goroutines do a mixed load, and mixedReads how many reads
+// come to an edit.
+const (
+	mixedWriters = 16
+	mixedReads   = 9
+)
+
+// mixed has goroutines read and edit a large store that is as its import left it.
+func (r *run) mixed(ctx context.Context, p peer.Peer, dir string, set *dataset.Set) error {
+	store, err := p.Open(ctx, dir, r.options(false))
+	if err != nil {
+		return err
+	}
+	on := *r
+	on.set, on.keys, on.zipf = set, set.Keys(), dataset.NewZipf(set.Len(), r.Seed)
+	for round := range r.Rounds {
+		t := &turn{&on, p, store, round}
+		if err := t.repeat(ctx, []timed{{mixedLarge, mixedWriters, mixedTask(on.zipf)}}); err != nil {
+			return errors.Join(err, store.Close())
+		}
+	}
+	r.segments = on.segments
+	return store.Close()
+}
+
+// weigh notes what a closed store takes on the disk.
+func (r *run) weigh(w result.Workload, p peer.Peer, dir string, set *dataset.Set) error {
+	size, err := dirSize(dir)
+	if err == nil {
+		r.add(w, p.Name, 0, result.Observation{Value: float64(size) / float64(set.Len())})
+	}
+	return err
+}
+
+// larger measures an import of normal products that is several times the large
+// one.
+func (r *run) larger(ctx context.Context) error {
+	if r.Larger == 0 || !r.wants(importLarger, heapLarger, diskLarger) {
+		return nil
+	}
+	set := r.set.Resize(r.Larger)
+	for _, p := range r.peers {
+		if p.Name != largePeers[0] {
+			continue
+		}
+		dir := filepath.Join(r.Dir, p.Name+"-larger")
+		took, err := r.importSet(ctx, p, dir, set)
+		if err != nil {
+			return fmt.Errorf("%s: larger store: %w", p.Name, err)
+		}
+		r.add(importLarger, p.Name, 0, result.Observation{Value: took.rate(set)})
+		r.add(heapLarger, p.Name, 0, result.Observation{Value: steadiness(took.heaps)})
+		if err := errors.Join(r.weigh(diskLarger, p, dir, set), os.RemoveAll(dir)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // steadiness compares the largest heap of the second half of an import with
@@ -77,7 +146,7 @@ func steadiness(heaps []float64) float64 {
 // huge measures a store of small products that is larger than memory should
 // have to be.
 func (r *run) huge(ctx context.Context) error {
-	if r.Huge == 0 || !r.wants(hugeImport, hugeGet, hugeOpen) {
+	if r.Huge == 0 || !r.wants(hugeImport, hugeSlower, hugeDisk, hugeManifest, hugeMemory, hugeGet, hugeOpen) {
 		return nil
 	}
 	for _, p := range r.peers {
@@ -99,6 +168,11 @@ func (r *run) hugeStore(ctx context.Context, p peer.Peer) error {
 		return err
 	}
 	r.add(hugeImport, p.Name, 0, result.Observation{Value: took.rate(set)})
+	r.add(hugeSlower, p.Name, 0, result.Observation{Value: took.slowdown()})
+	err = errors.Join(r.weigh(hugeDisk, p, dir, set), r.weighManifest(p, dir), r.hugeMemory(ctx, p, dir))
+	if err != nil {
+		return err
+	}
 	// The working set is spread over the whole store.
 	hot := *r
 	hot.set = set.Every(max(set.Len()/hotProducts, 1))
@@ -126,4 +200,57 @@ func (r *run) hugeStore(ctx context.Context, p peer.Peer) error {
 		}
 	}
 	return os.RemoveAll(dir)
+}
+
+// weighManifest notes the size of Pebble's MANIFEST, which an opening reads.
+func (r *run) weighManifest(p peer.Peer, dir string) error {
+	names, err := filepath.Glob(filepath.Join(dir, "MANIFEST-*"))
+	if err != nil {
+		return err
+	}
+	size := int64(0)
+	for _, name := range names {
+		info, err := os.Stat(name)
+		if err != nil {
+			return err
+		}
+		size += info.Size()
+	}
+	r.add(hugeManifest, p.Name, 0, result.Observation{Value: float64(size) / 1024})
+	return nil
+}
+
+// cacheMeter is a store that knows how large its block cache has grown.
+type cacheMeter interface{ CacheBytes() int64 }
+
+// hugeMemory notes what an opened store holds before its first read: the heap after
+// a collection and the block cache, above those of an empty store.
+func (r *run) hugeMemory(ctx context.Context, p peer.Peer, dir string) error {
+	empty := dir + "-empty"
+	if err := os.Mkdir(empty, 0o700); err != nil {
+		return err
+	}
+	least, err := r.memoryOf(ctx, p, empty)
+	if err != nil {
+		return err
+	}
+	most, err := r.memoryOf(ctx, p, dir)
+	if err != nil {
+		return err
+	}
+	r.add(hugeMemory, p.Name, 0, result.Observation{Value: max(most-least, 1) / (1 << 20)})
+	return os.RemoveAll(empty)
+}
+
+func (r *run) memoryOf(ctx context.Context, p peer.Peer, dir string) (bytes float64, err error) {
+	store, err := p.Open(ctx, dir, r.options(false))
+	if err != nil {
+		return 0, err
+	}
+	runtime.GC()
+	bytes = heapInUse()
+	if m, ok := store.(cacheMeter); ok {
+		bytes += float64(m.CacheBytes())
+	}
+	return bytes, store.Close()
 }

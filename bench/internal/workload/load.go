@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/metrics"
+	"slices"
 	"time"
 
 	"github.com/shelflife-db/shelflife/bench/internal/dataset"
@@ -40,11 +41,12 @@ func (r *run) load(ctx context.Context) error {
 			if err := os.RemoveAll(r.dir(p)); err != nil {
 				return err
 			}
-			if err := r.importBase(ctx, p, round); err != nil {
+			took, err := r.importBase(ctx, p, round)
+			if err != nil {
 				return fmt.Errorf("%s: import: %w", p.Name, err)
 			}
 			if round == rounds-1 {
-				if err := r.settle(ctx, p); err != nil {
+				if err := r.settle(ctx, p, took); err != nil {
 					return fmt.Errorf("%s: %w", p.Name, err)
 				}
 			}
@@ -56,17 +58,10 @@ func (r *run) load(ctx context.Context) error {
 // needsBase reports whether anything was chosen that works on the base stores.
 func (r *run) needsBase() bool {
 	base := r.Config
-	base.Large, base.Huge = 0, 0
-	for _, w := range base.All() {
-		switch w {
-		case httpGet, httpPost, httpUse, httpGetHandler, httpPostHandler:
-		default:
-			if r.wants(w) {
-				return len(r.peers) > 0
-			}
-		}
-	}
-	return false
+	base.Large, base.Larger, base.Huge = 0, 0, 0
+	return len(r.peers) > 0 && slices.ContainsFunc(base.All(), func(w result.Workload) bool {
+		return r.wants(w) && !slices.Contains(httpWorkloads, w)
+	})
 }
 
 func (r *run) hasPeer(name string) bool {
@@ -78,25 +73,29 @@ func (r *run) hasPeer(name string) bool {
 	return false
 }
 
-func (r *run) importBase(ctx context.Context, p peer.Peer, round int) error {
-	var took imported
-	err := r.profiled(round, func() (err error) {
+func (r *run) importBase(ctx context.Context, p peer.Peer, round int) (took imported, err error) {
+	err = r.profiled(round, func() (err error) {
 		took, err = r.importSet(ctx, p, r.dir(p), r.set)
 		return err
 	})
 	if err == nil && r.wants(importBase) {
 		r.add(importBase, p.Name, round, result.Observation{Value: took.rate(r.set)})
 	}
-	return err
+	return took, err
 }
 
 // imported is what an import took.
 type imported struct {
 	elapsed time.Duration
-	heaps   []float64 // bytes in use after each batch
+	// tenth is what the first tenth of the products took.
+	tenth time.Duration
+	heaps []float64 // bytes in use after each batch
 }
 
 func (i imported) rate(s *dataset.Set) float64 { return float64(s.Len()) / i.elapsed.Seconds() }
+
+// slowdown is how much longer a product took than one of the first tenth.
+func (i imported) slowdown() float64 { return i.elapsed.Seconds() / 10 / i.tenth.Seconds() }
 
 // importSet imports a set into a new store. The clock runs while the store has
 // products to write, and while it is closed, which makes them durable; not
@@ -122,6 +121,9 @@ func (r *run) importBatches(ctx context.Context, p peer.Peer, dir string, s *dat
 			return took, errors.Join(err, store.Close())
 		}
 		took.elapsed += time.Since(started)
+		if begin <= s.Len()/10 {
+			took.tenth = took.elapsed * time.Duration(s.Len()) / 10 / time.Duration(begin+len(batch))
+		}
 		took.heaps = append(took.heaps, heapInUse())
 	}
 	started := time.Now()
@@ -137,17 +139,23 @@ func heapInUse() float64 {
 	return float64(sample[0].Value.Uint64())
 }
 
-// settle compacts a base store, weighs it, and adds the uploaded images.
-func (r *run) settle(ctx context.Context, p peer.Peer) error {
+// settle compacts a base store after the import that took so long, weighs it, and
+// adds the uploaded images.
+func (r *run) settle(ctx context.Context, p peer.Peer, took imported) error {
 	store, err := p.Open(ctx, r.dir(p), r.options(false))
 	if err != nil {
 		return err
 	}
+	began := time.Now()
 	if err := store.Compact(ctx); err != nil {
 		return errors.Join(fmt.Errorf("compact: %w", err), store.Close())
 	}
 	if err := store.Close(); err != nil {
 		return err
+	}
+	took.elapsed += time.Since(began)
+	if r.wants(importCompact) {
+		r.collect.Add(importCompact, p.Name, result.Observation{Value: took.rate(r.set)})
 	}
 	if r.wants(diskBytes) {
 		size, err := dirSize(r.dir(p))

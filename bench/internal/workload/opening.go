@@ -24,12 +24,13 @@ const cleanOpens = 5
 func (r *run) openings(ctx context.Context) error {
 	for round := range r.Rounds {
 		for _, p := range r.peers {
-			if r.wants(openClean) {
+			t := &turn{run: r, peer: p}
+			if t.wants(openClean) {
 				if err := r.timeOpenClean(ctx, openClean, p, r.dir(p), r.set, round); err != nil {
 					return err
 				}
 			}
-			if r.wants(openKilled) {
+			if t.wants(openKilled) {
 				if err := r.timeOpenKilled(ctx, openKilled, p, r.dir(p), r.set, round); err != nil {
 					return err
 				}

@@ -9,6 +9,7 @@ import (
 	"github.com/shelflife-db/shelflife/bench/internal/dataset"
 	"github.com/shelflife-db/shelflife/bench/internal/measure"
 	"github.com/shelflife-db/shelflife/bench/internal/peer"
+	"github.com/shelflife-db/shelflife/bench/internal/result"
 )
 
 // hotProducts is the size of a working set that fits every cache.
@@ -31,10 +32,7 @@ func (r *run) reads(ctx context.Context) error {
 		{imageRead, r.Readers, imageReadTask},
 		{imageWrite, r.Readers, imageWriteTask},
 	}
-	if !r.wantsAny(list) {
-		return nil
-	}
-	return r.turns(ctx, r.options(false), func(ctx context.Context, t *turn) error {
+	return r.turns(ctx, r.options(false), workloadsOf(list), func(ctx context.Context, t *turn) error {
 		if err := t.touch(ctx); err != nil {
 			return err
 		}
@@ -42,13 +40,12 @@ func (r *run) reads(ctx context.Context) error {
 	})
 }
 
-func (r *run) wantsAny(list []timed) bool {
-	for _, w := range list {
-		if r.wants(w.Workload) {
-			return true
-		}
+func workloadsOf(list []timed) []result.Workload {
+	out := make([]result.Workload, len(list))
+	for i, w := range list {
+		out[i] = w.Workload
 	}
-	return false
+	return out
 }
 
 // getTask reads products.

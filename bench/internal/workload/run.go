@@ -80,7 +80,7 @@ func Run(ctx context.Context, c Config, peers []peer.Peer, servers []httppeer.Pe
 		return nil, err
 	}
 	for _, stage := range []func(context.Context) error{
-		r.load, r.reads, r.durableWrites, r.bufferedWrites, r.sweeps, r.openings, r.bulkLoads, r.large, r.huge, r.overHTTP,
+		r.load, r.reads, r.durableWrites, r.bufferedWrites, r.sweeps, r.openings, r.bulkLoads, r.large, r.larger, r.huge, r.overHTTP,
 	} {
 		if err := stage(ctx); err != nil {
 			return nil, err
@@ -142,6 +142,12 @@ func (r *run) wants(list ...result.Workload) bool {
 	return slices.ContainsFunc(list, func(w result.Workload) bool { return matches(r.Workloads, w.Name) })
 }
 
+// wants reports whether any of the workloads was chosen and the turn's peer takes
+// part in it.
+func (t *turn) wants(list ...result.Workload) bool {
+	return slices.ContainsFunc(list, func(w result.Workload) bool { return t.run.wants(w) && matches(t.peer.Only, w.Name) })
+}
+
 // options are those of every opening.
 func (r *run) options(durable bool) peer.Options {
 	return peer.Options{Durable: durable, Edits: r.edits, Models: r.set}
@@ -167,10 +173,13 @@ type turn struct {
 }
 
 // turns opens each peer in each round, A B A B, so that only one is open at a
-// time, and calls fn with it.
-func (r *run) turns(ctx context.Context, o peer.Options, fn func(ctx context.Context, t *turn) error) error {
+// time, and calls fn with it if it takes part in any of the workloads.
+func (r *run) turns(ctx context.Context, o peer.Options, list []result.Workload, fn func(ctx context.Context, t *turn) error) error {
 	for round := range r.Rounds {
 		for _, p := range r.peers {
+			if t := (&turn{run: r, peer: p}); !t.wants(list...) {
+				continue
+			}
 			store, err := p.Open(ctx, r.dir(p), o)
 			if err != nil {
 				return fmt.Errorf("%s: open: %w", p.Name, err)

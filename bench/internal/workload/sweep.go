@@ -22,12 +22,10 @@ const behind = 2 * peer.Day
 // sweeps has products expire, reads them, and removes them while a reader
 // works.
 func (r *run) sweeps(ctx context.Context) error {
-	if !r.wants(getExpired, sweepRate, sweepTail) {
-		return nil
-	}
 	o := r.options(true)
 	o.Offset = -behind
-	return r.turns(ctx, o, func(ctx context.Context, t *turn) error { return t.expire(ctx) })
+	list := []result.Workload{getExpired, sweepRate, sweepTail}
+	return r.turns(ctx, o, list, func(ctx context.Context, t *turn) error { return t.expire(ctx) })
 }
 
 func (t *turn) expire(ctx context.Context) error {

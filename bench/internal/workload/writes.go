@@ -15,10 +15,7 @@ func (r *run) durableWrites(ctx context.Context) error {
 		timed{create, r.writers(), createTask},
 		timed{useDurable, r.writers(), useTask},
 		timed{imageUpload, 1, uploadTask})
-	if !r.wantsAny(list) {
-		return nil
-	}
-	return r.turns(ctx, r.options(true), func(ctx context.Context, t *turn) error {
+	return r.turns(ctx, r.options(true), workloadsOf(list), func(ctx context.Context, t *turn) error {
 		if err := t.touch(ctx); err != nil {
 			return err
 		}
@@ -28,10 +25,8 @@ func (r *run) durableWrites(ctx context.Context) error {
 
 func (r *run) bufferedWrites(ctx context.Context) error {
 	list := r.editsBy(false)
-	if !r.wantsAny(list) && !r.wants(useBuffered, useLog, touch) {
-		return nil
-	}
-	return r.turns(ctx, r.options(false), func(ctx context.Context, t *turn) error {
+	all := append(workloadsOf(list), useBuffered, useLog, touch)
+	return r.turns(ctx, r.options(false), all, func(ctx context.Context, t *turn) error {
 		if err := t.touch(ctx); err != nil {
 			return err
 		}
@@ -75,31 +70,64 @@ func editTask(access dataset.Access) func(*turn, uint64, int) (task, error) {
 			return t.store.Edit(ctx, t.keys[i], buffers[w])
 		}
 		verify := func(ctx context.Context, s measure.Sample) error {
-			last := lastEdits(t.sources(segment, workers), access, s, func(w, n int) uint64 { return revisionOf(segment, w, n) })
-			for i, revisions := range last {
-				revision, err := t.readBack(ctx, i)
-				if err != nil {
-					return err
-				}
-				if !revisions[revision] {
-					return fmt.Errorf("product %v has revision %x: an update was lost", t.keys[i], revision)
-				}
-			}
-			return nil
+			return t.verifyEdits(ctx, segment, workers, access, s, func(int) bool { return true })
 		}
 		return task{op, verify}, nil
 	}
 }
 
+// mixedTask reads products, and edits one after every mixedReads.
+func mixedTask(access dataset.Access) func(*turn, uint64, int) (task, error) {
+	return func(t *turn, segment uint64, workers int) (task, error) {
+		random, buffers := t.sources(segment, workers), make([][]byte, workers)
+		op := func(ctx context.Context, w, n int) error {
+			i := access.Next(random[w])
+			if n%(mixedReads+1) != mixedReads {
+				_, err := t.store.Get(ctx, t.keys[i], false)
+				return err
+			}
+			buffers[w] = t.edits.Append(buffers[w][:0], revisionOf(segment, w, n))
+			return t.store.Edit(ctx, t.keys[i], buffers[w])
+		}
+		verify := func(ctx context.Context, s measure.Sample) error {
+			edits := func(n int) bool { return n%(mixedReads+1) == mixedReads }
+			return t.verifyEdits(ctx, segment, workers, access, s, edits)
+		}
+		return task{op, verify}, nil
+	}
+}
+
+// verifyEdits reads back products that were edited. Of the operations, which all
+// choose one product, those are edits that the function says.
+func (t *turn) verifyEdits(
+	ctx context.Context, segment uint64, workers int, access dataset.Access, s measure.Sample, edits func(n int) bool,
+) error {
+	revision := func(w, n int) uint64 { return revisionOf(segment, w, n) }
+	for i, revisions := range lastEdits(t.sources(segment, workers), access, s, edits, revision) {
+		revision, err := t.readBack(ctx, i)
+		if err != nil {
+			return err
+		}
+		if !revisions[revision] {
+			return fmt.Errorf("product %v has revision %x: an update was lost", t.keys[i], revision)
+		}
+	}
+	return nil
+}
+
 // lastEdits returns, of some products, the revisions that each worker wrote to
 // them last: one of these must be there. The sequences of products are random but
 // repeatable.
-func lastEdits(sources []*rand.Rand, access dataset.Access, s measure.Sample, revision func(w, n int) uint64) map[int]map[uint64]bool {
+func lastEdits(
+	sources []*rand.Rand, access dataset.Access, s measure.Sample, edits func(n int) bool, revision func(w, n int) uint64,
+) map[int]map[uint64]bool {
 	last := map[int]map[uint64]bool{}
 	for w, r := range sources {
 		of := map[int]int{}
 		for n := range s.Ops[w] {
-			of[access.Next(r)] = n
+			if i := access.Next(r); edits(n) {
+				of[i] = n
+			}
 		}
 		for i, n := range of {
 			if last[i] == nil {

@@ -167,15 +167,30 @@ type wrongServer struct{ httppeer.Server }
 
 func (s wrongServer) Get(i int) httppeer.Request { return s.Server.Get((i + 1) % 50) }
 
+func (s wrongServer) List(p dataset.Page) httppeer.Request {
+	p.First, p.Limit = 0, p.Limit-1
+	return s.Server.(httppeer.Lister).List(p)
+}
+
+func (s wrongServer) Products(body []byte) ([]dataset.Product, error) {
+	return s.Server.(httppeer.Lister).Products(body)
+}
+
+func (s wrongServer) Image(int) httppeer.Request { return s.Server.Get(0) }
+
 func TestWrongAnswersFailTheRun(t *testing.T) {
-	p := httppeer.Bare()
+	p := httppeer.Shelflife()
 	open := p.Open
-	p.Open = func(ctx context.Context, dir string, s *dataset.Set) (httppeer.Server, error) {
-		server, err := open(ctx, dir, s)
+	p.Open = func(ctx context.Context, dir string, d httppeer.Data) (httppeer.Server, error) {
+		server, err := open(ctx, dir, d)
 		return wrongServer{server}, err
 	}
-	c := tiny(t, "http-get")
-	c.HTTPProducts = 50
-	_, err := Run(t.Context(), c, nil, []httppeer.Peer{p}, io.Discard)
-	require.ErrorContains(t, err, "http-get")
+	for workload, says := range map[string]string{
+		"http-get": "http-get: wrong data", "http-list-handler": "http-list-handler: wrong data", "http-image": "http-image: wrong data",
+	} {
+		c := tiny(t, workload)
+		c.HTTPProducts = 150
+		_, err := Run(t.Context(), c, nil, []httppeer.Peer{p}, io.Discard)
+		require.ErrorContains(t, err, says)
+	}
 }

@@ -1,6 +1,7 @@
 // Package rawpebble is the floor: Pebble with the options of backend/pebble,
 // holding the bytes that Shelflife would write, and nothing around it. It does
-// not decode, does not look at lifetimes and does not read before it writes.
+// not decode and does not look at lifetimes. It does not read before it writes,
+// but as the peer that Reading returns.
 package rawpebble
 
 import (
@@ -25,16 +26,41 @@ const (
 	sweepBatch  = 64
 )
 
+// cacheLine is how far apart the bytes are that touch a value.
+const cacheLine = 64
+
 // Peer returns the floor.
 func Peer() peer.Peer {
+	images := &imageNumbers{of: map[dataset.Key]uint32{}}
 	return peer.Peer{
-		Name: "pebble", Module: "github.com/cockroachdb/pebble/v2", Floor: true,
+		Name: floorName, Module: module, Floor: true,
 		About: "raw Pebble, same options and bytes: Get without decoding, Set without reading",
 		Open: func(_ context.Context, dir string, o peer.Options) (peer.Store, error) {
-			return open(dir, o)
+			return open(dir, o, images)
 		},
 	}
 }
+
+// Reading returns the floor of edits that need what was there: it gets the old
+// record, without decoding it, before it sets the new one.
+func Reading() peer.Peer {
+	return peer.Peer{
+		Name: "pebble-reading", Data: floorName, Module: module, Floor: true, Only: []string{"edit-*"},
+		About: "the same on the same files: Get, then Set; edits alone",
+		Open: func(_ context.Context, dir string, o peer.Options) (peer.Store, error) {
+			s, err := open(dir, o, nil)
+			if err != nil {
+				return nil, err
+			}
+			return &reading{s}, nil
+		},
+	}
+}
+
+const (
+	floorName = "pebble"
+	module    = "github.com/cockroachdb/pebble/v2"
+)
 
 // CompactDir compacts a closed store, one of Shelflife too.
 func CompactDir(ctx context.Context, dir string) error {
@@ -56,12 +82,46 @@ func fatal(err error) { log.Fatal(err) }
 
 type store struct {
 	peer.Clock
-	db    *crdb.DB
-	write *crdb.WriteOptions
-	edits func() []model // made when they are first asked for
+	db     *crdb.DB
+	write  *crdb.WriteOptions
+	edits  func() []model // made when they are first asked for
+	images *imageNumbers
 }
 
 var _ peer.Store = (*store)(nil)
+
+// reading is a store whose edits read first.
+type reading struct{ *store }
+
+var _ peer.Store = (*reading)(nil)
+
+// Edit implements peer.Store.
+func (s *reading) Edit(ctx context.Context, k dataset.Key, metadata []byte) error {
+	if _, err := s.Get(ctx, k, false); err != nil {
+		return err
+	}
+	return s.store.Edit(ctx, k, metadata)
+}
+
+// imageNumbers are the number of each product's image, in all openings of a peer's
+// stores: each upload has a key of its own.
+type imageNumbers struct {
+	mu sync.Mutex
+	of map[dataset.Key]uint32
+}
+
+// newest returns the number of the last image of a product, 0 if it has none.
+func (n *imageNumbers) newest(k dataset.Key) uint32 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.of[k]
+}
+
+func (n *imageNumbers) set(k dataset.Key, number uint32) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.of[k] = number
+}
 
 // model is an encoded record whose metadata have a revision to be overwritten.
 type model struct {
@@ -69,12 +129,12 @@ type model struct {
 	metadata int // where the metadata begin
 }
 
-func open(dir string, o peer.Options) (*store, error) {
+func open(dir string, o peer.Options, images *imageNumbers) (*store, error) {
 	db, err := crdb.Open(dir, engineOptions())
 	if err != nil {
 		return nil, err
 	}
-	s := &store{db: db, write: crdb.NoSync}
+	s := &store{db: db, write: crdb.NoSync, images: images}
 	s.Advance(o.Offset)
 	if o.Durable {
 		s.write = crdb.Sync
@@ -185,36 +245,54 @@ func (s *store) Page(_ context.Context, p dataset.Page, keep bool) (any, error) 
 		return nil, err
 	}
 	var page [][]byte
-	n := 0
+	n, seen := 0, byte(0)
 	for ok := it.First(); ok && n < p.Limit; ok = it.Next() {
 		value, err := it.ValueAndErr()
 		if err != nil {
 			return nil, errors.Join(err, it.Close())
+		}
+		// A page that nobody looks at costs less memory traffic than any reader's.
+		for i := 0; i < len(value); i += cacheLine {
+			seen |= value[i]
 		}
 		if keep {
 			page = append(page, bytes.Clone(value))
 		}
 		n++
 	}
-	if n < p.Limit {
+	if n < p.Limit || seen == 0 {
 		return nil, errors.Join(fmt.Errorf("rawpebble: page of %d", n), it.Close())
 	}
 	return page, it.Close()
 }
 
-// imageKey is that of the first chunk of a blob, named after the product.
-func imageKey(k dataset.Key) []byte {
+// imageKey is that of a chunk of a blob that is named after the product.
+func imageKey(k dataset.Key, number uint32) []byte {
 	var id encoding.BlobID
 	copy(id[:], k.ID)
-	return encoding.AppendBlobKey(nil, k.Account, id, 1)
+	return encoding.AppendBlobKey(nil, k.Account, id, number)
 }
 
+// PutImage writes a fresh key, as a store must whose readers take an image in
+// pieces, and removes that of the image before.
 func (s *store) PutImage(_ context.Context, k dataset.Key, data []byte) error {
-	return s.db.Set(imageKey(k), data, s.write)
+	last := s.images.newest(k)
+	b := s.db.NewBatch()
+	err := b.Set(imageKey(k, last+1), data, nil)
+	if err == nil && last > 0 {
+		err = b.Delete(imageKey(k, last), nil)
+	}
+	if err == nil {
+		err = s.db.Apply(b, s.write)
+	}
+	if err == nil {
+		s.images.set(k, last+1)
+	}
+	return errors.Join(err, b.Close())
 }
 
 func (s *store) GetImage(_ context.Context, k dataset.Key, dst []byte) ([]byte, error) {
-	value, closer, err := s.db.Get(imageKey(k))
+	value, closer, err := s.db.Get(imageKey(k, s.images.newest(k)))
 	if err != nil {
 		return dst, notFound(err)
 	}

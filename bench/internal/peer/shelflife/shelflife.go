@@ -116,6 +116,9 @@ func (s *Store) Catalog() *catalog.Catalog { return s.catalog }
 // LogBytes returns how many bytes the write-ahead log has taken since Open.
 func (s *Store) LogBytes() uint64 { return s.engine.Metrics().WAL.BytesWritten }
 
+// CacheBytes returns how large the engine's block cache has grown.
+func (s *Store) CacheBytes() int64 { return s.engine.Metrics().BlockCache.Size }
+
 // Import implements peer.Store. UpsertMany takes the products of one account.
 func (s *Store) Import(ctx context.Context, products []dataset.Product) error {
 	for len(products) > 0 {
