@@ -68,8 +68,22 @@ type jsonImage struct {
 	width, height   int
 }
 
+// hrefs are the paths of uploaded images.
+type hrefs struct {
+	of   func() string // nil where there are none
+	path string        // what it returned, empty before
+}
+
+// append appends the href of an image.
+func (h *hrefs) append(dst []byte, order int) []byte {
+	if h.path == "" {
+		h.path = h.of() + "/"
+	}
+	return appendText(dst, bytesOf(h.path+strconv.Itoa(order)))
+}
+
 // append appends what follows the source.
-func (i *jsonImage) append(dst []byte, imagesPath string) []byte {
+func (i *jsonImage) append(dst []byte, hrefs *hrefs) []byte {
 	dst = append(dst, `,"order":`...)
 	dst = strconv.AppendInt(dst, int64(i.order), 10)
 	if i.classifications != nil {
@@ -85,16 +99,17 @@ func (i *jsonImage) append(dst []byte, imagesPath string) []byte {
 		dst = strconv.AppendInt(dst, int64(i.width), 10)
 		dst = append(dst, `,"height":`...)
 		dst = strconv.AppendInt(dst, int64(i.height), 10)
-		if imagesPath != "" {
+		if hrefs.of != nil {
 			dst = append(dst, `,"href":`...)
-			dst = appendText(dst, bytesOf(imagesPath+"/"+strconv.Itoa(i.order)))
+			dst = hrefs.append(dst, i.order)
 		}
 	}
 	return append(dst, '}')
 }
 
-// appendJSON is AppendJSONWithHref; an empty imagesPath leaves href out.
-func (v ProductView) appendJSON(dst []byte, imagesPath string) []byte {
+// appendJSON is AppendJSONWithHref; a nil imagesPath leaves href out.
+func (v ProductView) appendJSON(dst []byte, imagesPath func() string) []byte {
+	hrefs := hrefs{of: imagesPath}
 	t := v.record.Texts()
 	dst = appendTexts(dst, t.ID, t.Title, t.Description)
 	images := v.record.Images()
@@ -111,7 +126,7 @@ func (v ProductView) appendJSON(dst []byte, imagesPath string) []byte {
 			dst = append((&ImageView{image: i}).appendSourceURL(dst), '"')
 		}
 		rest := jsonImage{order, i.Classifications, bytesOf(i.ContentType), i.Size, i.Width, i.Height}
-		dst = rest.append(dst, imagesPath)
+		dst = rest.append(dst, &hrefs)
 	}
 	h := v.header()
 	rest := jsonFields{

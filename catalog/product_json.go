@@ -14,11 +14,13 @@ var _ json.Marshaler = Product{}
 // present and null when empty, except that of an image only sourceUrl and
 // order are always present. Metadata and classifications are copied as they
 // are.
-func (p *Product) AppendJSON(dst []byte) []byte { return p.appendJSON(dst, "") }
+func (p *Product) AppendJSON(dst []byte) []byte { return p.appendJSON(dst, nil) }
 
-// AppendJSONWithHref is AppendJSON with an href for each image that was uploaded:
-// imagesPath, which is written as it is, and the image's order behind a slash.
-func (p *Product) AppendJSONWithHref(dst []byte, imagesPath string) []byte {
+// AppendJSONWithHref is AppendJSON with an href for each image that was uploaded: what
+// imagesPath returns, which is written as it is, and the image's order behind a slash.
+// imagesPath is called once, when the first such image is met, and never for a
+// product without one.
+func (p *Product) AppendJSONWithHref(dst []byte, imagesPath func() string) []byte {
 	return p.appendJSON(dst, imagesPath)
 }
 
@@ -27,14 +29,15 @@ func (p *Product) HasUploads() bool {
 	return slices.ContainsFunc(p.Images, func(i Image) bool { return i.ContentType != "" })
 }
 
-// appendJSON is AppendJSONWithHref; an empty imagesPath leaves href out.
-func (p *Product) appendJSON(dst []byte, imagesPath string) []byte {
+// appendJSON is AppendJSONWithHref; a nil imagesPath leaves href out.
+func (p *Product) appendJSON(dst []byte, imagesPath func() string) []byte {
+	hrefs := hrefs{of: imagesPath}
 	dst = appendTexts(dst, bytesOf(p.ExternalID), bytesOf(p.Title), bytesOf(p.Description))
 	for i := range p.Images {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = p.Images[i].appendJSON(dst, imagesPath)
+		dst = p.Images[i].appendJSON(dst, &hrefs)
 	}
 	rest := jsonFields{
 		p.Metadata, p.ValidForDays, p.Listed,
@@ -56,9 +59,9 @@ func (p Product) MarshalJSON() ([]byte, error) {
 	return p.AppendJSON(nil), nil
 }
 
-func (i *Image) appendJSON(dst []byte, imagesPath string) []byte {
+func (i *Image) appendJSON(dst []byte, hrefs *hrefs) []byte {
 	dst = append(dst, `{"sourceUrl":`...)
 	dst = appendText(dst, bytesOf(i.SourceURL))
 	rest := jsonImage{i.Order, i.Classifications, bytesOf(i.ContentType), i.Size, i.Width, i.Height}
-	return rest.append(dst, imagesPath)
+	return rest.append(dst, hrefs)
 }

@@ -134,10 +134,10 @@ func (v ProductView) Product() *Product {
 }
 
 // AppendJSON is [Product.AppendJSON].
-func (v ProductView) AppendJSON(dst []byte) []byte { return v.appendJSON(dst, "") }
+func (v ProductView) AppendJSON(dst []byte) []byte { return v.appendJSON(dst, nil) }
 
 // AppendJSONWithHref is [Product.AppendJSONWithHref].
-func (v ProductView) AppendJSONWithHref(dst []byte, imagesPath string) []byte {
+func (v ProductView) AppendJSONWithHref(dst []byte, imagesPath func() string) []byte {
 	return v.appendJSON(dst, imagesPath)
 }
 

@@ -199,9 +199,9 @@ var (
 // usage is what one request holds of a budget.
 type usage struct {
 	budget        *Budget
-	memory, spool *budget.Hold
-	requests      *budget.Hold
-	uploads       *budget.Hold
+	memory, spool budget.Hold
+	requests      budget.Hold
+	uploads       budget.Hold
 	charged       int64 // of memory
 }
 
@@ -279,6 +279,9 @@ func (u *usage) close() {
 
 // await takes the first memory of a request, and waits a while for it.
 func (u *usage) await(ctx context.Context, n int64) error {
+	if u.memory.Grow(n) == nil {
+		return nil // as a rule, and without a timer
+	}
 	waiting, cancel := context.WithTimeout(ctx, u.budget.wait)
 	defer cancel()
 	return left(ctx, refusal(u.memory.Await(waiting, n)))

@@ -68,7 +68,8 @@ func (h *Handler) sendLines(w http.ResponseWriter, r *request) error {
 			begin()
 			begun = true
 		}
-		lines = append(h.appendView(lines, r.Request, v), '\n')
+		lines, _ = h.appendView(lines, r.Request, v)
+		lines = append(lines, '\n')
 		if len(lines) < linesPiece {
 			continue
 		}

@@ -228,8 +228,7 @@ const jsonType = "application/json; charset=utf-8"
 // writeJSON sends body, or just its length in answer to HEAD. An error means that the
 // client has left, so that there is no one to answer.
 func writeJSON(w http.ResponseWriter, r *http.Request, status int, body []byte) (err error) {
-	w.Header().Set("Content-Type", jsonType)
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	setHeaders(w.Header(), header{"Content-Type", jsonType}, header{"Content-Length", strconv.Itoa(len(body))})
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
 		_, err = w.Write(body)

@@ -33,7 +33,7 @@ func (h *Handler) listProducts(w http.ResponseWriter, r *request) error {
 		if count > 0 {
 			page = append(page, ',')
 		}
-		page = h.appendView(page, r.Request, v)
+		page, _ = h.appendView(page, r.Request, v)
 		if count > 0 && len(page) > maxPage-pageEnd {
 			page = page[:end]
 			return catalog.ErrEndPage

@@ -62,18 +62,16 @@ func (h *Handler) productPath(r *http.Request, id string) string {
 // endpoints. Options.PublicPath must be set there unless the handler is mounted at
 // the root: what r asked for says nothing of it.
 func (h *Handler) AppendProduct(dst []byte, r *http.Request, p *catalog.Product) []byte {
-	if !p.HasUploads() {
-		return p.AppendJSON(dst)
-	}
-	return p.AppendJSONWithHref(dst, h.productPath(r, p.ExternalID)+"/images")
+	return p.AppendJSONWithHref(dst, func() string { return h.productPath(r, p.ExternalID) + "/images" })
 }
 
-// appendView is AppendProduct of a view.
-func (h *Handler) appendView(dst []byte, r *http.Request, v catalog.ProductView) []byte {
-	if !v.HasUploads() {
-		return v.AppendJSON(dst)
-	}
-	return v.AppendJSONWithHref(dst, h.productPath(r, string(v.ExternalID()))+"/images")
+// appendView is AppendProduct of a view, and reports whether the product has uploads.
+func (h *Handler) appendView(dst []byte, r *http.Request, v catalog.ProductView) (out []byte, uploads bool) {
+	out = v.AppendJSONWithHref(dst, func() string {
+		uploads = true
+		return h.productPath(r, string(v.ExternalID())) + "/images"
+	})
+	return out, uploads
 }
 
 // mountSeparator stands in an entity tag in front of what it owes to the mount
@@ -90,9 +88,9 @@ func (h *Handler) etag(r *http.Request, p *catalog.Product) string {
 	return h.mountedETag(r, p.ETag())
 }
 
-// viewETag is etag of a view.
-func (h *Handler) viewETag(r *http.Request, v catalog.ProductView) string {
-	if !v.HasUploads() {
+// viewETag is etag of a view; uploads is what its HasUploads returns.
+func (h *Handler) viewETag(r *http.Request, v catalog.ProductView, uploads bool) string {
+	if !uploads {
 		return v.ETag()
 	}
 	return h.mountedETag(r, v.ETag())

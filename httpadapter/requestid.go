@@ -19,13 +19,13 @@ const maxRequestID = 128
 // must come before the header of the answer is written. Handlers make it by
 // themselves; call it before them, in a middleware, to know the ID.
 func RequestID(w http.ResponseWriter, r *http.Request) string {
-	if id := w.Header().Get(RequestIDHeader); id != "" {
+	if id := w.Header().Get(requestIDHeader); id != "" {
 		return id
 	}
-	id := r.Header.Get(RequestIDHeader)
+	id := r.Header.Get(requestIDHeader)
 	if id == "" || len(id) > maxRequestID || strings.ContainsFunc(id, func(c rune) bool { return c <= ' ' || c >= 0x7f }) {
 		id = rand.Text()
 	}
-	w.Header().Set(RequestIDHeader, id)
+	w.Header().Set(requestIDHeader, id)
 	return id
 }

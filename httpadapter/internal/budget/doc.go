@@ -8,7 +8,8 @@
 //   - What the holds of all accounts have sums up to no more than the size.
 //   - What the holds of one account have sums up to no more than the share.
 //   - A hold that waits has nothing, so that no two holds wait for each other.
-//   - An account without holds takes no memory.
+//   - An account of which no open hold has asked for anything takes no memory, but
+//     for a bounded number of places that are kept for the next.
 //
 // A share smaller than the size is what keeps one account from taking the pool
 // from the others. Requests that have no account yet, or none, count as the

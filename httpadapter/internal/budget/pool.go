@@ -29,13 +29,19 @@ type Pool struct {
 	mu       sync.Mutex
 	held     int64
 	accounts map[string]*account
+	// spare are accounts without holds, to be used again: an account that makes one
+	// request after the other would cost two allocations for each.
+	spare []*account
 }
 
 // account is what the holds of one account have in common.
 type account struct {
-	left  *semaphore.Weighted // of the share
-	holds int                 // that are open; the account goes with the last
+	left  *semaphore.Weighted // of the share, all of it where there are no holds
+	holds int                 // that have asked for something; the account goes with the last
 }
+
+// maxSpare bounds what a pool keeps of accounts that have gone.
+const maxSpare = 64
 
 // NewPool returns a pool of the size, of which each account may hold share.
 // Both are positive; a share above the size counts as the size.
@@ -59,23 +65,44 @@ func (p *Pool) Held() int64 {
 }
 
 // Open returns a hold for a request of the account, with nothing in it. It must
-// be closed.
-func (p *Pool) Open(name string) *Hold {
+// be closed, and costs next to nothing before it asks for something.
+func (p *Pool) Open(name string) Hold { return Hold{pool: p, name: name} }
+
+// join returns the account of a hold that asks for something for the first time.
+func (p *Pool) join(name string) *account {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	a := p.accounts[name]
 	if a == nil {
-		a = &account{left: semaphore.NewWeighted(p.share)}
+		if n := len(p.spare) - 1; n >= 0 {
+			a, p.spare = p.spare[n], p.spare[:n]
+		} else {
+			a = &account{left: semaphore.NewWeighted(p.share)}
+		}
 		p.accounts[name] = a
 	}
 	a.holds++
-	return &Hold{pool: p, account: a, name: name}
+	return a
 }
 
-// Hold is what one request holds. One goroutine uses it at a time.
+// leave is called when a hold of the account has given all back.
+func (p *Pool) leave(name string, a *account) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if a.holds--; a.holds > 0 {
+		return
+	}
+	delete(p.accounts, name)
+	if len(p.spare) < maxSpare {
+		p.spare = append(p.spare, a)
+	}
+}
+
+// Hold is what one request holds. One goroutine uses it at a time, and it must not
+// be copied once it was asked for something.
 type Hold struct {
 	pool    *Pool
-	account *account
+	account *account // nil until the hold asks for something
 	name    string
 	has     int64
 	closed  bool
@@ -87,6 +114,9 @@ type Hold struct {
 func (h *Hold) Grow(n int64) error {
 	if n <= 0 {
 		return nil
+	}
+	if h.account == nil {
+		h.account = h.pool.join(h.name)
 	}
 	if !h.account.left.TryAcquire(n) {
 		return ErrShare
@@ -111,6 +141,9 @@ func (h *Hold) Await(ctx context.Context, n int64) error {
 		return errors.New("budget: a hold that has something must not wait")
 	case n > h.pool.share:
 		return ErrTooLarge
+	}
+	if h.account == nil {
+		h.account = h.pool.join(h.name)
 	}
 	// The account's share comes first: what waits for it takes nothing from the
 	// other accounts, and what waits for the pool takes only from its own.
@@ -163,10 +196,9 @@ func (h *Hold) Close() {
 		return
 	}
 	h.closed = true
-	h.ShrinkTo(0)
-	h.pool.mu.Lock()
-	defer h.pool.mu.Unlock()
-	if h.account.holds--; h.account.holds == 0 {
-		delete(h.pool.accounts, h.name)
+	if h.account == nil {
+		return
 	}
+	h.ShrinkTo(0)
+	h.pool.leave(h.name, h.account)
 }

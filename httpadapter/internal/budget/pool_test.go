@@ -28,7 +28,7 @@ func TestShareAndSize(t *testing.T) {
 	a1.ShrinkTo(30)
 	require.EqualValues(t, 20, a1.Has(), "ShrinkTo never takes more")
 	require.EqualValues(t, 70, p.Held())
-	for _, h := range []*budget.Hold{a1, a2, b, a1} { // closing twice is one close
+	for _, h := range []*budget.Hold{&a1, &a2, &b, &a1} { // closing twice is one close
 		h.Close()
 	}
 	require.Zero(t, p.Held())
