@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -131,15 +130,8 @@ func list(c *workload.Config) {
 
 // save writes the run as JSON and as a chart.
 func (o *options) save(r *result.Run) error {
-	if err := os.MkdirAll(o.Out, 0o755); err != nil {
-		return err
-	}
-	data, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
 	name := filepath.Join(o.Out, r.Mode)
-	if err := os.WriteFile(name+".json", append(data, '\n'), 0o644); err != nil {
+	if err := r.Save(name + ".json"); err != nil {
 		return err
 	}
 	chart, err := os.Create(name + ".svg")

@@ -224,3 +224,9 @@ func worst(figures ...figure) figure {
 		return least, detail, true
 	}
 }
+
+// JudgeRatio adds a goal to those of a run: that a peer reaches so many times what
+// another one does in the same workload.
+func JudgeRatio(r *result.Run, bound float64, text, workload, peer, to string) {
+	r.Goals = append(r.Goals, atLeast(bound, text, ratio(workload, peer, to)).judge(r))
+}

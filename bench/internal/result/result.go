@@ -3,6 +3,8 @@ package result
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -198,4 +200,16 @@ func (r *Run) On(workload string) []Measurement {
 // Lacks reports whether a peer has no such workload, which is known.
 func (r *Run) Lacks(workload, peer string) bool {
 	return slices.ContainsFunc(r.Gaps, func(g Gap) bool { return g.Workload == workload && g.Peer == peer })
+}
+
+// Save writes the run as JSON, and makes the folder.
+func (r *Run) Save(path string) error {
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(text, '\n'), 0o644)
 }

@@ -11,10 +11,10 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// engineOptions repeats what backend/pebble sets when it is given no options,
+// EngineOptions repeats what backend/pebble sets when it is given no options,
 // which it does not export. What it adds around Pebble (a guard over the file
 // system, event listeners) is a part of what is measured and is not here.
-func engineOptions() *crdb.Options {
+func EngineOptions() *crdb.Options {
 	o := &crdb.Options{
 		Comparer:                    crdb.DefaultComparer,
 		Merger:                      merger,

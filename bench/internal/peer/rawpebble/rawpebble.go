@@ -64,7 +64,7 @@ const (
 
 // CompactDir compacts a closed store, one of Shelflife too.
 func CompactDir(ctx context.Context, dir string) error {
-	db, err := crdb.Open(dir, engineOptions())
+	db, err := crdb.Open(dir, EngineOptions())
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ type model struct {
 }
 
 func open(dir string, o peer.Options, images *imageNumbers) (*store, error) {
-	db, err := crdb.Open(dir, engineOptions())
+	db, err := crdb.Open(dir, EngineOptions())
 	if err != nil {
 		return nil, err
 	}
