@@ -123,11 +123,7 @@ func (m *manyUpserts) commitInBulk(b *upsertBatch) bool {
 		}
 		return true
 	}
-	if len(m.committed) == 0 {
-		m.generation = generation
-	}
-	m.committed = append(m.committed, b.items...)
-	m.scopes = append(m.scopes, backend.Scope{Group: encoding.AccountScope(m.account)})
+	m.decided(b, generation, []backend.Scope{{Group: encoding.AccountScope(m.account)}})
 	return true
 }
 

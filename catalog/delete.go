@@ -1,6 +1,8 @@
 package catalog
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -93,29 +95,8 @@ func (c *Catalog) deleteAccount(ctx context.Context, account string, options []D
 		}
 		erase = true
 	}
-	scopes := []backend.Scope{{Group: encoding.AccountScope(account)}}
-	o := c.updateOptions()
-	o.Reclaim = true
-	start, end := encoding.ProductRange(account)
-	var damaged []string
-	for start != nil {
-		var some deletedSome
-		err := c.update(ctx, scopes, o, func(t *tx) (err error) {
-			some, err = t.deleteSome(account, backend.Range{Start: start, End: end})
-			return err
-		})
-		if err != nil {
-			return removed, err
-		}
-		removed += some.live
-		start = some.next
-		damaged = append(damaged, some.damaged...)
-		if len(damaged) >= maxDamaged || start == nil && len(damaged) > 0 {
-			if err := c.removeDamaged(ctx, account, damaged); err != nil {
-				return removed, err
-			}
-			damaged = nil
-		}
+	if removed, err = c.deleteProducts(ctx, account); err != nil {
+		return removed, err
 	}
 	if err := c.closeGaps(ctx, account); err != nil {
 		return removed, err
@@ -124,6 +105,106 @@ func (c *Catalog) deleteAccount(ctx context.Context, account string, options []D
 		return removed, err
 	}
 	return removed, backend.Reclaim(ctx, c.backend)
+}
+
+// deletesAhead is how many Updates DeleteAccount has on their way where processes share
+// the store: the callback of one reads while the server commits those before it.
+const deletesAhead = 3
+
+// deleteProducts removes the products of an account, and returns how many of them lived.
+func (c *Catalog) deleteProducts(ctx context.Context, account string) (removed int, err error) {
+	start, end := encoding.ProductRange(account)
+	todo := []backend.Range{{Start: start, End: end}}
+	most := deletesAhead
+	if c.exclusive {
+		most = 1
+	}
+	var ahead []*deletion
+	var damaged []string
+	for len(todo)+len(ahead) > 0 {
+		if len(todo) > 0 && len(ahead) < most {
+			d := c.beginDeletion(ctx, account, todo[0], most > 1)
+			if ahead, d.told = append(ahead, d), <-d.next; d.told != nil {
+				todo[0].Start = d.told
+			} else {
+				todo = todo[1:]
+			}
+			continue
+		}
+		d := ahead[0]
+		<-d.ended
+		ahead = ahead[1:]
+		removed += d.some.live
+		damaged = append(damaged, d.some.damaged...)
+		if d.err != nil {
+			err, todo = cmp.Or(err, d.err), nil // those on their way end
+			continue
+		}
+		// A run that did not count has said where the next Update begins, and the one that
+		// counts has met others before that.
+		until := d.told
+		if until == nil {
+			until = d.r.End
+		}
+		if d.some.next != nil && bytes.Compare(d.some.next, until) < 0 {
+			todo = append(todo, backend.Range{Start: d.some.next, End: until})
+		}
+		if len(damaged) >= maxDamaged && err == nil {
+			err, damaged = c.removeDamaged(ctx, account, damaged), nil
+			if err != nil {
+				todo = nil
+			}
+		}
+	}
+	if err == nil && len(damaged) > 0 {
+		err = c.removeDamaged(ctx, account, damaged)
+	}
+	return removed, err
+}
+
+// A deletion is an Update of deleteSome.
+type deletion struct {
+	r     backend.Range
+	next  chan []byte // has one value: what the first run said of where to go on
+	told  []byte      // that value
+	ended chan struct{}
+	// Set before ended is closed.
+	some deletedSome
+	err  error
+}
+
+// beginDeletion removes the first products of r, in a goroutine of its own if asked to.
+func (c *Catalog) beginDeletion(ctx context.Context, account string, r backend.Range, alone bool) *deletion {
+	d := &deletion{r: r, next: make(chan []byte, 1), ended: make(chan struct{})}
+	run := func() {
+		defer close(d.ended)
+		first := true
+		tell := func(next []byte) {
+			if first {
+				first = false
+				d.next <- next
+			}
+		}
+		scopes := []backend.Scope{{Group: encoding.AccountScope(account)}}
+		o := c.updateOptions()
+		o.Reclaim = true
+		d.err = c.update(ctx, scopes, o, func(t *tx) (err error) {
+			if d.some, err = t.deleteSome(account, r); err == nil {
+				tell(d.some.next)
+			}
+			return err
+		})
+		if d.err != nil {
+			d.some = deletedSome{}
+		}
+		tell(nil)
+	}
+	if alone {
+		go run()
+	} else {
+		run()
+	}
+	return d
 }
 
 // maxGaps bounds how many ranges closeGaps removes of a space in one Update.
@@ -182,7 +263,6 @@ func (t *tx) deleteSome(account string, r backend.Range) (some deletedSome, err 
 		t.fetched = make(map[productkey.Key][]byte, deleteBatch)
 	}
 	var ids []string
-	after := "" // the ID behind them
 	for e, err := range t.txn.Scan(t.ctx, r, backend.ScanOptions{KeysOnly: !together, Limit: deleteBatch + 1}) {
 		if err != nil {
 			return some, err
@@ -192,7 +272,7 @@ func (t *tx) deleteSome(account string, r backend.Range) (some deletedSome, err 
 			return some, err
 		}
 		if len(ids) == deleteBatch {
-			some.next, after = append(some.next, e.Key...), id
+			some.next = append(some.next, e.Key...)
 			break
 		}
 		ids = append(ids, id)
@@ -221,12 +301,13 @@ func (t *tx) deleteSome(account string, r backend.Range) (some deletedSome, err 
 	}
 	// What the products were, and what of them was listed, is all that there is in
 	// these ranges: as ranges a server removes it for half of what the keys cost.
-	products, listed := r, backend.Range{}
-	listed.Start, listed.End = encoding.ListedRange(account)
-	listed.Start = encoding.AppendListedKey(nil, account, ids[0])
+	products := r
 	if some.next != nil {
 		products.End = some.next
-		listed.End = encoding.AppendListedKey(nil, account, after)
+	}
+	listed := backend.Range{
+		Start: encoding.AppendListedKey(nil, account, ids[0]),
+		End:   encoding.AppendSuccessor(nil, encoding.AppendListedKey(nil, account, ids[len(ids)-1])),
 	}
 	return some, errors.Join(t.txn.DeleteRange(products), t.txn.DeleteRange(listed))
 }

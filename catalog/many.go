@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/shelflife-db/shelflife/backend"
@@ -15,6 +16,11 @@ const (
 	manyBatch      = 64
 	manyBatchBytes = 1 << 20
 )
+
+// manyAhead is how many Updates UpsertMany has on their way where processes share the
+// store: while the server writes for one, it reads for the next, which is judged then.
+// So what would fit into one is cut into as many, unless it is little.
+const manyAhead = 2
 
 // UpsertItem is one upsert of [Catalog.UpsertMany].
 type UpsertItem struct {
@@ -51,7 +57,18 @@ func (c *Catalog) UpsertMany(ctx context.Context, account string, items []Upsert
 		return results
 	}
 	defer c.calls.Exit()
-	m := &manyUpserts{c: c, ctx: ctx, account: account, items: items, results: results, bulk: c.exclusive && len(items) >= c.bulk.items}
+	m := &manyUpserts{
+		c: c, ctx: ctx, account: account, items: items, results: results, bulk: c.exclusive && len(items) >= c.bulk.items,
+		most: manyBatch, ahead: 1,
+	}
+	if !c.exclusive {
+		m.ahead = manyAhead
+		updates := (len(items) + manyBatch - 1) / manyBatch
+		if len(items) >= manyBatch/2 {
+			updates = max(updates, manyAhead)
+		}
+		m.most = (len(items) + updates - 1) / max(1, updates)
+	}
 	for i := range items {
 		m.add(i)
 	}
@@ -65,7 +82,7 @@ func (c *Catalog) UpsertMany(ctx context.Context, account string, items []Upsert
 }
 
 // manyUpserts collects items and commits them in batches, without waiting for
-// each to be durable. While a batch is committed the next one is collected.
+// each to be durable. While batches are committed the next one is collected.
 type manyUpserts struct {
 	c       *Catalog
 	ctx     context.Context
@@ -74,13 +91,16 @@ type manyUpserts struct {
 	results []UpsertManyResult
 	// bulk says that there are enough of them to be tried in bulk.
 	bulk bool
+	most int // items of a batch
 
 	batch *upsertBatch
-	// committing is the commit of the batch before, which alone uses the fields
-	// below while it runs.
-	committing sync.WaitGroup
-	committed  []int  // items that were decided and wait to be durable
-	generation uint64 // of the backend, before the first of them
+	// committing are batches whose commits are on their way, in order, at most ahead.
+	committing []*upsertBatch
+	ahead      int
+
+	mu         sync.Mutex // guards the rest
+	committed  []int      // items that were decided and wait to be durable
+	generation uint64     // of the backend, before the first of them
 	scopes     []backend.Scope
 }
 
@@ -89,6 +109,7 @@ type upsertBatch struct {
 	items   []int
 	intakes []*intake
 	bytes   int
+	ended   chan struct{} // closed when the commit has ended
 }
 
 // add checks and receives an item and puts it into the batch.
@@ -108,10 +129,50 @@ func (m *manyUpserts) add(i int) {
 	b.intakes = append(b.intakes, in)
 	b.bytes += in.size()
 	if m.isFull(b) {
-		m.committing.Wait()
-		m.committing.Go(func() { m.commit(b) })
+		m.begin(b)
 		m.batch = nil
 	}
+}
+
+// begin commits a batch while others are collected.
+func (m *manyUpserts) begin(b *upsertBatch) {
+	m.await(m.ahead - 1)
+	if slices.ContainsFunc(m.committing, func(before *upsertBatch) bool { return m.meet(before, b) }) {
+		m.await(0)
+	}
+	b.ended = make(chan struct{})
+	m.committing = append(m.committing, b)
+	go func() {
+		defer close(b.ended)
+		m.commit(b)
+	}()
+}
+
+// await waits until so many commits at most are on their way.
+func (m *manyUpserts) await(most int) {
+	for len(m.committing) > most {
+		<-m.committing[0].ended
+		m.committing = m.committing[1:]
+	}
+}
+
+// meet reports whether batches are about the same product or blob: then they are
+// committed one after the other.
+func (m *manyUpserts) meet(a, b *upsertBatch) bool {
+	scopes := make(map[backend.Scope]struct{}, len(a.items))
+	for _, s := range m.scopesOf(a) {
+		scopes[s] = struct{}{}
+	}
+	return slices.ContainsFunc(m.scopesOf(b), func(s backend.Scope) bool { _, ok := scopes[s]; return ok })
+}
+
+func (m *manyUpserts) scopesOf(b *upsertBatch) []backend.Scope {
+	scopes := make([]backend.Scope, 0, len(b.items))
+	for j, i := range b.items {
+		scopes = append(scopes, productScope(m.account, m.items[i].ExternalID))
+		scopes = append(scopes, b.intakes[j].scopes()...)
+	}
+	return scopes
 }
 
 // isFull reports whether a batch is committed before another item is looked at.
@@ -119,16 +180,16 @@ func (m *manyUpserts) isFull(b *upsertBatch) bool {
 	if m.bulk {
 		return b.bytes >= m.c.bulk.bytes || len(b.items) == m.c.bulk.most
 	}
-	return len(b.items) == manyBatch || b.bytes >= manyBatchBytes
+	return len(b.items) == m.most || b.bytes >= manyBatchBytes
 }
 
 // end commits what is left and makes durable what the results rest on.
 func (m *manyUpserts) end() {
-	m.committing.Wait()
-	if m.batch != nil {
-		m.commit(m.batch)
+	if b := m.batch; b != nil {
+		m.begin(b)
 	}
-	m.await()
+	m.await(0)
+	m.makeDurable()
 }
 
 // commit upserts a batch, in bulk if that can be.
@@ -159,18 +220,12 @@ func (b *upsertBatch) parts() (parts []*upsertBatch) {
 // commitOne upserts a batch in one Update. An item that is refused writes nothing
 // and leaves the others alone.
 func (m *manyUpserts) commitOne(b *upsertBatch) {
-	var scopes []backend.Scope
-	for j, i := range b.items {
-		scopes = append(scopes, productScope(m.account, m.items[i].ExternalID))
-		scopes = append(scopes, b.intakes[j].scopes()...)
-	}
+	scopes := m.scopesOf(b)
 	products := make([]productkey.Key, len(b.items))
 	for j, i := range b.items {
 		products[j] = productkey.Of(m.account, m.items[i].ExternalID)
 	}
-	if len(m.committed) == 0 {
-		m.generation = m.c.generation()
-	}
+	generation := m.c.generation()
 	err := m.c.update(m.ctx, scopes, backend.UpdateOptions{Buffered: true}, func(t *tx) error {
 		if err := t.fetch(products); err != nil {
 			return err
@@ -193,13 +248,24 @@ func (m *manyUpserts) commitOne(b *upsertBatch) {
 		b.intakes[j].discard(m.ctx, m.c)
 	}
 	if err == nil {
-		m.committed = append(m.committed, b.items...)
-		m.scopes = append(m.scopes, scopes...)
+		m.decided(b, generation, scopes)
 	}
 }
 
-// await makes durable what the results rest on.
-func (m *manyUpserts) await() {
+// decided notes that the items of a batch wait to be durable. The generation is that of
+// the backend before they were decided.
+func (m *manyUpserts) decided(b *upsertBatch, generation uint64, scopes []backend.Scope) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.committed) == 0 || generation < m.generation {
+		m.generation = generation
+	}
+	m.committed = append(m.committed, b.items...)
+	m.scopes = append(m.scopes, scopes...)
+}
+
+// makeDurable makes durable what the results rest on.
+func (m *manyUpserts) makeDurable() {
 	if m.c.opts.Durability == Buffered || len(m.committed) == 0 {
 		return
 	}

@@ -132,7 +132,11 @@ func (s *Store) enlist(t *ticket, x *txn, writes bool, o backend.UpdateOptions) 
 	// wait for those of the one before, though all of a batch learn of its end at
 	// once.
 	if writes {
-		home.writes.add(&x.own)
+		if home.writes.empty() {
+			home.writes = x.own // which the run needs no more
+		} else {
+			home.writes.add(&x.own)
+		}
 		if len(x.visible) > 0 {
 			m.before, m.mine = home.visible, make(chan struct{})
 			home.visible = m.mine

@@ -49,14 +49,18 @@ func (c *rowCache) put(key string, r row) {
 		return
 	}
 	if r.ver == 0 || len(r.value) > maxCached {
-		c.rows.Invalidate(key)
+		c.drop(key)
 		return
 	}
 	c.rows.Set(key, r)
 }
 
 func (c *rowCache) drop(key string) {
-	if c != nil {
+	if c == nil {
+		return
+	}
+	// Most of what is removed was never here, and a look costs less than a removal.
+	if _, ok := c.rows.GetEntryQuietly(key); ok {
 		c.rows.Invalidate(key)
 	}
 }

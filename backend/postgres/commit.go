@@ -14,7 +14,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/shelflife-db/shelflife/backend"
 )
@@ -80,9 +79,6 @@ func (s *Store) lockNumber(names ...string) int64 {
 	return int64(binary.BigEndian.Uint64(sum[:]))
 }
 
-// byteas are what pgx encodes without reflection.
-type byteas = pgtype.FlatArray[[]byte]
-
 // rows are what Updates have read and write, but for ranges, as the server takes it.
 type rows struct {
 	readParts          []int32
@@ -90,6 +86,7 @@ type rows struct {
 	readVers           []int64
 	removeParts        []int32
 	removeKeys         byteas
+	removeVers         []int64 // notRead, or what was read; see add
 	putParts           []int32
 	putKeys, putValues byteas
 }
@@ -98,14 +95,21 @@ type rows struct {
 func noRows() rows {
 	return rows{
 		readParts: []int32{}, readKeys: byteas{}, readVers: []int64{},
-		removeParts: []int32{}, removeKeys: byteas{},
+		removeParts: []int32{}, removeKeys: byteas{}, removeVers: []int64{},
 		putParts: []int32{}, putKeys: byteas{}, putValues: byteas{},
 	}
 }
 
-// add adds those of a batch.
-func (r *rows) add(s *Store, b *batch) {
+// notRead stands for the version of what is removed whatever it is.
+const notRead = -1
+
+// add adds those of a batch. If once, what was read and is removed is not among what was
+// read, but has its version where it is removed: the server looks it up once.
+func (r *rows) add(s *Store, b *batch, once bool) {
 	for k, ver := range b.reads {
+		if once && b.writes.keys[k].deleted {
+			continue
+		}
 		key := []byte(k)
 		r.readParts, r.readKeys, r.readVers = append(r.readParts, s.part(key)), append(r.readKeys, key), append(r.readVers, ver)
 	}
@@ -119,7 +123,11 @@ func (r *rows) add(s *Store, b *batch) {
 	for _, k := range keys {
 		w, key := b.writes.keys[k], []byte(k)
 		if w.deleted {
-			r.removeParts, r.removeKeys = append(r.removeParts, s.part(key)), append(r.removeKeys, key)
+			ver, read := b.reads[k]
+			if !once || !read {
+				ver = notRead
+			}
+			r.removeParts, r.removeKeys, r.removeVers = append(r.removeParts, s.part(key)), append(r.removeKeys, key), append(r.removeVers, ver)
 		} else {
 			r.putParts, r.putKeys, r.putValues = append(r.putParts, s.part(key)), append(r.putKeys, key), append(r.putValues, w.value)
 		}
@@ -150,7 +158,7 @@ func (s *Store) change(b *batch) *change {
 		ver: b.ver, bytes: b.writes.bytes,
 	}
 	c.locks, c.exclusive = s.scopeLocks(b.scopes)
-	c.add(s, b)
+	c.add(s, b, !s.portable)
 	for _, r := range b.ranges {
 		for i := range r.parts {
 			p := &r.parts[i]
@@ -187,7 +195,7 @@ func (c *change) call(ctx context.Context, s *Store, conn *pgx.Conn, lockTimeout
 	err = conn.QueryRow(ctx, s.sql.commit, lockTimeout, c.locks, c.exclusive,
 		c.readParts, c.readKeys, c.readVers,
 		c.rangeParts, c.rangeFrom, c.rangeTo, c.rangeCounts, c.rangeSums,
-		c.deleteParts, c.deleteFrom, c.deleteTo, c.removeParts, c.removeKeys,
+		c.deleteParts, c.deleteFrom, c.deleteTo, c.removeParts, c.removeKeys, c.removeVers,
 		c.putParts, c.putKeys, c.putValues, c.ver).Scan(&ok)
 	return ok, err
 }

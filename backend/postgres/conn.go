@@ -30,7 +30,10 @@ func newPool(ctx context.Context, dsn string, size int, o *Options, connected fu
 		return nil, errConnectionString
 	}
 	config.MaxConns, config.MinConns = int32(size), 0
-	config.AfterConnect = connected
+	config.AfterConnect = func(ctx context.Context, c *pgx.Conn) error {
+		registerArrays(c.TypeMap())
+		return connected(ctx, c)
+	}
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = connectTimeout
 	}

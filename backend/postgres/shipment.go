@@ -237,7 +237,7 @@ func newUnion(s *Store, all []*batch) *union {
 		locks, exclusive := s.scopeLocks(b.scopes)
 		u.locks, u.exclusive = append(u.locks, locks...), append(u.exclusive, exclusive...)
 		u.lockUnits = upTo(len(u.locks), u.lockUnits, n)
-		u.add(s, b)
+		u.add(s, b, false)
 		u.readUnits = upTo(len(u.readKeys), u.readUnits, n)
 		u.removeUnits = upTo(len(u.removeKeys), u.removeUnits, n)
 		u.putUnits = upTo(len(u.putKeys), u.putUnits, n)

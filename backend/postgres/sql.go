@@ -29,7 +29,7 @@ func newStatements(table string) statements {
 	s.getManyTimed = s.sql(`SELECT r.i, t.v, coalesce(t.ver, 0), ` + stamp + `
 		FROM unnest($1::int4[], $2::bytea[]) WITH ORDINALITY r(p, k, i)
 		LEFT JOIN LATERAL (SELECT v, ver FROM T WHERE part = r.p AND k = r.k OFFSET 0) t ON true`)
-	s.commit = s.sql(`SELECT T_commit_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`)
+	s.commit = s.sql(`SELECT T_commit_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)`)
 	s.edit = s.sql(edit)
 	s.together = s.sql(`SELECT T_together_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`)
 	s.portableCommit = s.sql(portableCommit)
@@ -127,7 +127,7 @@ CREATE OR REPLACE FUNCTION T_commit_1(
 	a_rpart int4[], a_rkey bytea[], a_rver int8[],
 	a_spart int4[], a_sfrom bytea[], a_sto bytea[], a_scount int8[], a_ssum text[],
 	a_dpart int4[], a_dfrom bytea[], a_dto bytea[],
-	a_xpart int4[], a_xkey bytea[],
+	a_xpart int4[], a_xkey bytea[], a_xver int8[],
 	a_wpart int4[], a_wkey bytea[], a_wval bytea[],
 	a_ver int8
 ) RETURNS bool
@@ -135,6 +135,8 @@ LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan AS $fn$
 DECLARE
 	n int8;
 	s text;
+	stale bool;
+	doomed tid[];
 BEGIN
 	s := set_config('lock_timeout', a_timeout, true);
 	FOR i IN 1..cardinality(a_locks) LOOP
@@ -161,13 +163,21 @@ BEGIN
 			RETURN false;
 		END IF;
 	END LOOP;
+	-- What is removed is looked up once: for its version, if it was read, and for its
+	-- place. That is still the same below, as all that writes to it waits for the locks.
+	IF cardinality(a_xpart) > 0 THEN
+		SELECT array_agg(c.at) FILTER (WHERE c.at IS NOT NULL), bool_or(x.ver >= 0 AND x.ver <> coalesce(c.ver, 0)) INTO doomed, stale
+			FROM unnest(a_xpart, a_xkey, a_xver) x(p, k, ver)
+			LEFT JOIN LATERAL (SELECT t.ctid AS at, t.ver FROM T t WHERE t.part = x.p AND t.k = x.k OFFSET 0) c ON true;
+		IF stale THEN
+			RETURN false;
+		END IF;
+	END IF;
 	FOR i IN 1..cardinality(a_dpart) LOOP
 		DELETE FROM T t WHERE t.part = a_dpart[i] AND t.k >= a_dfrom[i] AND t.k < a_dto[i];
 	END LOOP;
-	IF cardinality(a_xpart) > 0 THEN
-		DELETE FROM T t WHERE t.ctid = ANY (ARRAY (
-			SELECT c.at FROM unnest(a_xpart, a_xkey) x(p, k)
-				CROSS JOIN LATERAL (SELECT t.ctid AS at FROM T t WHERE t.part = x.p AND t.k = x.k OFFSET 0) c));
+	IF doomed IS NOT NULL THEN
+		DELETE FROM T t WHERE t.ctid = ANY (doomed);
 	END IF;
 	IF cardinality(a_wpart) > 0 THEN
 		INSERT INTO T AS t (part, k, v, ver)

@@ -465,3 +465,38 @@ func TestRoundTrips(t *testing.T) {
 		})
 	}
 }
+
+// TestRemovesWhatItRead: what an Update removes is of the version that it has read, from
+// a cache that may be out of date too.
+func TestRemovesWhatItRead(t *testing.T) {
+	dsn := postgrestest.Database(t)
+	a, b := open(t, dsn, nil), open(t, dsn, nil)
+	for name, absent := range map[string]bool{"changed": false, "removed": true} {
+		require.NoError(t, put(t.Context(), a, group, "key", "old"), name) // and is in its cache
+		require.NoError(t, put(t.Context(), a, group, "other", "v"), name)
+		require.NoError(t, b.Update(t.Context(), group, backend.UpdateOptions{}, func(_ context.Context, t backend.Txn) error {
+			if absent {
+				return t.Delete([]byte("key"), 0)
+			}
+			return t.Put([]byte("key"), []byte("new"))
+		}))
+		var seen []string
+		require.NoError(t, a.Update(t.Context(), group, backend.UpdateOptions{}, func(ctx context.Context, t backend.Txn) error {
+			value := "none"
+			if _, err := t.Get(ctx, []byte("key"), func(v []byte) error { value = string(v); return nil }); err != nil {
+				return err
+			}
+			if seen = append(seen, value); value == "none" {
+				return nil
+			}
+			return errors.Join(t.Delete([]byte("key"), 0), t.Delete([]byte("other"), 0))
+		}))
+		if absent {
+			require.Equal(t, []string{"old", "none"}, seen)
+			require.Equal(t, "v", get(t, a, "other"), "the run that removed it did not count")
+		} else {
+			require.Equal(t, []string{"old", "new"}, seen)
+			require.Empty(t, get(t, a, "key")+get(t, a, "other"))
+		}
+	}
+}

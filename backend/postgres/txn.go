@@ -35,7 +35,8 @@ type txn struct {
 // what a batch will have written.
 type readRow struct {
 	row
-	from *batch
+	from  *batch
+	fresh bool // from the table
 }
 
 var _ backend.Txn = (*txn)(nil)
@@ -60,8 +61,8 @@ func (t *txn) Get(ctx context.Context, key []byte, fn func(value []byte) error) 
 			return false, err
 		}
 		t.states++
+		r.fresh = true
 		t.remember(key, r)
-		t.s.cache.put(string(key), r.row)
 	}
 	if r.ver == 0 {
 		return false, nil
@@ -96,8 +97,7 @@ func (t *txn) GetMany(ctx context.Context, keys [][]byte, fn func(i int, value [
 		}
 		t.states++
 		for i, key := range missing {
-			t.remember(key, readRow{row: found[i]})
-			t.s.cache.put(string(key), found[i])
+			t.remember(key, readRow{row: found[i], fresh: true})
 		}
 	}
 	for i, key := range keys {
@@ -144,6 +144,20 @@ func (t *txn) known(key []byte) (readRow, bool) {
 	r := readRow{row: cached}
 	t.remember(key, r)
 	return r, true
+}
+
+// keep puts into the cache what the run has read from the table, but for what it has
+// written itself: if that commits, the cache gets it then. It is called when the
+// callback has ended.
+func (t *txn) keep() {
+	for k, r := range t.reads {
+		if !r.fresh {
+			continue
+		}
+		if _, written := t.own.keys[k]; !written {
+			t.s.cache.put(k, r.row)
+		}
+	}
 }
 
 func (t *txn) remember(key []byte, r readRow) {

@@ -90,6 +90,7 @@ func (s *Store) attempt(ctx context.Context, scopes []backend.Scope, o backend.U
 	defer func() { x.ended = true }()
 	err = fn(backend.MarkUpdate(ctx, s), x)
 	x.ended = true
+	x.keep()
 	if ctx.Err() != nil {
 		return false, ctx.Err()
 	}
@@ -171,6 +172,7 @@ func (s *Store) attemptHeld(ctx context.Context, scopes []backend.Scope, o backe
 	defer func() { x.ended = true }()
 	err = fn(backend.MarkUpdate(ctx, s), x)
 	x.ended = true
+	x.keep()
 	if ctx.Err() != nil {
 		return false, ctx.Err()
 	}

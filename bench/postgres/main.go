@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -535,6 +536,9 @@ func (b *bench) removalsOf(ctx context.Context, name string, s store, mortal *da
 		defer func() { err = errors.Join(err, l.close()) }()
 		sweeper = l
 	}
+	if err := b.warm(ctx, sweeper, round); err != nil {
+		return err
+	}
 	for _, what := range []struct {
 		result.Workload
 		do func() (int, error)
@@ -567,6 +571,31 @@ func (b *bench) removalsOf(ctx context.Context, name string, s store, mortal *da
 		fmt.Fprintf(os.Stderr, "round %d/%d  %-18s %-10s %12.6g %s (%d)\n", round+1, b.Rounds, what.Name, name, float64(n)/took.Seconds(), what.Unit, n)
 	}
 	return nil
+}
+
+// warm removes small accounts, at the same time, so that a store has its connections
+// and the server has planned what is done over them.
+func (b *bench) warm(ctx context.Context, s store, round int) error {
+	var each sync.WaitGroup
+	errs := make([]error, b.Connections/2)
+	for i := range errs {
+		each.Go(func() {
+			for n := range 3 {
+				products := b.set.Batch(0, 20)
+				account := fmt.Sprintf("warm-%d-%d-%d", round, i, n)
+				for j := range products {
+					products[j].Account, products[j].ID, products[j].ValidForDays = account, fmt.Sprint(j), 0
+				}
+				err := s.load(ctx, products)
+				if err == nil {
+					_, err = s.remove(ctx, account)
+				}
+				errs[i] = errors.Join(errs[i], err)
+			}
+		})
+	}
+	each.Wait()
+	return errors.Join(errs...)
 }
 
 // judge fills in the goals.

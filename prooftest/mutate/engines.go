@@ -6,6 +6,7 @@ const hang = "backend/pebble/internal/diskguard/hang.go"
 var engineMutations = []mutation{
 	{"postgres: a connection that is refused is no fault of the call", "backend/postgres/errors.go", `case refused(err), code == "",`, `case code == "",`},
 	{"postgres: of units that share a call none is out of date", "backend/postgres/sql.go", `WHERE coalesce(c.ver, 0) <> r.ver);`, `WHERE false);`},
+	{"postgres: what is removed is of the version that was read", "backend/postgres/sql.go", `bool_or(x.ver >= 0 AND x.ver <> coalesce(c.ver, 0))`, `bool_or(x.ver < -1)`},
 	{"postgres: none is written whose locks others hold", "backend/postgres/sql.go", `bad := bad || busy;`, `bad := bad;`},
 	{"postgres: an edit is of the version that was read", "backend/postgres/sql.go", `AND t.ver = $7`, `AND $7::int8 IS NOT NULL`},
 	{"postgres: what is refused of many is sent alone", "backend/postgres/shipment.go", `case err != nil, state == unitBusy:`, `case state == unitBusy:`},
