@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -116,8 +117,9 @@ func (x expirer) shard(ctx context.Context, shard byte, from, to int64) iter.Seq
 				yield(ttl.Entry{}, err)
 				return
 			}
-			entry, err := encoding.DecodeExpiryKey(e.Key)
-			if err == nil {
+			deadline, err := encoding.ExpiryDeadline(e.Key)
+			readable := err == nil
+			if readable {
 				// What it says of the product may change until the product's scope is
 				// held: tx.expireUnread reads it again.
 				_, err = encoding.DecodeExpiryValue(e.Value)
@@ -125,11 +127,11 @@ func (x expirer) shard(ctx context.Context, shard byte, from, to int64) iter.Seq
 			if err != nil {
 				x.met(err)
 				x.c.opts.Logger.Error("shelflife: met an expiry entry that is damaged or newer than this version", "error", err)
-				if entry == (encoding.Expiry{}) || errors.Is(err, encoding.ErrNewerSchema) {
+				if !readable || errors.Is(err, encoding.ErrNewerSchema) {
 					continue
 				}
 			}
-			if !yield(indexEntry(entry.Deadline, e.Key), nil) {
+			if !yield(indexEntry(deadline, e.Key), nil) {
 				return
 			}
 		}
@@ -331,6 +333,8 @@ type saidEntry struct {
 	found bool
 	value encoding.ExpiryValue
 	err   error
+	// record is the key of the product's record.
+	record []byte
 }
 
 // expireUnread removes the products of which the entries say all that has to be
@@ -394,29 +398,32 @@ func (t *tx) expireUnread(entries []dueEntry) (rest []dueEntry, err error) {
 // It goes space by space, each in order: an engine finds the place of a key fastest
 // from that of the one below.
 func (t *tx) removeUnread(unread []saidEntry) error {
+	size := 0
+	for i := range unread {
+		size += len(unread[i].entry.key) // which holds the same, and more
+	}
+	records := make([]byte, 0, size)
 	for i := range unread {
 		e := unread[i].entry
-		t.markAnew(productkey.Of(e.Account, e.ID))
+		t.markGone(productkey.Of(e.Account, e.ID))
 		if err := t.txn.Delete(e.key, 0); err != nil {
 			return err
 		}
+		begin := len(records)
+		records = encoding.AppendProductKey(records, e.Account, e.ID)
+		unread[i].record = records[begin:len(records):len(records)]
 	}
-	slices.SortFunc(unread, func(a, b saidEntry) int {
-		return cmp.Or(strings.Compare(a.entry.Account, b.entry.Account), strings.Compare(a.entry.ID, b.entry.ID))
-	})
+	slices.SortFunc(unread, func(a, b saidEntry) int { return bytes.Compare(a.record, b.record) })
 	for i := range unread {
-		e := unread[i].entry
-		t.key = encoding.AppendProductKey(t.key[:0], e.Account, e.ID)
-		if err := t.txn.Delete(t.key, int(unread[i].value.RecordSize)); err != nil {
+		if err := t.txn.Delete(unread[i].record, int(unread[i].value.RecordSize)); err != nil {
 			return err
 		}
 	}
 	for i := range unread {
-		e := unread[i].entry
 		if unread[i].value.Flags&encoding.ExpiryUnlisted != 0 {
 			continue
 		}
-		t.key = encoding.AppendListedKey(t.key[:0], e.Account, e.ID)
+		t.key = encoding.AppendListedOf(t.key[:0], unread[i].record)
 		if err := t.txn.Delete(t.key, 0); err != nil {
 			return err
 		}

@@ -297,9 +297,14 @@ func (x *Index) backlog(now int64) (n int, first int64) {
 func (x *Index) take(now int64, limit int) []Entry {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	due := x.due(now, limit)
-	for range due {
+	due := make([]Entry, 0, min(limit, x.tree.Len()))
+	for len(due) < limit {
+		e, ok := x.tree.Min()
+		if !ok || e.Deadline > now {
+			break
+		}
 		x.tree.DeleteMin()
+		due = append(due, e)
 	}
 	return due
 }
