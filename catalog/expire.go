@@ -223,11 +223,12 @@ func (x expirer) Expire(ctx context.Context, due []ttl.Entry) (done int, err err
 		lanes[i].entries, lanes[i].numbers = make([]dueEntry, 0, n), make([]int, 0, n)
 	}
 	space := make([]byte, 0, size) // of the keys
+	var e encoding.Expiry
 	for i, d := range due {
 		begin := len(space)
 		space = append(space, d.Key...)
 		key := space[begin:len(space):len(space)]
-		e, err := encoding.DecodeExpiryKey(key)
+		e, err = encoding.DecodeExpiryKeyAfter(e, key)
 		if err != nil {
 			continue // only a damaged store has such an entry; Check reports it
 		}
@@ -277,15 +278,7 @@ func (x expirer) handleLane(ctx context.Context, l *lane, most int) {
 // can't read it leaves, and reports.
 func (x expirer) handle(ctx context.Context, entries []dueEntry) error {
 	c := x.c
-	scopes := make([]backend.Scope, 0, len(entries))
-	for i := range entries {
-		e := &entries[i]
-		if blob, ok := e.BlobID(); ok {
-			scopes = append(scopes, blobScope(e.Account, blob))
-		} else {
-			scopes = append(scopes, productScope(e.Account, e.ID))
-		}
-	}
+	scopes := scopesOf(entries)
 	o := backend.UpdateOptions{Buffered: true, Reclaim: true}
 	horizon := c.sweeper.Horizon()
 	var unreadable []error // in the run that counts
@@ -325,6 +318,36 @@ func (x expirer) handle(ctx context.Context, entries []dueEntry) error {
 		c.opts.Logger.Error("shelflife: could not read what has expired", "error", err)
 	}
 	return nil
+}
+
+// scopesOf returns the scopes of what the entries are of. They share memory: one by one
+// they would be as many pieces as there are entries.
+func scopesOf(entries []dueEntry) []backend.Scope {
+	size := 0
+	for i := range entries {
+		size += 1 + len(entries[i].ID)
+	}
+	space := make([]byte, 0, size)
+	for i := range entries {
+		space = encoding.AppendProductItem(space, entries[i].ID)
+	}
+	items := string(space)
+	scopes := make([]backend.Scope, 0, len(entries))
+	var group string
+	for i := range entries {
+		e := &entries[i]
+		if i == 0 || e.Account != entries[i-1].Account {
+			group = encoding.AccountScope(e.Account)
+		}
+		item := items[:1+len(e.ID)]
+		items = items[len(item):]
+		if blob, ok := e.BlobID(); ok {
+			scopes = append(scopes, blobScope(e.Account, blob))
+		} else {
+			scopes = append(scopes, backend.Scope{Group: group, Item: item})
+		}
+	}
+	return scopes
 }
 
 // A saidEntry is a due entry and what it says, if it is there.

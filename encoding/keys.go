@@ -142,6 +142,21 @@ func DecodeExpiryKey(key []byte) (Expiry, error) {
 	return head, nil
 }
 
+// DecodeExpiryKeyAfter is [DecodeExpiryKey] of a key that often follows one of the same
+// account, with whose entry it then shares that.
+func DecodeExpiryKeyAfter(before Expiry, key []byte) (Expiry, error) {
+	head, account, id, err := cutExpiryKey(key)
+	if err != nil {
+		return Expiry{}, err
+	}
+	if head.ID = id.text(); !account.escaped && string(account.raw) == before.Account {
+		head.Account = before.Account
+	} else {
+		head.Account = account.text()
+	}
+	return head, nil
+}
+
 // ExpiryDeadline is [DecodeExpiryKey] of the deadline alone, without memory of its own
 // for what the entry is of.
 func ExpiryDeadline(key []byte) (int64, error) {
