@@ -355,7 +355,8 @@ type saidEntry struct {
 	entry *dueEntry
 	found bool
 	value encoding.ExpiryValue
-	err   error
+	// unreadable says that value could not be read.
+	unreadable bool
 	// record is the key of the product's record.
 	record []byte
 }
@@ -389,8 +390,9 @@ func (t *tx) expireUnread(entries []dueEntry) (rest []dueEntry, err error) {
 	}
 	err = t.txn.GetMany(t.ctx, keys, func(n int, value []byte) error {
 		s := &asked[n]
-		s.found = true
-		s.value, s.err = encoding.DecodeExpiryValue(value)
+		var err error
+		s.value, err = encoding.DecodeExpiryValue(value)
+		s.found, s.unreadable = true, err != nil
 		return nil
 	})
 	switch {
@@ -404,7 +406,7 @@ func (t *tx) expireUnread(entries []dueEntry) (rest []dueEntry, err error) {
 		s := asked[i]
 		switch {
 		case !s.found:
-		case s.err != nil || s.value.Flags.MustRead():
+		case s.unreadable || s.value.Flags.MustRead():
 			rest = append(rest, *s.entry)
 		case t.isSetBack(s.entry.Deadline):
 			return nil, errSetBack

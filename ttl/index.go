@@ -205,17 +205,22 @@ func (x *Index) scan(ctx context.Context, src Source, begin func(end Entry) Entr
 	x.mu.Unlock()
 
 	var err error
+	var last Entry
+	read := false
 	for e, scanErr := range src.Entries(ctx, pos.Deadline, to) {
 		if err = scanErr; err != nil {
 			break
 		}
-		if e.less(pos) {
+		if e.less(pos) || read && !last.less(e) {
 			continue
 		}
-		pos = e.next()
+		last, read = e, true
 		if !x.load(e) {
 			break
 		}
+	}
+	if read {
+		pos = last.next()
 	}
 
 	x.mu.Lock()
