@@ -113,7 +113,7 @@ func (s *Table) Acquire(wait Waiter, h Holds, scopes []backend.Scope) (Holds, er
 }
 
 // holds appends the holds of the scopes to h. Those of one group often stand side by
-// side, and then share one of it.
+// side, and the first of them has one of it for all.
 func (s *Table) holds(h Holds, scopes []backend.Scope) Holds {
 	var hash uint64
 	var g uint16
@@ -123,11 +123,11 @@ func (s *Table) holds(h Holds, scopes []backend.Scope) Holds {
 			hash = s.hash(c.Group)
 			g = groupIndex(hash)
 		}
-		switch {
-		case c.Item == "":
+		if c.Item == "" {
 			h = append(h, Hold{holdWhole, g, 0})
 			continue
-		case !again || scopes[n-1].Item == "":
+		}
+		if !again {
 			h = append(h, Hold{holdShared, g, 0})
 		}
 		h = append(h, Hold{holdItem, g, s.itemIndex(hash, c.Item)})
