@@ -77,8 +77,6 @@ var formatMutations = []mutation{
 				return order`, `order = bytes.Compare(w.it.Key(), key); true {
 				return order`},
 	{"get many: a step that was given up is followed by a search", "backend/pebble/txn.go", `		case crdb.IterExhausted:`, `		case crdb.IterExhausted, crdb.IterAtLimit:`},
-	{"cache: what a writer changes leaves it", "catalog/internal/recordcache/recordcache.go", `		c.entries.Invalidate(k)
-`, ``},
 	{"room: keys that are far apart stay so", "backend/pebble/internal/reclaim/ranges.go", `commonPrefix(a, b) <= s.joined || bytes`, `bytes`},
 	{"room: keys may come in any order", "backend/pebble/internal/reclaim/ranges.go", `commonPrefix(a, b) <= s.joined || bytes.Compare(a, b) > 0`, `commonPrefix(a, b) <= s.joined`},
 	{"locks: an item is of its own group", "backend/pebble/internal/scopelock/table.go", `again := n > 0 && c.Group == scopes[n-1].Group`, `again := n > 0`},
@@ -91,6 +89,22 @@ var formatMutations = []mutation{
 	{"index: the first is that of both parts", "ttl/entryset.go", `(!ok || s.run[s.begin].less(e))`, `!ok`},
 	{"index: the last is that of both parts", "ttl/entryset.go", `(!ok || e.less(s.run[n-1].Entry))`, `!ok`},
 	{"index: an error leaves the end where reading stopped", "ttl/index.go", `		pos = last.next()
+`, ``},
+	{"compactions: no more than may", "backend/pebble/permits.go", `		c.running++ // nobody else may have it meanwhile
+`, ``},
+	{"compactions: one that waits runs when another has ended", "backend/pebble/permits.go", `	c.running--
+	c.mu.Unlock()
+	c.offer()`, `	c.running--
+	c.mu.Unlock()`},
+	{"compactions: what waits is looked at again", "backend/pebble/permits.go", `	if c.waiting && !c.closed {
+		c.timer.Reset(permitEvery)
+	}`, ``},
+	{"compactions: nobody looks where nothing waits", "backend/pebble/permits.go", `			c.waiting = false
+			return`, `			return`},
+	{"compactions: one that was refused meanwhile is not forgotten", "backend/pebble/permits.go", `if c.refusals == refusals {`, `if true {`},
+	{"compactions: none is offered to a store that is closed", "backend/pebble/permits.go", `	for c.offering {
+		c.offered.Wait()
+	}
 `, ``},
 	{"delete account: a damaged product takes its entry with it", remove, `for _, e := range entries[f.id] {`, `for _, e := range entries[f.id][:0] {`},
 	{"delete account: and nobody else's", remove, `entry.Kind != encoding.ExpiryProduct || entry.Account != account`, `entry.Kind != encoding.ExpiryProduct`},
