@@ -131,8 +131,9 @@ func TestLedgerHoldsRuns(t *testing.T) {
 	for range 50 {
 		var keys []Key
 		for _, account := range []string{"acme", "zero"} {
+			near := rng.IntN(10_000_000)
 			for i := range 64 {
-				keys = append(keys, Key{fmt.Appendf(nil, "%s/%05d", account, 7*i+rng.IntN(7)), 1})
+				keys = append(keys, Key{fmt.Appendf(nil, "%s/%08d", account, near+7*i+rng.IntN(7)), 1})
 			}
 		}
 		if rng.IntN(2) == 0 {
