@@ -17,6 +17,7 @@ type compactor struct {
 
 	allowed atomic.Int64
 	slow    chan struct{} // what an answer waits for, nil for nothing
+	after   func()        // what comes behind the next answer, before it is heard
 
 	mu      sync.Mutex
 	work    int // compactions to be run
@@ -30,6 +31,10 @@ func (d *compactor) GetAllowedWithoutPermission() int { return int(d.allowed.Loa
 func (d *compactor) GetWaitingCompaction() (bool, crdb.WaitingCompaction) {
 	if d.slow != nil {
 		<-d.slow
+	}
+	if after := d.after; after != nil {
+		d.after = nil
+		defer after()
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -106,6 +111,7 @@ func TestPermits(t *testing.T) {
 		d.end()
 		require.Equal(t, 1, d.running(), "the next has its permit")
 
+		time.Sleep(3 * permitEvery)
 		d.allowed.Store(2)
 		time.Sleep(permitEvery)
 		synctest.Wait()
@@ -126,6 +132,21 @@ func TestPermits(t *testing.T) {
 		d.permits.UpdateGetAllowedWithoutPermission()
 		d.mu.Unlock()
 		synctest.Wait()
+		require.Equal(t, 1, d.running())
+		d.end()
+	})
+}
+
+// TestPermitsRefusedMeanwhile: one that is refused for want of the permit that is being
+// offered gets it.
+func TestPermitsRefusedMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newCompactor(1)
+		defer d.permits.Unregister()
+		d.add(2)
+		d.work = 0 // what waited is not needed any more
+		d.after = func() { d.add(1) }
+		d.end()
 		require.Equal(t, 1, d.running())
 		d.end()
 	})

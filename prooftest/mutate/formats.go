@@ -101,7 +101,7 @@ var formatMutations = []mutation{
 	}`, ``},
 	{"compactions: nobody looks where nothing waits", "backend/pebble/permits.go", `			c.waiting = false
 			return`, `			return`},
-	{"compactions: one that was refused meanwhile is not forgotten", "backend/pebble/permits.go", `if c.refusals == refusals {`, `if true {`},
+	{"compactions: one that was refused meanwhile is not forgotten", "backend/pebble/permits.go", `if c.refusals == refusals {`, `if c.refusals >= refusals {`},
 	{"compactions: none is offered to a store that is closed", "backend/pebble/permits.go", `	for c.offering {
 		c.offered.Wait()
 	}
