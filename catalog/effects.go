@@ -139,11 +139,25 @@ func (t *tx) mark(k productkey.Key) (wanted bool) {
 // markAnew is mark of a product that is not marked yet. One that is will be unmarked
 // as often as it was marked.
 func (t *tx) markAnew(k productkey.Key) (wanted bool) {
-	if t.c.cache == nil && !t.c.buffersUses() {
-		return false // nothing is kept of records
-	}
 	if t.c.cache != nil {
 		wanted = t.c.cache.Mark(k)
+	}
+	t.noteMark(k, wanted)
+	return wanted
+}
+
+// markGone is markAnew of a product that is removed.
+func (t *tx) markGone(k productkey.Key) {
+	if t.c.cache != nil {
+		t.c.cache.MarkGone(k)
+	}
+	t.noteMark(k, false)
+}
+
+// noteMark marks k in the overlay too, and has settle take both marks back.
+func (t *tx) noteMark(k productkey.Key, wanted bool) {
+	if t.c.cache == nil && !t.c.buffersUses() {
+		return // nothing is kept of records
 	}
 	if t.c.buffersUses() {
 		t.c.uses.Mark(k)
@@ -152,7 +166,6 @@ func (t *tx) markAnew(k productkey.Key) (wanted bool) {
 		t.markedAt[k] = len(t.marked)
 	}
 	t.marked = append(t.marked, marked{k, wanted})
-	return wanted
 }
 
 // markWritten takes a product out of the dead spans, before it has a record that

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -116,8 +117,9 @@ func (x expirer) shard(ctx context.Context, shard byte, from, to int64) iter.Seq
 				yield(ttl.Entry{}, err)
 				return
 			}
-			entry, err := encoding.DecodeExpiryKey(e.Key)
-			if err == nil {
+			deadline, err := encoding.ExpiryDeadline(e.Key)
+			readable := err == nil
+			if readable {
 				// What it says of the product may change until the product's scope is
 				// held: tx.expireUnread reads it again.
 				_, err = encoding.DecodeExpiryValue(e.Value)
@@ -125,11 +127,11 @@ func (x expirer) shard(ctx context.Context, shard byte, from, to int64) iter.Seq
 			if err != nil {
 				x.met(err)
 				x.c.opts.Logger.Error("shelflife: met an expiry entry that is damaged or newer than this version", "error", err)
-				if entry == (encoding.Expiry{}) || errors.Is(err, encoding.ErrNewerSchema) {
+				if !readable || errors.Is(err, encoding.ErrNewerSchema) {
 					continue
 				}
 			}
-			if !yield(indexEntry(entry.Deadline, e.Key), nil) {
+			if !yield(indexEntry(deadline, e.Key), nil) {
 				return
 			}
 		}
@@ -216,11 +218,12 @@ func (x expirer) Expire(ctx context.Context, due []ttl.Entry) (done int, err err
 	}
 	entries, numbers := make([]dueEntry, 0, len(due)), make([]int, 0, len(due))
 	space := make([]byte, 0, size) // of the keys
+	var e encoding.Expiry
 	for i, d := range due {
 		begin := len(space)
 		space = append(space, d.Key...)
 		key := space[begin:len(space):len(space)]
-		e, err := encoding.DecodeExpiryKey(key)
+		e, err = encoding.DecodeExpiryKeyAfter(e, key)
 		if err != nil {
 			continue // only a damaged store has such an entry; Check reports it
 		}
@@ -312,15 +315,7 @@ func (x expirer) handleLane(ctx context.Context, l *lane, most int) {
 // can't read it leaves, and reports.
 func (x expirer) handle(ctx context.Context, entries []dueEntry) error {
 	c := x.c
-	scopes := make([]backend.Scope, 0, len(entries))
-	for i := range entries {
-		e := &entries[i]
-		if blob, ok := e.BlobID(); ok {
-			scopes = append(scopes, blobScope(e.Account, blob))
-		} else {
-			scopes = append(scopes, productScope(e.Account, e.ID))
-		}
-	}
+	scopes := scopesOf(entries)
 	o := backend.UpdateOptions{Buffered: true, Reclaim: true}
 	horizon := c.sweeper.Horizon()
 	var unreadable []error // in the run that counts
@@ -362,12 +357,45 @@ func (x expirer) handle(ctx context.Context, entries []dueEntry) error {
 	return nil
 }
 
+// scopesOf returns the scopes of what the entries are of. They share memory: one by one
+// they would be as many pieces as there are entries.
+func scopesOf(entries []dueEntry) []backend.Scope {
+	size := 0
+	for i := range entries {
+		size += 1 + len(entries[i].ID)
+	}
+	space := make([]byte, 0, size)
+	for i := range entries {
+		space = encoding.AppendProductItem(space, entries[i].ID)
+	}
+	items := string(space)
+	scopes := make([]backend.Scope, 0, len(entries))
+	var group string
+	for i := range entries {
+		e := &entries[i]
+		if i == 0 || e.Account != entries[i-1].Account {
+			group = encoding.AccountScope(e.Account)
+		}
+		item := items[:1+len(e.ID)]
+		items = items[len(item):]
+		if blob, ok := e.BlobID(); ok {
+			scopes = append(scopes, blobScope(e.Account, blob))
+		} else {
+			scopes = append(scopes, backend.Scope{Group: group, Item: item})
+		}
+	}
+	return scopes
+}
+
 // A saidEntry is a due entry and what it says, if it is there.
 type saidEntry struct {
 	entry *dueEntry
 	found bool
 	value encoding.ExpiryValue
-	err   error
+	// unreadable says that value could not be read.
+	unreadable bool
+	// record is the key of the product's record.
+	record []byte
 }
 
 // expireUnread removes the products of which the entries say all that has to be
@@ -399,8 +427,9 @@ func (t *tx) expireUnread(entries []dueEntry) (rest []dueEntry, err error) {
 	}
 	err = t.txn.GetMany(t.ctx, keys, func(n int, value []byte) error {
 		s := &asked[n]
-		s.found = true
-		s.value, s.err = encoding.DecodeExpiryValue(value)
+		var err error
+		s.value, err = encoding.DecodeExpiryValue(value)
+		s.found, s.unreadable = true, err != nil
 		return nil
 	})
 	switch {
@@ -414,7 +443,7 @@ func (t *tx) expireUnread(entries []dueEntry) (rest []dueEntry, err error) {
 		s := asked[i]
 		switch {
 		case !s.found:
-		case s.err != nil || s.value.Flags.MustRead():
+		case s.unreadable || s.value.Flags.MustRead():
 			rest = append(rest, *s.entry)
 		case t.isSetBack(s.entry.Deadline):
 			return nil, errSetBack
@@ -431,29 +460,32 @@ func (t *tx) expireUnread(entries []dueEntry) (rest []dueEntry, err error) {
 // It goes space by space, each in order: an engine finds the place of a key fastest
 // from that of the one below.
 func (t *tx) removeUnread(unread []saidEntry) error {
+	size := 0
+	for i := range unread {
+		size += len(unread[i].entry.key) // which holds the same, and more
+	}
+	records := make([]byte, 0, size)
 	for i := range unread {
 		e := unread[i].entry
-		t.markAnew(productkey.Of(e.Account, e.ID))
+		t.markGone(productkey.Of(e.Account, e.ID))
 		if err := t.txn.Delete(e.key, 0); err != nil {
 			return err
 		}
+		begin := len(records)
+		records = encoding.AppendProductKey(records, e.Account, e.ID)
+		unread[i].record = records[begin:len(records):len(records)]
 	}
-	slices.SortFunc(unread, func(a, b saidEntry) int {
-		return cmp.Or(strings.Compare(a.entry.Account, b.entry.Account), strings.Compare(a.entry.ID, b.entry.ID))
-	})
+	slices.SortFunc(unread, func(a, b saidEntry) int { return bytes.Compare(a.record, b.record) })
 	for i := range unread {
-		e := unread[i].entry
-		t.key = encoding.AppendProductKey(t.key[:0], e.Account, e.ID)
-		if err := t.txn.Delete(t.key, int(unread[i].value.RecordSize)); err != nil {
+		if err := t.txn.Delete(unread[i].record, int(unread[i].value.RecordSize)); err != nil {
 			return err
 		}
 	}
 	for i := range unread {
-		e := unread[i].entry
 		if unread[i].value.Flags&encoding.ExpiryUnlisted != 0 {
 			continue
 		}
-		t.key = encoding.AppendListedKey(t.key[:0], e.Account, e.ID)
+		t.key = encoding.AppendListedOf(t.key[:0], unread[i].record)
 		if err := t.txn.Delete(t.key, 0); err != nil {
 			return err
 		}

@@ -42,9 +42,14 @@ func (s *scratch) space() (*found, *encoding.Record) {
 // maxReused bounds, in bytes, the memory that a tx keeps for the next one.
 const maxReused = 64 << 10
 
+// maxReusedMany bounds, in products, what it keeps of an Update of many: that of a
+// batch may have grown to more than it needs.
+const maxReusedMany = 2 * manyBatch
+
 // recycle leaves the memory of t to the next Update.
 func (t *tx) recycle() {
-	if cap(t.value) > maxReused || cap(t.missing) > 0 || cap(t.marked) > manyBatch || cap(t.counted) > manyBatch || cap(t.written) > manyBatch || cap(t.indexKeys) > maxReused {
+	if cap(t.value) > maxReused || cap(t.missing) > 0 || cap(t.marked) > maxReusedMany || cap(t.counted) > maxReusedMany ||
+		cap(t.written) > maxReusedMany || cap(t.indexKeys) > maxReused {
 		return
 	}
 	clear(t.marked[:cap(t.marked)])

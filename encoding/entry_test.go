@@ -40,6 +40,20 @@ func TestGoldenEntries(t *testing.T) {
 	require.Equal(t, sampleLease, lease)
 }
 
+// TestExpiryValues: every size is read as it was written.
+func TestExpiryValues(t *testing.T) {
+	for bit := range 32 {
+		for _, size := range []uint32{1 << bit, 1<<bit - 1, 1<<bit | 1, math.MaxUint32 >> bit} {
+			for _, flags := range []ExpiryFlags{0, ExpiryUnlisted, 1 << 7, 1 << 8} {
+				v := ExpiryValue{flags, size}
+				got, err := DecodeExpiryValue(AppendExpiryValue(nil, v))
+				require.NoError(t, err)
+				require.Equal(t, v, got)
+			}
+		}
+	}
+}
+
 // A flag of a newer version says, like all but one of those that are known, that the
 // record must be read.
 func TestExpiryFlagsMustRead(t *testing.T) {

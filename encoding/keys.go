@@ -68,6 +68,11 @@ func AppendListedKey(dst []byte, account, id string) []byte {
 	return appendComponent(appendAccount(dst, SpaceListed, account), id)
 }
 
+// AppendListedOf is [AppendListedKey] of the product whose record has a key.
+func AppendListedOf(dst, productKey []byte) []byte {
+	return append(append(dst, SpaceListed), productKey[1:]...)
+}
+
 // AppendBlobKey appends the key of a part of a blob: n = 0 is its header,
 // n = 1+i its chunk i.
 func AppendBlobKey(dst []byte, account string, id BlobID, n uint32) []byte {
@@ -135,6 +140,28 @@ func DecodeExpiryKey(key []byte) (Expiry, error) {
 	}
 	head.Account, head.ID = account.text(), id.text()
 	return head, nil
+}
+
+// DecodeExpiryKeyAfter is [DecodeExpiryKey] of a key that often follows one of the same
+// account, with whose entry it then shares that.
+func DecodeExpiryKeyAfter(before Expiry, key []byte) (Expiry, error) {
+	head, account, id, err := cutExpiryKey(key)
+	if err != nil {
+		return Expiry{}, err
+	}
+	if head.ID = id.text(); !account.escaped && string(account.raw) == before.Account {
+		head.Account = before.Account
+	} else {
+		head.Account = account.text()
+	}
+	return head, nil
+}
+
+// ExpiryDeadline is [DecodeExpiryKey] of the deadline alone, without memory of its own
+// for what the entry is of.
+func ExpiryDeadline(key []byte) (int64, error) {
+	head, _, _, err := cutExpiryKey(key)
+	return head.Deadline, err
 }
 
 // AppendKeyID appends the ID in a product or listed key to dst. The first

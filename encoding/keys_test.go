@@ -95,10 +95,23 @@ func TestKeysRoundTrip(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, [2]string{a, i}, [2]string{account, id})
 
+			require.Equal(t, AppendListedKey(nil, a, i), AppendListedOf(nil, AppendProductKey(nil, a, i)))
+
 			e := Expiry{255, math.MaxInt64, ExpiryProduct, a, i}
-			got, err := DecodeExpiryKey(AppendExpiryKey(nil, e))
+			key := AppendExpiryKey(nil, e)
+			got, err := DecodeExpiryKey(key)
 			require.NoError(t, err)
 			require.Equal(t, e, got)
+			for _, other := range names {
+				got, err = DecodeExpiryKeyAfter(Expiry{Account: other}, key)
+				require.NoError(t, err)
+				require.Equal(t, e, got, "after %q", other)
+			}
+			deadline, err := ExpiryDeadline(key)
+			require.NoError(t, err)
+			require.Equal(t, e.Deadline, deadline)
+			_, item := ProductScope(a, i)
+			require.Equal(t, item, string(AppendProductItem(nil, i)))
 
 			start, _ := ProductRange(a)
 			dst, err := AppendKeyID([]byte("x"), AppendProductKey(nil, a, i), len(start))

@@ -24,6 +24,11 @@ func ProductScope(account, id string) (group, item string) {
 	return both[:end], both[end:]
 }
 
+// AppendProductItem appends the item in the scope of a product with an ID.
+func AppendProductItem(dst []byte, id string) []byte {
+	return append(append(dst, productPrefix), id...)
+}
+
 // BlobScope returns the scope of a blob: its header, chunks and expiry entries.
 func BlobScope(account string, id BlobID) (group, item string) {
 	return AccountScope(account), string(blobPrefix) + string(id[:])

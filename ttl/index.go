@@ -7,8 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/google/btree"
 )
 
 const (
@@ -78,8 +76,8 @@ type Index struct {
 	limit atomic.Int64
 
 	mu      sync.Mutex // guards the rest
-	tree    *btree.BTreeG[Entry]
-	end     Entry // every entry of the Source below it is in the tree
+	entries entrySet
+	end     Entry // every entry of the Source below it is in entries
 	pending Entry // what end becomes if the running scan succeeds; else equal to end
 }
 
@@ -95,7 +93,7 @@ func NewIndex(o IndexOptions) *Index {
 		span:       max(o.Span.Milliseconds(), 1),
 		maxEntries: o.MaxEntries,
 		refill:     make(chan struct{}, 1),
-		tree:       btree.NewG(treeDegree, Entry.less),
+		entries:    newEntrySet(),
 	}
 }
 
@@ -113,8 +111,9 @@ func (x *Index) Add(e Entry) (earliest bool) {
 	if !e.less(x.end) && !e.less(x.pending) {
 		return false
 	}
-	x.insert(e)
-	first, ok := x.tree.Min()
+	x.entries.Insert(e)
+	x.cut()
+	first, ok := x.entries.Min()
 	return ok && first == e
 }
 
@@ -126,14 +125,14 @@ func (x *Index) Takes(deadline int64) bool { return deadline <= x.limit.Load() }
 func (x *Index) Remove(e Entry) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.tree.Delete(e)
+	x.entries.Delete(e)
 }
 
 // Next returns the deadline of the earliest entry, if there is one.
 func (x *Index) Next() (deadline int64, ok bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	e, ok := x.tree.Min()
+	e, ok := x.entries.Min()
 	return e.Deadline, ok
 }
 
@@ -159,7 +158,7 @@ func (x *Index) End() int64 {
 func (x *Index) Len() int {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.tree.Len()
+	return x.entries.Len()
 }
 
 // Refill moves the end forward to now plus the span, or as far as there is
@@ -206,17 +205,22 @@ func (x *Index) scan(ctx context.Context, src Source, begin func(end Entry) Entr
 	x.mu.Unlock()
 
 	var err error
+	var last Entry
+	read := false
 	for e, scanErr := range src.Entries(ctx, pos.Deadline, to) {
 		if err = scanErr; err != nil {
 			break
 		}
-		if e.less(pos) {
+		if e.less(pos) || read && !last.less(e) {
 			continue
 		}
-		pos = e.next()
+		last, read = e, true
 		if !x.load(e) {
 			break
 		}
+	}
+	if read {
+		pos = last.next()
 	}
 
 	x.mu.Lock()
@@ -241,16 +245,17 @@ func (x *Index) load(e Entry) bool {
 	if !e.less(x.pending) {
 		return false
 	}
-	x.insert(e)
+	x.entries.Append(e)
+	x.cut()
 	return e.less(x.pending)
 }
 
-// insert puts e into the tree, and the greatest entry out if that is one too
-// many. The caller holds mu.
-func (x *Index) insert(e Entry) {
-	x.tree.ReplaceOrInsert(e)
-	for x.tree.Len() > x.maxEntries {
-		dropped, _ := x.tree.DeleteMax()
+// cut takes the greatest entries out that are too many, and lowers the end to them. The
+// caller holds mu.
+func (x *Index) cut() {
+	for x.entries.Len() > x.maxEntries {
+		dropped, _ := x.entries.Max()
+		x.entries.Delete(dropped)
 		if dropped.less(x.end) {
 			x.end = dropped
 		}
@@ -266,7 +271,7 @@ func (x *Index) publish() { x.limit.Store(max(x.end.Deadline, x.pending.Deadline
 
 func (x *Index) due(now int64, limit int) []Entry {
 	var due []Entry
-	x.tree.Ascend(func(e Entry) bool {
+	x.entries.Ascend(func(e Entry) bool {
 		if e.Deadline > now || len(due) >= limit {
 			return false
 		}
@@ -280,7 +285,7 @@ func (x *Index) due(now int64, limit int) []Entry {
 func (x *Index) backlog(now int64) (n int, first int64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.tree.Ascend(func(e Entry) bool {
+	x.entries.Ascend(func(e Entry) bool {
 		if e.Deadline > now {
 			return false
 		}
@@ -297,9 +302,14 @@ func (x *Index) backlog(now int64) (n int, first int64) {
 func (x *Index) take(now int64, limit int) []Entry {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	due := x.due(now, limit)
-	for range due {
-		x.tree.DeleteMin()
+	due := make([]Entry, 0, min(limit, x.entries.Len()))
+	for len(due) < limit {
+		e, ok := x.entries.Min()
+		if !ok || e.Deadline > now {
+			break
+		}
+		x.entries.Delete(e)
+		due = append(due, e)
 	}
 	return due
 }
@@ -310,7 +320,8 @@ func (x *Index) putBack(entries []Entry) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, e := range entries {
-		x.insert(e)
+		x.entries.Insert(e)
+		x.cut()
 	}
 }
 
@@ -336,8 +347,8 @@ func (x *Index) wantsRefill(now, lead int64) bool {
 	if x.end.Deadline > addMillis(now, lead) {
 		return false
 	}
-	first, ok := x.tree.Min()
-	return !ok || !first.less(x.end) || x.tree.Len() <= x.maxEntries/2
+	first, ok := x.entries.Min()
+	return !ok || !first.less(x.end) || x.entries.Len() <= x.maxEntries/2
 }
 
 // addMillis returns t + d, saturating at the end of time. d is not negative.

@@ -162,15 +162,15 @@ func requireComplete(t *testing.T, x *Index, s *testStore) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	require.Equal(t, x.end, x.pending)
-	require.LessOrEqual(t, x.tree.Len(), x.maxEntries)
+	require.LessOrEqual(t, x.entries.Len(), x.maxEntries)
 	for _, e := range s.all() {
 		if !e.less(x.end) {
 			break
 		}
-		require.True(t, x.tree.Has(e), "%v lies below the end %v and is missing", e, x.end)
+		require.True(t, x.entries.Has(e), "%v lies below the end %v and is missing", e, x.end)
 	}
 	var last Entry
-	x.tree.Ascend(func(e Entry) bool {
+	x.entries.Ascend(func(e Entry) bool {
 		require.False(t, e.less(last))
 		last = e
 		return true

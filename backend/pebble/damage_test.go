@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -131,6 +132,7 @@ func TestScanPastDamage(t *testing.T) {
 				continue // the whole store is refused
 			}
 			lost := requireAllButDamage(t, s, want, what)
+			requireManyOrDamage(t, s, want, what)
 			if 0 < lost && lost < len(want) { // all where the index of a table is damaged
 				kinds[kind]++
 			}
@@ -179,4 +181,31 @@ func requireAllButDamage(t *testing.T, s *Store, want map[string]string, what st
 		}
 	}
 	return lost
+}
+
+// requireManyOrDamage reads the keys of want as a sweep does, many that ascend at a time:
+// all of them are right, or the error names one.
+func requireManyOrDamage(t *testing.T, s *Store, want map[string]string, what string) {
+	t.Helper()
+	for names := range slices.Chunk(slices.Sorted(maps.Keys(want)), 64) {
+		keys := make([][]byte, 0, len(names))
+		for _, name := range names {
+			keys = append(keys, []byte(name))
+		}
+		got := 0
+		err := s.Update(t.Context(), nil, backend.UpdateOptions{}, func(ctx context.Context, txn backend.Txn) error {
+			return txn.GetMany(ctx, keys, func(i int, value []byte) error {
+				require.Equal(t, want[names[i]], string(value), "%s: %s", what, names[i])
+				got++
+				return nil
+			})
+		})
+		if damage := new(backend.DamageError); errors.As(err, &damage) {
+			require.Contains(t, names, string(damage.Range.Start), what)
+			require.Equal(t, only(damage.Range.Start), damage.Range, what)
+			continue
+		}
+		require.NoError(t, err, what)
+		require.Equal(t, len(names), got, what)
+	}
 }

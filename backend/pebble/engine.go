@@ -153,6 +153,7 @@ func (e *engine) options(o Options) *crdb.Options {
 		}
 		return policy
 	}
+	p.Experimental.CompactionScheduler = newCompactionPermits()
 	p.CompactionConcurrencyRange = func() (int, int) {
 		if e.guard.Parked() != nil {
 			return 2, 3 // one of them does nothing

@@ -41,6 +41,7 @@ type txn struct {
 	// visible are the functions to call after the commit.
 	visible []func()
 	space   [4]write
+	many    *txnMemory // of more writes than space has, and of what is deleted then
 	// bulk has what an Update in bulk writes, nil in others. Such a transaction has no
 	// batch as long as it only puts: see loads.
 	bulk *arena
@@ -78,7 +79,7 @@ func (t *txn) Put(key, value []byte) error {
 	if err := op.Finish(); err != nil {
 		return engineError(err)
 	}
-	t.writes = append(t.writes, write{key: op.Key, value: op.Value})
+	t.wrote(write{key: op.Key, value: op.Value})
 	return nil
 }
 
@@ -97,8 +98,17 @@ func (t *txn) Delete(key []byte, valueSize int) error {
 	if err := op.Finish(); err != nil {
 		return engineError(err)
 	}
-	t.writes = append(t.writes, write{key: op.Key, deleted: true, size: valueSize})
+	t.wrote(write{key: op.Key, deleted: true, size: valueSize})
 	return nil
+}
+
+// wrote notes a write that is in the batch.
+func (t *txn) wrote(w write) {
+	if t.many == nil && len(t.writes) == len(t.space) && !t.inBulk() {
+		t.many, _ = txnMemories.Get().(*txnMemory)
+		t.writes = append(t.many.writes, t.writes...)
+	}
+	t.writes = append(t.writes, w)
 }
 
 // DeleteRange implements backend.Txn.
@@ -179,6 +189,10 @@ type walk struct {
 	it *crdb.Iterator // nil where each key is read on its own
 	// at says that it is at a key, and otherwise that none is left.
 	at bool
+	// near says that the last key was there: the next is likely to be the one behind
+	// it then. limit is the memory of the key at which that is given up.
+	near  bool
+	limit []byte
 }
 
 // walk begins to read keys.
@@ -202,11 +216,10 @@ func (w *walk) get(i int, key []byte, fn func(int, []byte) error) error {
 	order := 1
 	if w.at {
 		if order = bytes.Compare(w.it.Key(), key); order < 0 {
-			if w.at = w.it.SeekGE(key); w.at {
-				order = bytes.Compare(w.it.Key(), key)
-			}
+			order = w.forward(key)
 		}
 	}
+	w.near = order == 0
 	if !w.at && w.it.Error() != nil {
 		// One by one the reads show which key it is.
 		w.end()
@@ -220,6 +233,28 @@ func (w *walk) get(i int, key []byte, fn func(int, []byte) error) error {
 		return damageError(only(key), err)
 	}
 	return fn(i, value)
+}
+
+// forward goes to key, or to the first that is not below it, and returns how that
+// compares. A step takes a fraction of a search, but must not lead through what was
+// deleted between keys that are far apart.
+func (w *walk) forward(key []byte) (order int) {
+	if w.near {
+		w.limit = append(append(w.limit[:0], key...), 0)
+		switch w.it.NextWithLimit(w.limit) {
+		case crdb.IterValid:
+			if order = bytes.Compare(w.it.Key(), key); order >= 0 {
+				return order
+			}
+		case crdb.IterExhausted:
+			w.at = false
+			return 1
+		}
+	}
+	if w.at = w.it.SeekGE(key); w.at {
+		return bytes.Compare(w.it.Key(), key)
+	}
+	return 1
 }
 
 func (w *walk) end() {
@@ -349,8 +384,8 @@ func (t *txn) check(key []byte, valueSize int) error {
 	return nil
 }
 
-// deletions returns the keys that were deleted, in memory of their own: the batch's
-// is reused as soon as it is applied.
+// deletions returns the keys that were deleted, until end. Their memory is not the
+// batch's, which is reused as soon as it is applied.
 func (t *txn) deletions() []reclaim.Key {
 	n, size := 0, 0
 	for i := range t.writes {
@@ -361,13 +396,20 @@ func (t *txn) deletions() []reclaim.Key {
 	if n == 0 {
 		return nil
 	}
-	keys, space := make([]reclaim.Key, 0, n), make([]byte, 0, size)
+	var m txnMemory
+	if t.many != nil {
+		m = *t.many
+	}
+	keys, space := slices.Grow(m.deleted[:0], n), slices.Grow(m.keys[:0], size)
 	for i := range t.writes {
 		if w := &t.writes[i]; w.deleted {
 			begin := len(space)
 			space = append(space, w.key...)
 			keys = append(keys, reclaim.Key{Key: space[begin:], Size: w.size})
 		}
+	}
+	if t.many != nil {
+		t.many.deleted, t.many.keys = keys, space
 	}
 	return keys
 }
@@ -393,5 +435,8 @@ func (t *txn) end() {
 		}
 		t.bulk.release()
 	}
-	t.batch, t.plain, t.writes, t.index, t.bulk = nil, nil, nil, nil, nil
+	if t.many != nil {
+		t.many.release(t.writes)
+	}
+	t.batch, t.plain, t.writes, t.index, t.bulk, t.many = nil, nil, nil, nil, nil, nil
 }

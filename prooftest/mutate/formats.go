@@ -42,8 +42,8 @@ var formatMutations = []mutation{
 	{"entries: they follow what is written", write, `before.Flags == v.Flags && bits`, `bits`},
 	{"entries: and its size", write, `bits.Len32(before.RecordSize) == bits.Len32(v.RecordSize)`, `bits.Len32(before.RecordSize) >= 0`},
 	{"entries: a salvaged one says what there is", "catalog/salvage.go", `encoding.AppendExpiryValue(nil, expiryValue(r, len(record)))`, `encoding.AppendExpiryValue(nil, encoding.ExpiryValue{})`},
-	{"sweep: what must be read is", expire, `case s.err != nil || s.value.Flags.MustRead():`, `case s.err != nil:`},
-	{"sweep: what can't be understood is read", expire, `case s.err != nil || s.value.Flags.MustRead():`, `case s.value.Flags.MustRead():`},
+	{"sweep: what must be read is", expire, `case s.unreadable || s.value.Flags.MustRead():`, `case s.unreadable:`},
+	{"sweep: what can't be understood is read", expire, `case s.unreadable || s.value.Flags.MustRead():`, `case s.value.Flags.MustRead():`},
 	{"sweep: a use that waits has the record read", expire, `e.Kind != encoding.ExpiryProduct || t.c.uses.Has(productkey.Of(e.Account, e.ID))`, `e.Kind != encoding.ExpiryProduct`},
 	{"sweep: image bytes are their own", expire, `e.Kind != encoding.ExpiryProduct || t.c.uses`, `t.c.uses`},
 	{"get many: what ascends is read by its key", "backend/pebble/txn.go", `order = bytes.Compare(w.it.Key(), key); order < 0`, `order = bytes.Compare(w.it.Key(), key); false`},
@@ -66,17 +66,53 @@ var formatMutations = []mutation{
 	{"sweep: the clock was set back", expire, `		case t.isSetBack(s.entry.Deadline):
 			return nil, errSetBack
 `, ``},
-	{"sweep: what is removed leaves the cache", expire, `		t.markAnew(productkey.Of(e.Account, e.ID))
+	{"sweep: what is removed leaves the cache", expire, `		t.markGone(productkey.Of(e.Account, e.ID))
 `, ``},
 	{"sweep: nothing is deleted in lists that is in none", expire, `if unread[i].value.Flags&encoding.ExpiryUnlisted != 0 {`, `if false {`},
 	{"sweep: what is listed leaves the list", expire, `if unread[i].value.Flags&encoding.ExpiryUnlisted != 0 {`, `if true {`},
+	{"sweep: a scope is of its own account", expire, `i == 0 || e.Account != entries[i-1].Account`, `i == 0`},
+	{"sweep: an account is shared with its own entries", "encoding/keys.go", `!account.escaped && string(account.raw) == before.Account`, `len(account.raw) == len(before.Account)`},
+	{"sweep: a size of two bytes", "encoding/entry.go", `uint32(data[4])<<8 | uint32(data[5])`, `uint32(data[5])`},
+	{"get many: a step may end before the key", "backend/pebble/txn.go", `order = bytes.Compare(w.it.Key(), key); order >= 0 {
+				return order`, `order = bytes.Compare(w.it.Key(), key); true {
+				return order`},
+	{"get many: a step that was given up is followed by a search", "backend/pebble/txn.go", `		case crdb.IterExhausted:`, `		case crdb.IterExhausted, crdb.IterAtLimit:`},
+	{"room: keys that are far apart stay so", "backend/pebble/internal/reclaim/ranges.go", `commonPrefix(a, b) <= s.joined || bytes`, `bytes`},
+	{"room: keys may come in any order", "backend/pebble/internal/reclaim/ranges.go", `commonPrefix(a, b) <= s.joined || bytes.Compare(a, b) > 0`, `commonPrefix(a, b) <= s.joined`},
+	{"locks: an item is of its own group", "backend/pebble/internal/scopelock/table.go", `again := n > 0 && c.Group == scopes[n-1].Group`, `again := n > 0`},
+	{"locks: groups come before items", "backend/pebble/internal/scopelock/table.go", `return 1<<30 | int32(o.item)`, `return int32(o.item)`},
+	{"index: an entry is there once", "ttl/entryset.go", `	case s.tree.Len() > 0 && s.tree.Has(e):
+`, ``},
+	{"index: what has gone may come again", "ttl/entryset.go", `		s.run[i].gone = false
+		s.live++
+`, ``},
+	{"index: the first is that of both parts", "ttl/entryset.go", `(!ok || s.run[s.begin].less(e))`, `!ok`},
+	{"index: the last is that of both parts", "ttl/entryset.go", `(!ok || e.less(s.run[n-1].Entry))`, `!ok`},
+	{"index: an error leaves the end where reading stopped", "ttl/index.go", `		pos = last.next()
+`, ``},
+	{"compactions: no more than may", "backend/pebble/permits.go", `		c.running++ // nobody else may have it meanwhile
+`, ``},
+	{"compactions: one that waits runs when another has ended", "backend/pebble/permits.go", `	c.running--
+	c.mu.Unlock()
+	c.offer()`, `	c.running--
+	c.mu.Unlock()`},
+	{"compactions: what waits is looked at again", "backend/pebble/permits.go", `	if c.waiting && !c.closed {
+		c.timer.Reset(permitEvery)
+	}`, ``},
+	{"compactions: nobody looks where nothing waits", "backend/pebble/permits.go", `			c.waiting = false
+			return`, `			return`},
+	{"compactions: one that was refused meanwhile is not forgotten", "backend/pebble/permits.go", `if c.refusals == refusals {`, `if c.refusals >= refusals {`},
+	{"compactions: none is offered to a store that is closed", "backend/pebble/permits.go", `	for c.offering {
+		c.offered.Wait()
+	}
+`, ``},
 	{"delete account: a damaged product takes its entry with it", remove, `for _, e := range entries[f.id] {`, `for _, e := range entries[f.id][:0] {`},
 	{"delete account: and nobody else's", remove, `entry.Kind != encoding.ExpiryProduct || entry.Account != account`, `entry.Kind != encoding.ExpiryProduct`},
 	{"check: a second entry", "catalog/check.go", `err == nil && !current && v.Flags.Known()`, `false`},
 	{"check: what an entry says", "catalog/check.go", `case !flags.Known() || flags == want:`, `case want&^flags == 0:`},
 	{"entries: lists refuse a newer listed one", "catalog/lister.go", `err = encoding.CheckListedValue(e.Value)`, `err = nil`},
-	{"entries: the sweeper leaves a newer one", expire, `entry == (encoding.Expiry{}) || errors.Is(err, encoding.ErrNewerSchema)`, `entry == (encoding.Expiry{})`},
-	{"entries: a damaged one keeps nothing in the store", expire, `entry == (encoding.Expiry{}) || errors.Is(err, encoding.ErrNewerSchema)`, `true`},
+	{"entries: the sweeper leaves a newer one", expire, `!readable || errors.Is(err, encoding.ErrNewerSchema)`, `!readable`},
+	{"entries: a damaged one keeps nothing in the store", expire, `!readable || errors.Is(err, encoding.ErrNewerSchema)`, `true`},
 	{"entries: damage is remembered", expire, `				x.met(err)
 				x.c.opts.Logger.Error("shelflife: met an`, `				x.c.opts.Logger.Error("shelflife: met an`},
 	{"entries: progress that can't be read is a hint", expire, `	if encoding.IsUnreadable(err) {

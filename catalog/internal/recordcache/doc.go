@@ -6,8 +6,9 @@
 // What [Cache.Get] returns is what the store has. It rests on three rules, which
 // the callers keep:
 //
-//  1. A writer, which holds the product's scope, calls [Cache.Mark] before it
-//     changes anything: the entry leaves, and no reader fills it from then on.
+//  1. A writer, which holds the product's scope, calls [Cache.Mark], or
+//     [Cache.MarkGone] where it removes the product, before it changes anything:
+//     the entry leaves, and no reader fills it from then on.
 //     Were the entry taken out after the change, a reader could still get the
 //     old record when the new one is visible.
 //  2. Once the new record is visible the writer may [Cache.Put] it, and calls

@@ -130,13 +130,25 @@ func (c *Cache) Fill(k productkey.Key, t Token, record []byte) (shared bool) {
 // caller holds the scope of k.
 func (c *Cache) Mark(k productkey.Key) (wanted bool) {
 	hash := maphash.Comparable(c.seed, k)
+	return c.mark(k, hash) || c.wantedAgain(hash)
+}
+
+// MarkGone is Mark of a product that is removed: there will be no record to Put.
+func (c *Cache) MarkGone(k productkey.Key) { c.mark(k, maphash.Comparable(c.seed, k)) }
+
+// mark reports whether there was an entry.
+func (c *Cache) mark(k productkey.Key, hash uint64) (cached bool) {
 	s := c.stripe(hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.marks++
 	s.epoch++
-	_, cached := c.entries.Invalidate(k)
-	return cached || c.wantedAgain(hash)
+	// A look is cheaper, and most are not there. None can come in between: what sets an
+	// entry holds the stripe.
+	if _, cached = c.entries.GetEntryQuietly(k); cached {
+		c.entries.Invalidate(k)
+	}
+	return cached
 }
 
 // Put keeps record, which is visible now and must not be changed any more. The

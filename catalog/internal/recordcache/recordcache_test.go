@@ -93,6 +93,23 @@ func TestMark(t *testing.T) {
 	c.Unmark(k)
 }
 
+// What is removed leaves the cache, and does not count as wanted.
+func TestMarkGone(t *testing.T) {
+	c := New(1 << 20)
+	k := productkey.Of("a", "p")
+	c.MarkGone(k)
+	token := c.BeforeRead(k)
+	c.Unmark(k)
+	require.False(t, token.Fills(), "it is marked, and was not asked for")
+	require.True(t, c.Fill(k, c.BeforeRead(k), []byte("1")))
+	c.MarkGone(k)
+	_, ok := c.Get(k)
+	require.False(t, ok)
+	require.False(t, c.BeforeRead(k).Fills())
+	c.Unmark(k)
+	require.True(t, c.BeforeRead(k).Fills())
+}
+
 // Under any interleaving of one writer per key with many readers, an entry is
 // never older than what was visible before the call of Get.
 func TestNeverStale(t *testing.T) {

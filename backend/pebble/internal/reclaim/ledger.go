@@ -56,8 +56,12 @@ func (l *Ledger) Deleted(keys ...Key) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range keys {
-		l.deleted.add(keys[i].Key, keys[i].Key)
 		l.bytes += int64(len(keys[i].Key) + keys[i].Size)
+	}
+	for len(keys) > 0 {
+		n := l.deleted.run(keys)
+		l.deleted.add(keys[0].Key, keys[n-1].Key)
+		keys = keys[n:]
 	}
 	l.begin()
 }

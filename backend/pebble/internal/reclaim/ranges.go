@@ -78,6 +78,19 @@ func (s *rangeSet) add(start, end []byte) {
 	}
 }
 
+// run returns how many of the keys, which are not none, would be one range anyway if
+// they were added in turn: those that ascend, and are as near to each other as ranges
+// that were joined. What lies between two of them is nearer still.
+func (s *rangeSet) run(keys []Key) (n int) {
+	for n = 1; n < len(keys) && s.joined > 0; n++ {
+		a, b := keys[n-1].Key, keys[n].Key
+		if commonPrefix(a, b) <= s.joined || bytes.Compare(a, b) > 0 {
+			break
+		}
+	}
+	return n
+}
+
 // union returns the range from start to end and of the ranges that it meets.
 func union(start, end []byte, met []Range) Range {
 	if len(met) == 0 {

@@ -121,6 +121,36 @@ func TestLedger(t *testing.T) {
 	}
 }
 
+// TestLedgerHoldsRuns: many keys that are noted at once are held, in whatever order they
+// come, and those of others between them are not.
+func TestLedgerHoldsRuns(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	l := NewLedger(time.Hour)
+	for range 50 {
+		var keys []Key
+		for _, account := range []string{"acme", "zero"} {
+			near := rng.IntN(10_000_000)
+			for i := range 64 {
+				keys = append(keys, Key{fmt.Appendf(nil, "%s/%08d", account, near+7*i+rng.IntN(7)), 1})
+			}
+		}
+		if rng.IntN(2) == 0 {
+			rng.Shuffle(len(keys), func(i, j int) { keys[i], keys[j] = keys[j], keys[i] })
+		}
+		l.Deleted(keys...)
+		for i, r := range l.deleted.ranges {
+			require.LessOrEqual(t, bytes.Compare(r.Start, r.End), 0)
+			require.True(t, i == 0 || bytes.Compare(l.deleted.ranges[i-1].End, r.Start) < 0, "in order and apart")
+		}
+		for _, k := range keys {
+			require.True(t, l.deleted.has(k.Key, k.Key), "%s", k.Key)
+		}
+	}
+	require.False(t, l.deleted.has([]byte("b"), []byte("b")))
+}
+
 // TestLedgerAfterRoom: what a pass has given back the room of is still to be
 // erased, by the deadline that it has.
 func TestLedgerAfterRoom(t *testing.T) {

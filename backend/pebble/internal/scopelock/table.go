@@ -1,7 +1,6 @@
 package scopelock
 
 import (
-	"cmp"
 	"hash/maphash"
 	"slices"
 	"sync/atomic"
@@ -71,26 +70,27 @@ func New() *Table {
 }
 
 func (s *Table) index(c backend.Scope) (group, item uint16) {
-	g := maphash.String(s.seed, c.Group)
+	hash := s.hash(c.Group)
 	if c.Item != "" {
-		i := maphash.String(s.seed, c.Item)
-		item = uint16((g*0x9e3779b97f4a7c15 + i) >> 32 % itemStripes)
+		item = s.itemIndex(hash, c.Item)
 	}
-	return uint16(g % groupStripes), item
+	return groupIndex(hash), item
+}
+
+func (s *Table) hash(text string) uint64 { return maphash.String(s.seed, text) }
+
+func groupIndex(hash uint64) uint16 { return uint16(hash % groupStripes) }
+
+// itemIndex returns the stripe of an item of the group with a hash.
+func (s *Table) itemIndex(group uint64, item string) uint16 {
+	return uint16((group*0x9e3779b97f4a7c15 + s.hash(item)) >> 32 % itemStripes)
 }
 
 // Acquire locks the scopes, and returns what it holds, appended to h, which is
 // empty. wait says how long it waits for each lock that is not free. After an
 // error, which is wait's, nothing is held.
 func (s *Table) Acquire(wait Waiter, h Holds, scopes []backend.Scope) (Holds, error) {
-	for _, c := range scopes {
-		g, i := s.index(c)
-		if c.Item == "" {
-			h = append(h, Hold{holdWhole, g, 0})
-		} else {
-			h = append(h, Hold{holdShared, g, 0}, Hold{holdItem, g, i})
-		}
-	}
+	h = s.holds(h, scopes)
 	if len(scopes) > 1 {
 		h = h.order()
 	}
@@ -112,6 +112,29 @@ func (s *Table) Acquire(wait Waiter, h Holds, scopes []backend.Scope) (Holds, er
 	return h, nil
 }
 
+// holds appends the holds of the scopes to h. Those of one group often stand side by
+// side, and the first of them has one of it for all.
+func (s *Table) holds(h Holds, scopes []backend.Scope) Holds {
+	var hash uint64
+	var g uint16
+	for n, c := range scopes {
+		again := n > 0 && c.Group == scopes[n-1].Group
+		if !again {
+			hash = s.hash(c.Group)
+			g = groupIndex(hash)
+		}
+		if c.Item == "" {
+			h = append(h, Hold{holdWhole, g, 0})
+			continue
+		}
+		if !again {
+			h = append(h, Hold{holdShared, g, 0})
+		}
+		h = append(h, Hold{holdItem, g, s.itemIndex(hash, c.Item)})
+	}
+	return h
+}
+
 // Release frees the locks.
 func (s *Table) Release(h Holds) {
 	for n := len(h) - 1; n >= 0; n-- {
@@ -126,19 +149,17 @@ func (s *Table) Release(h Holds) {
 	}
 }
 
+// rank is the place of a hold in the order in which locks are taken.
+func (o Hold) rank() int32 {
+	if o.kind == holdItem {
+		return 1<<30 | int32(o.item)
+	}
+	return int32(o.group)<<2 | int32(o.kind)
+}
+
 // order sorts the holds, in place, and drops those that another one includes.
 func (h Holds) order() Holds {
-	slices.SortFunc(h, func(a, b Hold) int {
-		switch aItem, bItem := a.kind == holdItem, b.kind == holdItem; {
-		case aItem && bItem:
-			return cmp.Compare(a.item, b.item)
-		case aItem:
-			return 1
-		case bItem:
-			return -1
-		}
-		return cmp.Or(cmp.Compare(a.group, b.group), cmp.Compare(a.kind, b.kind))
-	})
+	slices.SortFunc(h, func(a, b Hold) int { return int(a.rank()) - int(b.rank()) })
 	keep := h[:0]
 	for n, o := range h {
 		if n > 0 {

@@ -36,6 +36,36 @@ func TestHoldsOrder(t *testing.T) {
 	}
 }
 
+// TestHoldsOfMany: the scopes of many are held as each of them alone is.
+func TestHoldsOfMany(t *testing.T) {
+	s := New()
+	var scopes []backend.Scope
+	var alone Holds
+	for _, c := range []backend.Scope{
+		{Group: "g", Item: "1"}, {Group: "g", Item: "2"}, {Group: "h", Item: "1"}, {Group: "g", Item: "3"},
+		{Group: "w"}, {Group: "w", Item: "1"}, {Group: "w", Item: "2"}, {Group: "x", Item: "1"}, {Group: "x"},
+	} {
+		scopes = append(scopes, c)
+		h, err := s.Acquire(until(t.Context()), nil, []backend.Scope{c})
+		require.NoError(t, err)
+		s.Release(h)
+		alone = append(alone, h...)
+		h, err = s.Acquire(until(t.Context()), nil, scopes)
+		require.NoError(t, err)
+		s.Release(h)
+		for i := 1; i < len(h); i++ {
+			require.False(t, h[i-1].kind == holdItem && h[i].kind != holdItem, "groups come first")
+		}
+		want := append(Holds{}, alone...).order()
+		for i := range min(len(h), len(want)) {
+			if h[i].kind == holdItem && want[i].kind == holdItem {
+				h[i].group, want[i].group = 0, 0 // of items that share a stripe it is either's
+			}
+		}
+		require.Equal(t, want, h)
+	}
+}
+
 // TestAcquireCancelled: an Update that gives up on one of its scopes leaves no
 // lock behind.
 func TestAcquireCancelled(t *testing.T) {
