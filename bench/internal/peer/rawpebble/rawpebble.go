@@ -22,7 +22,7 @@ import (
 // importBatch and sweepBatch are those of the catalog.
 const (
 	importBatch = 64
-	sweepBatch  = 64
+	sweepBatch  = 128
 )
 
 // Peer returns the floor.
