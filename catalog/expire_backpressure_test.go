@@ -32,7 +32,7 @@ func (w *glassWorld) stored() (n int) {
 // was removed, once.
 func TestSweeperWaitsForOnExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const products, queue, batch = 4000, 1024, 64
+		const products, queue, batch = 4000, 1024, 128
 		release := make(chan struct{})
 		reported := map[string]int{}
 		w := behindGlass(t, catalog.Options{OnExpire: func(_ context.Context, _ *catalog.Catalog, e catalog.Expired) {

@@ -42,9 +42,9 @@ func (s *scratch) space() (*found, *encoding.Record) {
 // maxReused bounds, in bytes, the memory that a tx keeps for the next one.
 const maxReused = 64 << 10
 
-// maxReusedMany bounds, in products, what it keeps of an Update of many: that of a
-// batch may have grown to more than it needs.
-const maxReusedMany = 2 * manyBatch
+// maxReusedMany bounds, in products, what it keeps of an Update of many: the sweeper's
+// are of 128, and what is kept may have grown to more than they need.
+const maxReusedMany = 256
 
 // recycle leaves the memory of t to the next Update.
 func (t *tx) recycle() {

@@ -79,7 +79,7 @@ type Progress struct {
 type SweeperOptions struct {
 	// Grace is how long after its deadline an entry is handled. Default 5 s.
 	Grace time.Duration
-	// BatchSize is how many entries Expire gets at most. Default 64, also where
+	// BatchSize is how many entries Expire gets at most. Default 128, also where
 	// it is negative.
 	BatchSize int
 	// Pause is the rest between two batches. Default 2 ms. Sweep takes none.
@@ -140,7 +140,7 @@ func (o SweeperOptions) withDefaults() SweeperOptions {
 	duration(&o.Rescan, 0)
 	duration(&o.SaveEvery, time.Minute)
 	if o.BatchSize <= 0 {
-		o.BatchSize = 64
+		o.BatchSize = 128
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -170,7 +170,7 @@ func TestHugeBacklog(t *testing.T) {
 		require.Empty(t, r.store.all())
 		require.Less(t, len(r.store.scans), 30, "several windows, not one for each batch")
 		require.EqualValues(t, backlog, r.Stats().Expired)
-		require.GreaterOrEqual(t, int(r.Stats().Batches), backlog/64)
+		require.GreaterOrEqual(t, int(r.Stats().Batches), backlog/128)
 	})
 }
 

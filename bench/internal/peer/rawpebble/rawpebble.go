@@ -23,7 +23,7 @@ import (
 // importBatch and sweepBatch are those of the catalog.
 const (
 	importBatch = 64
-	sweepBatch  = 64
+	sweepBatch  = 128
 )
 
 // cacheLine is how far apart the bytes are that touch a value.
