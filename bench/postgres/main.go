@@ -9,13 +9,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -80,20 +78,12 @@ func main() {
 	run, err := o.run(ctx)
 	if err == nil {
 		run.Mode = "postgres"
-		err = errors.Join(report.Table(os.Stdout, run), save(run, o.Out))
+		err = errors.Join(report.Table(os.Stdout, run), run.Save(o.Out))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-}
-
-func save(run *result.Run, path string) error {
-	text, err := json.MarshalIndent(run, "", "  ")
-	if err != nil {
-		return err
-	}
-	return errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, append(text, '\n'), 0o644))
 }
 
 // bench is a run in progress.
@@ -601,15 +591,7 @@ func (b *bench) warm(ctx context.Context, s store, round int) error {
 // judge fills in the goals.
 func judge(run *result.Run) {
 	goal := func(w result.Workload, want float64) {
-		g := result.Goal{Text: w.Title + ", to SQL by hand", Want: fmt.Sprintf("≥ %.4g", want), State: report.NotMeasured}
-		if a, b := run.Find(w.Name, ours), run.Find(w.Name, theirs); a != nil && b != nil && b.Value.Median > 0 {
-			g.Figure, g.State = math.Round(1000*a.Value.Median/b.Value.Median)/1000, report.NotMet
-			g.Detail = fmt.Sprintf("%.4g and %.4g %s", a.Value.Median, b.Value.Median, w.Unit)
-			if g.Figure >= want {
-				g.State = report.Met
-			}
-		}
-		run.Goals = append(run.Goals, g)
+		report.JudgeRatio(run, want, w.Title+", to SQL by hand", w.Name, ours, theirs)
 	}
 	for _, w := range workloads {
 		goal(w.Workload, w.want)
