@@ -193,18 +193,6 @@ type dueEntry struct {
 	key []byte
 }
 
-// Where processes share a store the sweeper hands on sharedBatch entries, which
-// sharedLanes goroutines handle, in Updates of laneBatch: while one waits for the
-// server's disk another reads. An account's entries are in one lane, since the
-// server may know many scopes of an account as the account. They are so many that
-// the lanes come to their ends together: products of an account that were created
-// together expire together.
-const (
-	sharedLanes = 8
-	laneBatch   = 64
-	sharedBatch = 8 * sharedLanes * laneBatch
-)
-
 // Expire removes what the entries stand for, or moves them: in one Update where the
 // store is this process's alone.
 func (x expirer) Expire(ctx context.Context, due []ttl.Entry) (done int, err error) {
@@ -252,63 +240,6 @@ func (x expirer) Expire(ctx context.Context, due []ttl.Entry) (done int, err err
 		err = errors.Join(err, c.swept.awaitDurable(ctx, c, c.generation()))
 	}
 	return done, err
-}
-
-// A lane has entries that are handled in order.
-type lane struct {
-	entries []dueEntry
-	numbers []int // of the entries among all
-	done    int   // so many are handled
-	err     error // of the Update of those that follow
-}
-
-// spread spreads entries over lanes, each account's in one, in the order that they have:
-// the largest accounts first, each to the lane that has the least.
-func spread(entries []dueEntry, numbers []int) []lane {
-	type share struct {
-		account string
-		entries int
-	}
-	var shares []share
-	places := make(map[string]int, len(entries)/8) // of the accounts among shares, then their lanes
-	for i := range entries {
-		a := entries[i].Account
-		place, ok := places[a]
-		if !ok {
-			place = len(shares)
-			places[a], shares = place, append(shares, share{account: a})
-		}
-		shares[place].entries++
-	}
-	slices.SortStableFunc(shares, func(a, b share) int { return cmp.Compare(b.entries, a.entries) })
-	lanes, loads := make([]lane, sharedLanes), make([]int, sharedLanes)
-	for _, s := range shares {
-		least := slices.Index(loads, slices.Min(loads))
-		places[s.account], loads[least] = least, loads[least]+s.entries
-	}
-	for i := range lanes {
-		lanes[i].entries, lanes[i].numbers = make([]dueEntry, 0, loads[i]), make([]int, 0, loads[i])
-	}
-	for i := range entries {
-		l := &lanes[places[entries[i].Account]]
-		l.entries, l.numbers = append(l.entries, entries[i]), append(l.numbers, numbers[i])
-	}
-	return lanes
-}
-
-// handleLane handles the entries of a lane, at most so many in one Update, and about
-// as many in each.
-func (x expirer) handleLane(ctx context.Context, l *lane, most int) {
-	if len(l.entries) == 0 {
-		return
-	}
-	updates := (len(l.entries) + most - 1) / most
-	for some := range slices.Chunk(l.entries, (len(l.entries)+updates-1)/updates) {
-		if l.err = x.handle(ctx, some); l.err != nil {
-			return
-		}
-		l.done += len(some)
-	}
 }
 
 // handle removes what the entries stand for, or moves them, in one Update. What it

@@ -67,7 +67,7 @@ type options struct {
 	Duration    time.Duration `default:"2s" help:"Length of a segment."`
 	Connections int           `default:"16" help:"Connections of each side."`
 	CPUProfile  string        `name:"cpuprofile" json:"-" type:"path" placeholder:"FILE" help:"Profile Shelflife's side of the last round; name one workload."`
-	Out         string        `type:"path" default:"results/postgres.json"`
+	Out         string        `json:"-" type:"path" default:"results/postgres.json"`
 }
 
 func main() {

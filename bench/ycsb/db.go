@@ -63,7 +63,7 @@ func (d *db) err() error {
 	return nil
 }
 
-// Close implements ycsb.DB. The engine is closed by who opened it.
+// Close implements ycsb.DB. The caller that opened the engine closes it.
 func (d *db) Close() error { return nil }
 
 // InitThread implements ycsb.DB.

@@ -48,7 +48,7 @@ var mutations = []mutation{
 	{"stats: of a process that stood still", "catalog/list.go", `if instant {`, `if false {`},
 	{"delete account: what a doomed run passed by goes too", remove, `bytes.Compare(d.some.next, until) < 0 {`, `bytes.Compare(d.some.next, until) > 0 {`},
 	{"bulk upserts: those of one product are in order", "catalog/many.go", `return m.meet(before, b)`, `return false`},
-	{"the sweep keeps an account in one lane", expire, `l := &lanes[places[entries[i].Account]]`, `l := &lanes[i%len(lanes)]`},
+	{"the sweep keeps an account in one lane", "catalog/expire_lanes.go", `l := &lanes[places[entries[i].Account]]`, `l := &lanes[i%len(lanes)]`},
 	{"delete account: a batch ends before the next", "catalog/delete.go", `products.End = some.next`, `_ = some.next`},
 	{"get many: the pending use is on top", "catalog/getmany.go", `pending[i].SeeHeader(&s.header)`, `_ = pending[i]`},
 	{"get many: what has expired is looked at again", "catalog/getmany.go", `live, err = c.lookAgain(ctx, k, &s)`, `live = true`},

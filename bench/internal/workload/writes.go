@@ -82,7 +82,7 @@ func mixedTask(access dataset.Access) func(*turn, uint64, int) (task, error) {
 		random, buffers := t.sources(segment, workers), make([][]byte, workers)
 		op := func(ctx context.Context, w, n int) error {
 			i := access.Next(random[w])
-			if n%(mixedReads+1) != mixedReads {
+			if !isMixedEdit(n) {
 				_, err := t.store.Get(ctx, t.keys[i], false)
 				return err
 			}
@@ -90,12 +90,14 @@ func mixedTask(access dataset.Access) func(*turn, uint64, int) (task, error) {
 			return t.store.Edit(ctx, t.keys[i], buffers[w])
 		}
 		verify := func(ctx context.Context, s measure.Sample) error {
-			edits := func(n int) bool { return n%(mixedReads+1) == mixedReads }
-			return t.verifyEdits(ctx, segment, workers, access, s, edits)
+			return t.verifyEdits(ctx, segment, workers, access, s, isMixedEdit)
 		}
 		return task{op, verify}, nil
 	}
 }
+
+// isMixedEdit reports whether operation n of a goroutine in a mixed load is an edit.
+func isMixedEdit(n int) bool { return n%(mixedReads+1) == mixedReads }
 
 // verifyEdits reads back products that were edited. Of the operations, which all
 // choose one product, those are edits that the function says.
