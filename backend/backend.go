@@ -298,6 +298,11 @@ type Properties struct {
 	// memory, writes every use before it is acknowledged, and looks in an
 	// Update before it calls a product expired.
 	Exclusive bool
+	// Checksums promises that the engine notices what its storage changes: whenever it
+	// reads from there it compares what it gets with checksums of its own, and fails
+	// where they differ. With it the catalog verifies a stored value that is never
+	// rewritten once while it is open, without it whenever it reads one.
+	Checksums bool
 	// ReadOnly says that no Update will be admitted while the engine is open: each
 	// fails with ErrReadOnly, as Ready does. Reads are as ever.
 	ReadOnly bool

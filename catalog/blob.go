@@ -18,6 +18,8 @@ type incomingBlob struct {
 	// chunk is the stored form of the only chunk of a blob that travels in the
 	// commit itself; nil for one that is staged.
 	chunk []byte
+	// pooled is the memory of chunk, if it is to be given back.
+	pooled *[]byte
 	// field is that of an image which brings it: "source" or
 	// "source.fileKey".
 	field string

@@ -17,6 +17,7 @@ import (
 	"github.com/shelflife-db/shelflife/catalog/internal/recordcache"
 	"github.com/shelflife-db/shelflife/catalog/internal/storeclock"
 	"github.com/shelflife-db/shelflife/catalog/internal/uses"
+	"github.com/shelflife-db/shelflife/catalog/internal/verifiedchunks"
 	"github.com/shelflife-db/shelflife/encoding"
 	"github.com/shelflife-db/shelflife/ttl"
 )
@@ -59,6 +60,9 @@ type Catalog struct {
 	sweeper *ttl.Sweeper
 	lease   leaseTurn
 	usage   *accountusage.Usage // nil without quotas
+	// verified are chunks of image bytes that were read; nil where the engine does not
+	// notice by itself what its storage changes.
+	verified *verifiedchunks.Set
 	// backedUp is the state that the last backup has, nil if there was none.
 	backedUp atomic.Pointer[time.Time]
 	// damage is what was met first, nil if none was.
@@ -154,6 +158,9 @@ func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) 
 	c.hooks = expiryhooks.New(func(e Expired) { opts.OnExpire(c.closing, c, e) })
 	if c.exclusive {
 		c.dead, c.deadListed = deadspans.New(), deadspans.New()
+	}
+	if props.Checksums {
+		c.verified = new(verifiedchunks.Set)
 	}
 	if c.exclusive && opts.CacheBytes > 0 {
 		c.cache = recordcache.New(opts.CacheBytes)

@@ -1,12 +1,14 @@
 package catalog
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
-	"sync"
+	"strings"
 
 	"github.com/shelflife-db/shelflife/backend"
 	"github.com/shelflife-db/shelflife/encoding"
@@ -173,12 +175,23 @@ func (r *ImageReader) has(number int64) bool {
 }
 
 // WriteTo implements io.WriterTo: it writes the rest of the image to w. Of the
-// store it holds nothing while w writes, however long that takes.
+// store it holds nothing while w writes, however long that takes; but a
+// *[bytes.Buffer], a *[strings.Builder], a [hash.Hash] and [io.Discard], which wait for
+// nothing, are lent each chunk where it is in the store's memory, without a copy.
 func (r *ImageReader) WriteTo(w io.Writer) (n int64, err error) {
 	if r.closed {
 		return 0, r.c.wrap("read image", "", fs.ErrClosed)
 	}
+	lent := isMemory(w) && !r.c.clocked
 	for r.offset < r.header.Size {
+		if number, _, _ := r.at(); lent && number != r.number {
+			written, err := r.lend(w)
+			n += written
+			if err != nil {
+				return n, err
+			}
+			continue
+		}
 		if err := r.load(); err != nil {
 			return n, r.c.wrap("read image", "", err)
 		}
@@ -198,6 +211,76 @@ func (r *ImageReader) WriteTo(w io.Writer) (n int64, err error) {
 		}
 	}
 	return n, nil
+}
+
+// isMemory reports whether a write to w is done with memory and a processor alone,
+// so that it may run while the store lends what is written.
+func isMemory(w io.Writer) bool {
+	switch w.(type) {
+	case *bytes.Buffer, *strings.Builder, hash.Hash:
+		return true
+	}
+	return w == io.Discard
+}
+
+// lend writes the rest of the chunk at the offset to w, which isMemory, from where the
+// store has it. An error of w is returned as it is.
+func (r *ImageReader) lend(w io.Writer) (written int64, err error) {
+	if err := r.usable(); err != nil {
+		return 0, r.c.wrap("read image", "", err)
+	}
+	number, begin, size := r.at()
+	n := uint32(1 + number)
+	var own error
+	found, err := r.c.backend.Get(r.ctx, encoding.AppendBlobKey(nil, r.account, r.blob, n), func(value []byte) error {
+		chunk, err := r.c.verifiedChunk(value, r.blob, n, size)
+		if err != nil {
+			return err
+		}
+		var count int
+		count, own = w.Write(chunk[begin:])
+		if written = int64(count); own == nil && count < size-begin {
+			own = io.ErrShortWrite
+		}
+		return nil
+	})
+	if err == nil && !found {
+		err = ErrImageGone
+	}
+	r.offset += written
+	r.next = number + 1
+	if err != nil {
+		return written, r.c.wrap("read image", "", err)
+	}
+	return written, own
+}
+
+// verifiedChunk returns the bytes of a chunk of size bytes that is stored as value,
+// which they are a part of, and has compared them with their checksum: now, or before
+// where that holds on.
+func (c *Catalog) verifiedChunk(value []byte, id encoding.BlobID, n uint32, size int) ([]byte, error) {
+	if !c.verified.Has(id, n) {
+		if _, err := encoding.DecodeChunk(value, id, n); err != nil {
+			return nil, err
+		}
+		c.verified.Add(id, n)
+	}
+	return encoding.UncheckedChunk(value, size)
+}
+
+// copyChunk copies the bytes of a chunk that is stored as value to dst, which has its
+// length, and is as sure of them as verifiedChunk.
+func (c *Catalog) copyChunk(dst, value []byte, id encoding.BlobID, n uint32) error {
+	if !c.verified.Has(id, n) {
+		err := encoding.CopyChunk(dst, value, id, n)
+		if err == nil {
+			c.verified.Add(id, n)
+		}
+		return err
+	}
+	chunk, err := encoding.UncheckedChunk(value, len(dst))
+	copy(dst, chunk)
+	return err
 }
 
 // Seek implements io.Seeker.
@@ -307,41 +390,14 @@ func (r *ImageReader) usable() error {
 	return nil
 }
 
-// chunkMemory holds memory for a chunk that no reader uses.
-var chunkMemory = sync.Pool{New: func() any {
-	b := make([]byte, chunkSize)
-	return &b
-}}
-
-// smallChunk is the length, in bytes, below which a chunk is not worth memory that
-// is given back.
-const smallChunk = 16 << 10
-
 // take gets the reader memory for a chunk.
 func (r *ImageReader) take(size int) {
 	giveBack(r.pooled)
 	r.chunk, r.pooled = memoryFor(size)
 }
 
-// giveBack gives back memory of memoryFor, if it is to be.
-func giveBack(pooled *[]byte) {
-	if pooled != nil {
-		chunkMemory.Put(pooled)
-	}
-}
-
-// memoryFor returns memory for a chunk, and what is to be given back, if it is.
-func memoryFor(size int) (chunk []byte, pooled *[]byte) {
-	if size < smallChunk || size > chunkSize {
-		return make([]byte, size), nil
-	}
-	pooled = chunkMemory.Get().(*[]byte)
-	return (*pooled)[:size], pooled
-}
-
 // fetch reads chunks from a number on, each into memory of its length, and returns
-// how many of them are right, one behind the other. It verifies what it has copied, so
-// that nothing is given away that was not verified. The error is that of the first
+// how many of them are right, one behind the other. The error is that of the first
 // chunk: what is wrong with another is found when that is its turn.
 func (r *ImageReader) fetch(number int64, into [][]byte) (got int, err error) {
 	if err := r.usable(); err != nil {
@@ -353,7 +409,7 @@ func (r *ImageReader) fetch(number int64, into [][]byte) (got int, err error) {
 	}
 	var first error
 	take := func(i int, value []byte) error {
-		err := encoding.CopyChunk(into[i], value, r.blob, uint32(1+number)+uint32(i))
+		err := r.c.copyChunk(into[i], value, r.blob, uint32(1+number)+uint32(i))
 		right[i] = err == nil
 		if i == 0 {
 			first = err

@@ -337,7 +337,7 @@ func TestUploadsThatStandStill(t *testing.T) {
 	onEveryStore(t, nil, func(t *testing.T, w *world) {
 		wait := func() { w.clock.Advance(time.Hour + time.Second) } // not due for the sweeper yet
 		lose := func() { wait(); w.sweepAll() }
-		large := pngOf(6, 400, 400)
+		large := pngOf(6, 400, 600) // a chunk is staged when half of it has come
 		patch := func(first, second *catalog.Upload) catalog.Patch {
 			return catalog.Patch{Images: catalog.Set([]catalog.NewImage{{Upload: first}, {Upload: second}})}
 		}

@@ -178,10 +178,13 @@ func (in *intake) failed(err error) {
 	}
 }
 
-// discard removes what was staged for this upsert and not used. A failure is
-// no harm: the sweeper finds what is left.
+// discard removes what was staged for this upsert and not used, and gives back the
+// memory of what was to travel in the commit. A failure is no harm: the sweeper
+// finds what is left.
 func (in *intake) discard(ctx context.Context, c *Catalog) {
 	for _, b := range in.blobs {
+		giveBack(b.pooled)
+		b.pooled = nil
 		if b.ours && !b.claimed {
 			c.discardStaged(ctx, in.account, b.id)
 		}

@@ -96,15 +96,16 @@ func (c *Catalog) receiveBlob(ctx context.Context, account string, r io.Reader, 
 		c: c, ctx: ctx, account: account, id: newBlobID(), inline: min(inline, chunkSize), hash: sha256.New(),
 		limit: c.limits.ImageBytes, lifetime: c.opts.StageLifetime,
 	}
+	defer w.giveBack()
 	info, err := imageheader.Read(io.TeeReader(r, w), c.limits.ImagePixels)
 	if err == nil {
-		_, err = io.Copy(w, r)
+		_, err = w.ReadFrom(r)
 	}
 	if err == nil {
 		err = w.finish(info, last)
 	}
 	if err == nil {
-		return &incomingBlob{id: w.id, header: w.header, chunk: w.chunk, generation: w.generation}, nil
+		return w.incoming(), nil
 	}
 	if w.staged {
 		c.discardStaged(ctx, account, w.id)
@@ -136,7 +137,8 @@ type blobWriter struct {
 	// lifetime is how long what is staged stays.
 	lifetime time.Duration
 
-	buf    bytes.Buffer // of the chunk being filled
+	buf    []byte  // the chunk being filled
+	pooled *[]byte // its memory, to be given back; nil before the first byte
 	header encoding.BlobHeader
 	staged bool
 	// generation is the backend's when the first chunk was staged.
@@ -144,25 +146,85 @@ type blobWriter struct {
 	chunk      []byte // stored form, set by finish if nothing was staged
 }
 
+var _ io.ReaderFrom = (*blobWriter)(nil)
+
+// Write implements io.Writer.
 func (w *blobWriter) Write(p []byte) (int, error) {
 	written := 0
 	for len(p) > 0 {
-		if w.buf.Len() == chunkSize {
-			if err := w.flush(backend.UpdateOptions{Buffered: true}); err != nil {
-				return written, err
-			}
+		room, err := w.room()
+		if err != nil {
+			return written, err
 		}
-		n := min(len(p), chunkSize-w.buf.Len())
-		if w.header.Size+int64(n) > w.limit {
-			return written, errImageTooLarge
+		n := copy(room, p)
+		if err := w.took(n); err != nil {
+			return written, err
 		}
-		w.buf.Write(p[:n])
-		w.hash.Write(p[:n])
-		w.header.Size += int64(n)
 		written += n
 		p = p[n:]
 	}
 	return written, nil
+}
+
+// ReadFrom implements io.ReaderFrom: it reads r to its end, straight into the chunk
+// being filled. Only what shows that another chunk follows is read elsewhere, for
+// the last one is not staged by itself.
+func (w *blobWriter) ReadFrom(r io.Reader) (read int64, err error) {
+	for {
+		var n int
+		if len(w.buf) == chunkSize {
+			var next [512]byte
+			n, err = r.Read(next[:])
+			if _, failed := w.Write(next[:n]); failed != nil {
+				return read, failed
+			}
+		} else {
+			room, _ := w.room() // there is some: nothing is staged for it
+			n, err = r.Read(room)
+			if failed := w.took(n); failed != nil {
+				return read, failed
+			}
+		}
+		read += int64(n)
+		switch {
+		case err == io.EOF:
+			return read, nil
+		case err != nil:
+			return read, err
+		}
+	}
+}
+
+// room returns what is left of the chunk being filled, at least a byte: it stages a
+// full one.
+func (w *blobWriter) room() ([]byte, error) {
+	if w.pooled == nil {
+		w.buf, w.pooled = memoryFor(chunkSize)
+		w.buf = w.buf[:0]
+	}
+	if len(w.buf) == chunkSize {
+		if err := w.flush(backend.UpdateOptions{Buffered: true}); err != nil {
+			return nil, err
+		}
+	}
+	return w.buf[len(w.buf):chunkSize], nil
+}
+
+// took adds to the chunk the first n bytes of room, which have been written.
+func (w *blobWriter) took(n int) error {
+	if w.header.Size+int64(n) > w.limit {
+		return errImageTooLarge
+	}
+	w.hash.Write(w.buf[len(w.buf):][:n])
+	w.buf = w.buf[:len(w.buf)+n]
+	w.header.Size += int64(n)
+	return nil
+}
+
+// giveBack gives back the memory of the chunk, unless incoming has passed it on.
+func (w *blobWriter) giveBack() {
+	giveBack(w.pooled)
+	w.buf, w.chunk, w.pooled = nil, nil, nil
 }
 
 // finish completes the header and stages the last chunk, unless everything
@@ -170,12 +232,25 @@ func (w *blobWriter) Write(p []byte) (int, error) {
 func (w *blobWriter) finish(info imageheader.Info, o backend.UpdateOptions) error {
 	w.header.Kind, w.header.Width, w.header.Height = info.ContentType, info.Width, info.Height
 	w.header.SHA256 = [sha256.Size]byte(w.hash.Sum(nil))
-	if !w.staged && w.buf.Len() <= w.inline {
-		w.chunk = encoding.AppendChunkTrailer(w.buf.Bytes(), w.id, 1)
+	if !w.staged && len(w.buf) <= w.inline {
+		w.chunk = encoding.AppendChunkTrailer(w.buf, w.id, 1)
 		w.header.ChunkSize, w.header.Chunks = chunkSize, 1
 		return nil
 	}
 	return w.flush(o)
+}
+
+// incoming returns what came in, when it is finished. A chunk that travels in the
+// commit takes the writer's memory with it if it fills most of that: there may be
+// many of them.
+func (w *blobWriter) incoming() *incomingBlob {
+	b := &incomingBlob{id: w.id, header: w.header, chunk: w.chunk, generation: w.generation}
+	if len(w.chunk) > chunkSize/2 {
+		b.pooled, w.pooled = w.pooled, nil
+	} else if w.chunk != nil {
+		b.chunk = bytes.Clone(w.chunk)
+	}
+	return b
 }
 
 // flush stages the chunk in the buffer and, when the image is whole, what is
@@ -183,7 +258,7 @@ func (w *blobWriter) finish(info imageheader.Info, o backend.UpdateOptions) erro
 func (w *blobWriter) flush(o backend.UpdateOptions) error {
 	whole := w.header.Kind != ""
 	number := w.header.Chunks + 1
-	chunk := encoding.AppendChunkTrailer(w.buf.Bytes(), w.id, number)
+	chunk := encoding.AppendChunkTrailer(w.buf, w.id, number)
 	scopes := []backend.Scope{blobScope(w.account, w.id)}
 	var next encoding.BlobHeader
 	err := w.c.update(w.ctx, scopes, o, func(t *tx) error {
@@ -227,6 +302,6 @@ func (w *blobWriter) flush(o backend.UpdateOptions) error {
 	if whole {
 		w.header = next
 	}
-	w.buf.Reset()
+	w.buf = w.buf[:0]
 	return nil
 }

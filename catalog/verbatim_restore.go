@@ -295,14 +295,15 @@ func (r *restoringImage) Finish() error {
 	if err := r.w.finish(info, r.c.updateOptions()); err != nil {
 		return err
 	}
-	r.blob = &incomingBlob{
-		id: r.img.Blob, header: r.w.header, chunk: r.w.chunk, field: "source", ours: true, generation: r.w.generation,
-	}
+	r.blob = r.w.incoming()
+	r.blob.field, r.blob.ours = "source", true
+	r.w.giveBack()
 	return nil
 }
 
 // Discard implements verbatim.Image.
 func (r *restoringImage) Discard(ctx context.Context) {
+	r.w.giveBack()
 	if r.w.staged && !r.settled {
 		r.c.discardStaged(ctx, r.w.account, r.img.Blob)
 	}

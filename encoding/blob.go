@@ -1,6 +1,9 @@
 package encoding
 
-import "math"
+import (
+	"bytes"
+	"math"
+)
 
 // BlobState says what is to become of a blob.
 type BlobState byte
@@ -30,6 +33,9 @@ type BlobHeader struct {
 	extra []byte // the elements that this version does not know
 }
 
+// blobElements is how many elements of a header this version knows.
+const blobElements = 12
+
 // AppendBlobHeader appends the encoding of h to dst.
 func AppendBlobHeader(dst []byte, h *BlobHeader) []byte {
 	return appendArray(dst, h.extra, Schema, int(h.State), h.Owner, h.Incarnation, h.Deadline,
@@ -44,26 +50,41 @@ func DecodeBlobHeader(data []byte, h *BlobHeader) error {
 	if err := checkSchema(data, kind); err != nil {
 		return err
 	}
-	var (
-		d             BlobHeader
-		schema, state int
-		chunks        uint64
-		hash          []byte
-		err           error
-	)
-	d.extra, err = decodeArray(data, kind, &schema, &state, &d.Owner, &d.Incarnation, &d.Deadline,
-		&d.Size, &d.ChunkSize, &chunks, &hash, &d.Kind, &d.Width, &d.Height)
+	in := reader{data: data}
+	n := in.arrayLen("array")
+	if n < blobElements {
+		return corrupt(kind, "number of elements")
+	}
+	in.int("schema")
+	d := BlobHeader{}
+	state := in.int("state")
+	owner := in.str("owner")
+	d.Incarnation = in.uint("incarnation")
+	d.Deadline = in.int("deadline")
+	d.Size = in.int("size")
+	d.ChunkSize = in.smallInt("chunk size")
+	chunks := in.uint("chunks")
+	if in.isNil() {
+		in.fail("hash")
+	}
+	in.bin(d.SHA256[:], "hash")
+	contentType := in.str("content type")
+	d.Width = in.smallInt("width")
+	d.Height = in.smallInt("height")
+	extra := in.elements(n-blobElements, "unknown elements")
+	if in.bad == "" && in.left() != 0 {
+		in.fail("bytes after the end")
+	}
 	switch {
-	case err != nil:
-		return err
-	case state < int(BlobStaged) || state > int(BlobGarbage):
+	case in.bad != "":
+		return corrupt(kind, in.bad)
+	case state < int64(BlobStaged) || state > int64(BlobGarbage):
 		return corrupt(kind, "state")
 	case d.Size < 0 || d.ChunkSize < 0 || chunks > math.MaxUint32 || d.Width < 0 || d.Height < 0:
 		return corrupt(kind, "size")
-	case len(hash) != len(d.SHA256):
-		return corrupt(kind, "hash")
 	}
-	d.State, d.Chunks, d.SHA256 = BlobState(state), uint32(chunks), [32]byte(hash)
+	d.State, d.Chunks = BlobState(state), uint32(chunks)
+	d.Owner, d.Kind, d.extra = string(owner), string(contentType), bytes.Clone(extra)
 	*h = d
 	return nil
 }

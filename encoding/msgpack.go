@@ -226,6 +226,19 @@ func (r *reader) fixed64(code byte, what string) uint64 {
 	return binary.BigEndian.Uint64(b[1:])
 }
 
+// uint returns an integer of any form that fits a uint64.
+func (r *reader) uint(what string) uint64 {
+	if r.left() >= 9 && r.data[r.off] == codeUint64 {
+		return r.fixed64(codeUint64, what)
+	}
+	v := r.int(what)
+	if v < 0 {
+		r.fail(what)
+		return 0
+	}
+	return uint64(v)
+}
+
 // smallInt is int for values that fit an int.
 func (r *reader) smallInt(what string) int {
 	v := r.int(what)

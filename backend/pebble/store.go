@@ -319,6 +319,7 @@ func (s *Store) Properties() backend.Properties {
 	return backend.Properties{
 		Name:         "pebble",
 		Exclusive:    true,
+		Checksums:    true, // of each block, in tables and blob files alike
 		Shards:       1,
 		ReadOnly:     s.turn.Load().readOnly != nil,
 		MaxKeySize:   maxKeySize,
