@@ -57,12 +57,11 @@ func (c *Catalog) getMany(ctx context.Context, account string, ids []string) ([]
 		}
 		var s seen
 		k := productkey.Of(account, ids[i])
-		live, err := false, s.set(r.data, r.shared)
-		if err == nil {
-			pending[i].SeeHeader(&s.header)
-			if live = s.isLive(now); !live {
-				live, err = c.lookAgain(ctx, k, &s)
-			}
+		s.set(r.data, r.shared)
+		pending[i].SeeHeader(&s.header)
+		live, err := s.isLive(now), error(nil)
+		if !live {
+			live, err = c.lookAgain(ctx, k, &s)
 		}
 		if err == nil && live {
 			products[i], err = s.product()

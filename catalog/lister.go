@@ -245,13 +245,11 @@ func (l *lister) unrenewed(k productkey.Key, deadline int64) bool {
 		deadline <= l.began-uses.LongUpdate && !l.c.renewals.PossibleSince(k, l.began)
 }
 
-// judge sets s to a record, which is lent, with the pending use on top, and reports
+// judge sets s to a record, which is lent and was verified, with the pending use on top, and reports
 // whether a reader may see it. The uses are pinned.
 func (l *lister) judge(ctx context.Context, value []byte, s *seen) (live bool, err error) {
 	*s = seen{key: l.key}
-	if err := s.set(value, false); err != nil {
-		return false, damageOf(l.account, l.key, err)
-	}
+	s.set(value, false)
 	// What lives for longer than a walk should take is listed without another look at
 	// the clock; for the rest the time may have come meanwhile.
 	now := l.began + l.patience

@@ -121,6 +121,6 @@ func (c *Catalog) lookBehindUpdates(ctx context.Context, k productkey.Key, s *se
 	case err != nil || data == nil:
 		return false, undecidedError(err)
 	}
-	err = s.set(data, false)
-	return err == nil, err
+	s.set(data, false)
+	return true, nil
 }

@@ -24,11 +24,10 @@ type seen struct {
 	key []byte
 }
 
-// set has s be the record that is encoded in data.
-func (s *seen) set(data []byte, shared bool) (err error) {
+// set has s be the record that is encoded in data, and was verified.
+func (s *seen) set(data []byte, shared bool) {
 	s.data, s.shared = data, shared
-	s.header, err = encoding.PeekRecord(data)
-	return err
+	s.header = encoding.ViewChecked(data).Header()
 }
 
 // isLive reports whether the product lives at the time now.
@@ -114,8 +113,8 @@ func (c *Catalog) read(ctx context.Context, k productkey.Key, s *seen) (found bo
 	if err != nil || data == nil {
 		return false, err
 	}
-	err = s.set(data, shared)
-	return err == nil, err
+	s.set(data, shared)
+	return true, nil
 }
 
 // readEncoded returns the encoding of a record as it is stored, nil if there is

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -121,8 +122,20 @@ func isPlainName(s string) bool {
 	if s == "" || len(s) > MaxNameBytes || s[0] == '.' {
 		return false
 	}
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] > '~' {
+	// A byte that is plain loses its high bit to none of the two and gets none, so the
+	// borrow and the carry come from bytes that are not.
+	var bad uint64
+	rest := bytesOf(s)
+	for len(rest) >= 8 {
+		x := binary.LittleEndian.Uint64(rest)
+		bad |= (x - ' '*everyByte) | (x + ('\x7f'-'~')*everyByte) | x
+		rest = rest[8:]
+	}
+	if bad&highBits != 0 {
+		return false
+	}
+	for _, b := range rest {
+		if b < ' ' || b > '~' {
 			return false
 		}
 	}

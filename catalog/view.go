@@ -47,39 +47,39 @@ func (v ProductView) header() encoding.Header {
 func (v ProductView) ExternalID() []byte { return v.record.ID() }
 
 // Title is empty where none was given.
-func (v ProductView) Title() []byte { return v.record.Texts().Title }
+func (v ProductView) Title() []byte { return v.record.Title() }
 
 // Description is empty where none was given.
-func (v ProductView) Description() []byte { return v.record.Texts().Description }
+func (v ProductView) Description() []byte { return v.record.Description() }
 
 // Metadata is as in [Product].
 func (v ProductView) Metadata() json.RawMessage { return v.record.Texts().Metadata }
 
 // ValidForDays is as in [Product].
-func (v ProductView) ValidForDays() int { return v.record.Header().ValidForDays }
+func (v ProductView) ValidForDays() int { return v.record.ValidForDays() }
 
 // Listed is as in [Product].
-func (v ProductView) Listed() bool { return v.record.Header().Listed }
+func (v ProductView) Listed() bool { return v.record.Listed() }
 
 // LastUsedAt is as in [Product].
 func (v ProductView) LastUsedAt() time.Time { return timeOf(v.lastUsedAt) }
 
 // ExpiresAt is as in [Product].
 func (v ProductView) ExpiresAt() time.Time {
-	h := v.header()
+	h := encoding.Header{Anchor: v.anchor, ValidForDays: v.record.ValidForDays()}
 	return timeOf(h.ExpiresAt())
 }
 
 // CreatedAt is as in [Product].
-func (v ProductView) CreatedAt() time.Time { return timeOf(v.record.Header().CreatedAt) }
+func (v ProductView) CreatedAt() time.Time { return timeOf(v.record.CreatedAt()) }
 
 // UpdatedAt is as in [Product].
-func (v ProductView) UpdatedAt() time.Time { return timeOf(v.record.Header().UpdatedAt) }
+func (v ProductView) UpdatedAt() time.Time { return timeOf(v.record.UpdatedAt()) }
 
 // Version is [Product.Version].
 func (v ProductView) Version() Version {
-	h := v.record.Header()
-	return Version{h.Incarnation, h.Edit}
+	incarnation, edit := v.record.Version()
+	return Version{incarnation, edit}
 }
 
 // ETag is [Product.ETag].

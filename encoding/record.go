@@ -448,6 +448,10 @@ func (s *Images) End() error {
 	return nil
 }
 
+// urlOnly is what stands between the URL and the classifications of an image that is
+// no more than a URL, as most are: no blob, content type, size, width, height and hash.
+const urlOnly = "\xc0\xa0\x00\x00\x00\xc0"
+
 func decodeImage(in *reader, im *Image) {
 	n := in.arrayLen("image")
 	if n < imageElements {
@@ -455,6 +459,13 @@ func decodeImage(in *reader, im *Image) {
 		return
 	}
 	im.URL = alias(in.str("image URL"))
+	if rest := in.data[in.off:]; len(rest) >= len(urlOnly) && string(rest[:len(urlOnly)]) == urlOnly {
+		in.off += len(urlOnly)
+		im.Blob, im.ContentType, im.Size, im.Width, im.Height, im.SHA256 = BlobID{}, "", 0, 0, 0, [32]byte{}
+		im.Classifications = decodeJSON(in, "image classifications")
+		im.extra = in.elements(n-imageElements, "unknown elements of an image")
+		return
+	}
 	in.bin(im.Blob[:], "image blob")
 	im.ContentType = alias(in.str("image content type"))
 	im.Size = in.int("image size")

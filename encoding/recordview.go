@@ -40,11 +40,55 @@ func (v RecordView) Header() Header {
 	return frontOf(v.data)
 }
 
+// The fields of the header one by one, for those who want few of them.
+
+// ValidForDays is as in [Record].
+func (v RecordView) ValidForDays() int { return int(v.at(offValidFor)) }
+
+// Listed is as in [Record].
+func (v RecordView) Listed() bool {
+	return len(v.data) >= headerLen && binary.BigEndian.Uint16(v.data[offFlags+1:])&flagListed != 0
+}
+
+// CreatedAt is as in [Record].
+func (v RecordView) CreatedAt() int64 { return int64(v.at(offCreatedAt)) }
+
+// UpdatedAt is as in [Record].
+func (v RecordView) UpdatedAt() int64 { return int64(v.at(offUpdatedAt)) }
+
+// Version returns the incarnation and the edit.
+func (v RecordView) Version() (incarnation, edit uint64) { return v.at(offIncarnation), v.at(offEdit) }
+
+// at returns the element of 64 bits of the header whose code stands at off.
+func (v RecordView) at(off int) uint64 {
+	if len(v.data) < headerLen {
+		return 0
+	}
+	return uint64At(v.data, off)
+}
+
 // ID returns the product's ID.
 func (v RecordView) ID() []byte {
 	in := v.behindHeader()
 	in.str("account")
 	return in.str("ID")
+}
+
+// Title returns the title.
+func (v RecordView) Title() []byte {
+	in := v.behindHeader()
+	in.str("account")
+	in.str("ID")
+	return in.str("title")
+}
+
+// Description returns the description.
+func (v RecordView) Description() []byte {
+	in := v.behindHeader()
+	in.str("account")
+	in.str("ID")
+	in.str("title")
+	return in.str("description")
 }
 
 // Texts returns the elements between the header and the images.
