@@ -53,7 +53,7 @@ type Options struct {
 	UseWindow time.Duration
 	// UseCapacity is the largest number of products whose uses are kept in
 	// memory until they are written into their records, which happens within
-	// about half a minute, sooner when half of it is taken; each takes some 250
+	// about half a minute, sooner when three quarters of it are taken; each takes some 250
 	// bytes. Further uses are durable, in their records, at once. It does not
 	// affect when uses become durable otherwise. Default: 262,144.
 	UseCapacity int

@@ -107,7 +107,7 @@ func (w *glassWorld) block(choose func(scopes []backend.Scope, o backend.UpdateO
 // contract 4: what a full overlay can't take is durable one by one.
 func TestFullOverlay(t *testing.T) {
 	w := behindGlass(t, catalog.Options{UseCapacity: 3})
-	w.probe.journalOnly.Store(true) // it would be folded as soon as it is half full
+	w.probe.journalOnly.Store(true) // it would be folded before it is full
 	for i := range 6 {
 		w.createFor(fmt.Sprint(i), 30)
 	}

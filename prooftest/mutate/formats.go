@@ -26,7 +26,12 @@ var formatMutations = []mutation{
 
 	{"chunk: its bytes", "encoding/chunk.go", `if binary.BigEndian.Uint32(value[size:]) != chunkSum(chunk, id, n) {`, `if false {`},
 	{"chunk: its place", "encoding/chunk.go", `crc32.Update(crc32.Checksum(chunk, castagnoli), castagnoli, place[:])`, `crc32.Checksum(chunk, castagnoli)`},
-	{"chunk: what a reader gives away was verified", "catalog/image_reader.go", `err := encoding.CopyChunk(into[i], value, r.blob, uint32(1+number)+uint32(i))`, `copy(into[i], value); err := error(nil)`},
+	{"chunk: what a reader gives away was verified", "catalog/image_reader.go", `err := encoding.CopyChunk(dst, value, id, n)`, `copy(dst, value); err := error(nil)`},
+	{"chunk: what is lent was verified", "catalog/image_reader.go", `if _, err := encoding.DecodeChunk(value, id, n); err != nil {`, `if err := error(nil); err != nil {`},
+	{"chunk: one that was verified has its length", "encoding/chunk.go", `if len(value) != size+ChunkTrailer {`, `if len(value) < size+ChunkTrailer {`},
+	{"chunk: it is verified each time where the engine keeps no checksums", "catalog/catalog.go", `if props.Checksums {`, `if true {`},
+	{"chunk: another of the same blob is not taken for it", "catalog/internal/verifiedchunks/verifiedchunks.go", `(binary.LittleEndian.Uint64(id[:8]) + uint64(n)<<32) | 1`, `binary.LittleEndian.Uint64(id[:8]) | 1`},
+	{"upload: memory that goes with the commit is not given back before", "catalog/staging.go", `b.pooled, w.pooled = w.pooled, nil`, `_ = b`},
 	{"chunk: one that was fetched ahead was there", "catalog/image_reader.go", `for got < len(right) && right[got] {`, `for got < len(right) {`},
 	{"chunk: several at a time of a far store", "catalog/image_reader.go", `return fetchTogether`, `return 1`},
 	{"chunk: check verifies", "catalog/check.go", `chunk, err := encoding.DecodeChunk(value, id, n)`, `chunk, err := value[:max(0, len(value)-encoding.ChunkTrailer)], error(nil)`},

@@ -498,6 +498,9 @@ var mutations = []mutation{
 	{"damage: what the sweeper meets is known", expire, `func (x expirer) met(err error) { x.c.noteDamage(wrap("sweep", "", err)) }`, `func (x expirer) met(error) {}`},
 	{"readers judge the readers' schema", "catalog/catalog.go", `err = meta.Readable()`, `err = meta.Compatible()`},
 	{"readers keep what is in the journal", "catalog/internal/uses/folder.go", `if f.ReadOnly {`, `if false {`},
+	{"uses: a journal that is written anew has all of them", folder, `slices.Chunk(waiting, rewritePart)`, `slices.Chunk(waiting[:len(waiting)/2], rewritePart)`},
+	{"uses: a journal is not written anew during a fold", folder, `f.folding || f.journal.size < f.maxJournal`, `f.journal.size < f.maxJournal`},
+	{"uses: a journal is written anew where that shortens it", folder, `journalSize(waiting) > f.maxJournal/2`, `false`},
 
 	{"observe: what a call makes of a commit is no failure of it", "catalog/observe.go", `own != nil && errors.Is(err, own)`, `own != nil && errors.Is(err, own) && own == nil`},
 	{"figures: a failed backup is none", "catalog/backup.go", `if info.BackupInfo, err = copied.Write(ctx, pacedWriter{w, ctx, pace}, taken); err != nil {`, `if info.BackupInfo, err = copied.Write(ctx, w, taken); false {`},

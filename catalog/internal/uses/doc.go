@@ -70,17 +70,21 @@
 //     that are not in the journal ([Overlay] marks them fresh) and writes them
 //     there, durably. Where that fails they are put back. Parts of the journal have
 //     ascending numbers.
-//  2. A fold begins when no use came for some windows, when uses waited long, when
-//     the journal is large or the overlay is half full. It notes the end of the
-//     journal and takes every use that the records don't show. What comes later is
-//     in later parts.
-//  3. Config.Fold writes them into the records in small Updates that other writers
+//  2. Where the journal has become large because the same products were used again
+//     and again, every use that the records don't show is written to it once more,
+//     durably, and only then what was there before is removed: in between a crash
+//     finds such a use twice.
+//  3. A fold begins when no use came for some windows, when uses waited long, when
+//     the journal is large all the same or the overlay is three quarters full. It
+//     notes the end of the journal and takes every use that the records don't show.
+//     What comes later is in later parts.
+//  4. Config.Fold writes them into the records in small Updates that other writers
 //     interleave with, durably. Only then do the entries say which use the record
 //     shows; one that has got a newer one meanwhile is not folded by that.
-//  4. When all are folded the parts up to the noted end are removed: not before,
+//  5. When all are folded the parts up to the noted end are removed: not before,
 //     or a crash would find a use in neither. A crash before it finds them in both,
 //     which is harmless: uses are merged by max.
-//  5. Folded entries leave at the end of the next fold, unless a pinned scan needs
+//  6. Folded entries leave at the end of the next fold, unless a pinned scan needs
 //     them.
 //
 // [Folder.Open] puts what a crash left in the journal back into the overlay,

@@ -25,11 +25,15 @@ const (
 	stuckFraction     = 4
 
 	// Uses are folded when none came for some windows; and when they have waited
-	// long, when the journal has become large, which is what opening after a
-	// crash has to read, or when the overlay is half full.
+	// long, when the overlay is three quarters full, or when the journal has become
+	// large, which is what opening after a crash has to read, and would stay so if it
+	// were written anew.
 	quietWindows = 2
 	maxFoldDelay = 30 * time.Second
 	maxJournal   = 32 << 20
+	// rewritePart is how many uses are written together where the journal is written
+	// anew.
+	rewritePart = 16 << 10
 	// A fold leaves the machine to others for so many times as long as it works,
 	// unless the overlay is nearly full.
 	foldRest = 3
@@ -69,6 +73,8 @@ type Folder struct {
 	unfinished atomic.Int64
 	// reload says that the journal is to be read anew.
 	reload atomic.Bool
+	// maxJournal is the constant of that name, or what a test takes for it.
+	maxJournal int
 
 	// The rest belongs to Run, and to Open and Finish while that does not run.
 
@@ -94,6 +100,8 @@ func NewFolder(o *Overlay, cfg Config) *Folder {
 		journal: &journal{backend: cfg.Backend, logger: cfg.Logger},
 		awake:   make(chan struct{}, 1),
 		waiting: idle,
+
+		maxJournal: maxJournal,
 	}
 	f.unfinished.Store(idle)
 	return f
@@ -169,7 +177,7 @@ func (f *Folder) Run(ctx context.Context) {
 				return
 			}
 			begun = clock.Elapsed()
-			if f.reloaded(ctx) && f.writeJournal(ctx) {
+			if f.reloaded(ctx) && f.writeJournal(ctx) && f.shortenJournal(ctx) {
 				failures = 0
 			} else {
 				failures++
@@ -240,6 +248,41 @@ func (f *Folder) writeJournal(ctx context.Context) bool {
 	return true
 }
 
+// shortenJournal writes the journal anew where it has become large because the same
+// products were used again and again, and reports whether it could. A use takes some
+// 50 bytes there, and the whole record in a fold, which would come again as soon.
+func (f *Folder) shortenJournal(ctx context.Context) bool {
+	if f.folding || f.journal.size < f.maxJournal {
+		return true
+	}
+	// What the journal has up to here is in the records, durably, or among these: an
+	// entry leaves the overlay only when its record shows it. So the parts may go when
+	// these are written, and not before. Uses that come meanwhile are behind the end,
+	// or are fresh and will be.
+	end, waiting := f.journal.end(), f.overlay.Unfolded()
+	if journalSize(waiting) > f.maxJournal/2 {
+		return true // startFold has it shortened
+	}
+	for part := range slices.Chunk(waiting, rewritePart) {
+		// Fresh uses wait for no more than one part.
+		if !f.writeJournal(ctx) {
+			return false
+		}
+		f.unfinished.Store(int64(f.Clock.Elapsed()))
+		err := f.journal.write(ctx, part)
+		f.unfinished.Store(idle)
+		if err != nil {
+			f.warn("shelflife: the use journal could not be written anew, will try again", err)
+			return false
+		}
+	}
+	if err := f.journal.remove(ctx, end, false); err != nil {
+		f.warn("shelflife: the use journal could not be shortened, will try again", err)
+		return false
+	}
+	return true
+}
+
 // startFold begins a fold if it is time for one, and none is going on. One that
 // finds nothing to fold still drops what the last one has folded.
 func (f *Folder) startFold() {
@@ -249,8 +292,8 @@ func (f *Folder) startFold() {
 	now := f.Clock.Elapsed()
 	if now-f.lastUse >= quietWindows*f.Window ||
 		f.waiting != idle && now-f.waiting >= maxFoldDelay ||
-		f.journal.size >= maxJournal ||
-		f.overlay.halfFull() {
+		f.journal.size >= f.maxJournal ||
+		f.overlay.filling() {
 		f.due, f.journaled, f.folding = f.overlay.begin(), f.journal.end(), true
 		f.waiting = idle
 	}

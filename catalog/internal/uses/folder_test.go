@@ -12,7 +12,7 @@ import (
 )
 
 // Uses are folded when none has come for a while, when they have waited long,
-// when the journal is large, and when the overlay is half full; not before.
+// when the journal is large, and when the overlay is three quarters full; not before.
 func TestWhenUsesAreFolded(t *testing.T) {
 	const window = time.Second
 	for _, test := range []struct {
@@ -28,7 +28,8 @@ func TestWhenUsesAreFolded(t *testing.T) {
 		{"almost quiet", 4, quietWindows*window - 1, quietWindows * window, 100, false},
 		{"waited long", 4, 0, maxFoldDelay, 100, true},
 		{"large journal", 4, 0, 0, maxJournal, true},
-		{"half full", 5, 0, 0, 100, true},
+		{"three quarters", 6, 0, 0, 100, false},
+		{"more", 7, 0, 0, 100, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			clock := ttl.NewManualClock(time.UnixMilli(0))

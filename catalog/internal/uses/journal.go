@@ -126,10 +126,20 @@ func (j *journal) write(ctx context.Context, due []encoding.Use) error {
 // partOf returns how many of uses go into one part.
 func partOf(uses []encoding.Use) (n int) {
 	for size := 0; n < len(uses) && size < journalPartBytes; n++ {
-		size += journalEntry + len(uses[n].Account) + len(uses[n].ID)
+		size += entrySize(&uses[n])
 	}
 	return n
 }
+
+// journalSize estimates what uses take in the journal, in bytes.
+func journalSize(uses []encoding.Use) (size int) {
+	for i := range uses {
+		size += entrySize(&uses[i])
+	}
+	return size
+}
+
+func entrySize(u *encoding.Use) int { return journalEntry + len(u.Account) + len(u.ID) }
 
 // end returns where the journal ends now, for remove.
 func (j *journal) end() int { return len(j.parts) }

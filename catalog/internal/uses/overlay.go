@@ -72,9 +72,9 @@ func NewOverlay(capacity int, now func() int64) *Overlay {
 // Len counts the products with an entry.
 func (o *Overlay) Len() int { return int(o.count.Load()) }
 
-// halfFull and nearlyFull report that there is less room than Folder wants.
-func (o *Overlay) halfFull() bool   { return o.count.Load() > o.capacity/2 }
-func (o *Overlay) nearlyFull() bool { return o.count.Load() > o.capacity/4*3 }
+// filling and nearlyFull report that there is less room than Folder wants.
+func (o *Overlay) filling() bool    { return o.count.Load() > o.capacity/4*3 }
+func (o *Overlay) nearlyFull() bool { return o.count.Load() > o.capacity/8*7 }
 
 // Get returns the pending use of a product. A reader calls it after it has read
 // the clock and before it reads the record: see the package.
