@@ -136,7 +136,9 @@ func TestAwakes(t *testing.T) {
 	} {
 		store, process := ttl.NewManualClock(epoch), ttl.NewManualClock(epoch)
 		b := backendtest.Clocked(memory.New(&memory.Options{Shared: true}), store.Now)
-		c, err := catalog.Open(t.Context(), b, &catalog.Options{Clock: process})
+		c, err := catalog.Open(t.Context(), b, &catalog.Options{
+			Clock: process, Sweeper: ttl.SweeperOptions{LeapTolerance: 1000 * day},
+		})
 		require.NoError(t, err)
 		_, err = c.Upsert(t.Context(), acme, "p", withImage(catalog.Patch{ValidForDays: catalog.Set(1)}))
 		require.NoError(t, err)
@@ -295,5 +297,62 @@ func TestRoundTripsOnPostgres(t *testing.T) {
 			fewest = min(fewest, l.Trips()-before)
 		}
 		require.Equal(t, call.want, fewest, call.name)
+	}
+}
+
+// beforeUpdates calls fn before each Update that is not one of fn's own.
+type beforeUpdates struct {
+	backend.Backend
+	fn *func()
+}
+
+func (b beforeUpdates) Update(ctx context.Context, scopes []backend.Scope, o backend.UpdateOptions, fn func(context.Context, backend.Txn) error) error {
+	if do := *b.fn; do != nil {
+		*b.fn = nil
+		do()
+	}
+	return b.Backend.Update(ctx, scopes, o, fn)
+}
+
+// contract 8: a sweep that began by a time of the store which another server of the
+// store has not come to removes nothing that lives by that one.
+func TestSweepMeetsEarlierTime(t *testing.T) {
+	for name, patch := range map[string]catalog.Patch{
+		"not read": withImage(catalog.Patch{ValidForDays: catalog.Set(1)}),
+		"read":     {ValidForDays: catalog.Set(1), Images: imagesOf(smallImage)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			shared, process, stored := memory.New(&memory.Options{Shared: true}), ttl.NewManualClock(epoch), epoch
+			var meanwhile func()
+			open := func() *catalog.Catalog {
+				b := backendtest.Clocked(beforeUpdates{shared.Handle(), &meanwhile}, func() time.Time { return stored })
+				c, err := catalog.Open(t.Context(), b, &catalog.Options{
+					Clock: process, Sweeper: ttl.SweeperOptions{LeapTolerance: 1000 * day},
+				})
+				require.NoError(t, err)
+				t.Cleanup(func() { require.NoError(t, c.Close()) })
+				return c
+			}
+			c := open()
+			_, err := c.Upsert(t.Context(), acme, "p", patch)
+			require.NoError(t, err)
+
+			learnTime := func() {
+				_, err := c.Get(t.Context(), acme, "q")
+				require.ErrorIs(t, err, catalog.ErrNotFound)
+			}
+			stored = epoch.Add(day + time.Hour)
+			learnTime()
+			meanwhile = func() {
+				// Long enough for what was observed before to count no more.
+				stored = epoch.Add(time.Hour)
+				process.Advance(time.Minute)
+				learnTime()
+			}
+			_, _ = c.Sweep(t.Context()) // it may say that it has to begin again
+			require.Nil(t, meanwhile, "it wrote nothing")
+			_, err = open().Get(t.Context(), acme, "p")
+			require.NoError(t, err)
+		})
 	}
 }

@@ -71,6 +71,7 @@ var formatMutations = []mutation{
 	{"sweep: the clock was set back", expire, `		case t.isSetBack(s.entry.Deadline):
 			return nil, errSetBack
 `, ``},
+	{"sweep: the clock was set back, of what is read", expire, `if t.isSetBack(deadline) {`, `if false {`},
 	{"sweep: what is removed leaves the cache", expire, `		t.markGone(productkey.Of(e.Account, e.ID))
 `, ``},
 	{"sweep: nothing is deleted in lists that is in none", expire, `if unread[i].value.Flags&encoding.ExpiryUnlisted != 0 {`, `if false {`},
