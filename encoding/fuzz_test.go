@@ -20,9 +20,8 @@ func FuzzDecodeRecord(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var r, aliased Record
 		require.Equal(t, DecodeRecord(data, &r) == nil, DecodeRecordAliasing(data, &aliased) == nil)
-		if images, err := BeginRecord(data, &r); err == nil { // not verified
-			_ = images.Rest(&r)
-		}
+		_, viewErr := ViewRecord(data)
+		require.Equal(t, decode(data, &r) == nil, viewErr == nil) // not verified
 		if count, err := checkHeader(data); err == nil {
 			data = slices.Clone(data)
 			in := reader{data: data, off: headerLen}
@@ -33,6 +32,8 @@ func FuzzDecodeRecord(f *testing.F) {
 		h, peekErr := PeekRecord(data)
 		err := DecodeRecord(data, &r)
 		require.Equal(t, err == nil, DecodeRecordAliasing(data, &aliased) == nil)
+		_, viewErr = ViewRecord(data)
+		require.Equal(t, decode(data, &aliased) == nil, viewErr == nil)
 		if err != nil {
 			return
 		}

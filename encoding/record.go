@@ -227,7 +227,17 @@ func BeginRecord(data []byte, r *Record) (Images, error) {
 	r.Description = alias(in.str("description"))
 	r.Metadata = decodeJSON(&in, "metadata")
 	r.extra = in.elements(count-recordElements, "unknown elements")
-	if in.bad == "" && in.off != int(binary.BigEndian.Uint32(data[offImages+1:])) {
+	s := beginImages(in)
+	if s.in.bad != "" {
+		return Images{}, corrupt("record", s.in.bad)
+	}
+	return s, nil
+}
+
+// beginImages returns the images that in has come to, which stand where the header
+// says.
+func beginImages(in reader) Images {
+	if in.bad == "" && in.off != int(binary.BigEndian.Uint32(in.data[offImages+1:])) {
 		in.fail("where the images are")
 	}
 	s := Images{in: in}
@@ -235,10 +245,7 @@ func BeginRecord(data []byte, r *Record) (Images, error) {
 	if s.left > s.in.left()/minImageLen {
 		s.in.fail("number of images")
 	}
-	if s.in.bad != "" {
-		return Images{}, corrupt("record", s.in.bad)
-	}
-	return s, nil
+	return s
 }
 
 // PeekRecord decodes only the front of the record in data, in a time that does
@@ -418,6 +425,31 @@ func (s *Images) Next(im *Image) bool {
 	s.left--
 	decodeImage(&s.in, im)
 	return s.in.bad == ""
+}
+
+// skip looks at the next image, of which there is one, as Next does.
+func (s *Images) skip() {
+	s.left--
+	in := &s.in
+	n := in.arrayLen("image")
+	if n < imageElements {
+		in.fail("number of an image's elements")
+		return
+	}
+	in.str("image URL")
+	if rest := in.data[in.off:]; len(rest) >= len(urlOnly) && string(rest[:len(urlOnly)]) == urlOnly {
+		in.off += len(urlOnly)
+	} else {
+		var hash [len(Image{}.SHA256)]byte
+		in.bin(hash[:len(BlobID{})], "image blob")
+		in.str("image content type")
+		in.int("image size")
+		in.smallInt("image width")
+		in.smallInt("image height")
+		in.bin(hash[:], "image hash")
+	}
+	decodeJSON(in, "image classifications")
+	in.elements(n-imageElements, "unknown elements of an image")
 }
 
 // Rest sets r.Images to all that is left. It takes the memory of r.Images if that

@@ -10,12 +10,19 @@ type RecordView struct{ data []byte }
 // to be right. It looks at every element, so that what it takes can be read to its
 // end, and fails where DecodeRecord would.
 func ViewRecord(data []byte) (RecordView, error) {
-	var r Record
-	images, err := BeginRecord(data, &r)
+	count, err := checkHeader(data)
 	if err != nil {
 		return RecordView{}, err
 	}
-	for im := (Image{}); images.Next(&im); {
+	in := reader{data: data, off: headerLen}
+	for _, what := range [...]string{"account", "ID", "title", "description"} {
+		in.str(what)
+	}
+	decodeJSON(&in, "metadata")
+	in.elements(count-recordElements, "unknown elements")
+	images := beginImages(in)
+	for images.Len() > 0 {
+		images.skip()
 	}
 	return RecordView{data}, images.End()
 }
