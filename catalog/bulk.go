@@ -78,7 +78,8 @@ func (c *Catalog) inBulk(ctx context.Context, all []newOnes, o backend.UpdateOpt
 // newProductAt is load of a product that is known not to be there, and that the Update
 // writes once. It counts no renewal: there is none of what was never there.
 func (t *tx) newProductAt(account, id string) *found {
-	t.first.found = found{account: account, id: id, alone: true}
+	t.first.record.Images = t.first.images[:0]
+	t.first.found = found{account: account, id: id, alone: true, space: &t.first.record}
 	return &t.first.found
 }
 

@@ -54,8 +54,10 @@ type Catalog struct {
 	maxValueSize int
 	// queries holds each *query that is not in use.
 	queries sync.Pool
-	// txs holds each *tx that is not in use.
+	// txs holds each *tx that is not in use, and bulkTxs those of Updates in bulk, which
+	// have memory for thousands of products.
 	txs     sync.Pool
+	bulkTxs sync.Pool
 	index   *ttl.Index
 	sweeper *ttl.Sweeper
 	lease   leaseTurn

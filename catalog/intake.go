@@ -193,10 +193,7 @@ func (in *intake) discard(ctx context.Context, c *Catalog) {
 
 // size estimates what the upsert will write, in bytes.
 func (in *intake) size() int {
-	n := len(in.patch.metadata)
-	if in.patch.description != nil {
-		n += len(*in.patch.description)
-	}
+	n := len(in.patch.metadata) + len(in.patch.description.text)
 	for i := range in.patch.images {
 		n += len(in.patch.images[i].url) + len(in.patch.images[i].classifications)
 	}

@@ -38,9 +38,10 @@ func (kind upsertKind) isUse() bool { return kind != explicit }
 // identities makes the random numbers of products and edits.
 type identities func() uint64
 
-// create returns the product that p makes under id. Every fault that keeps it
-// from being made is in the error; the product is then incomplete.
-func (kind upsertKind) create(account, id string, p *preparedPatch, now int64, random identities) (*encoding.Record, error) {
+// create sets *r to the product that p makes under id, and takes the memory of
+// r.Images if that is large enough. Every fault that keeps it from being made is in the
+// error; the product is then incomplete.
+func (kind upsertKind) create(r *encoding.Record, account, id string, p *preparedPatch, now int64, random identities) error {
 	faults := new(ValidationError)
 	if kind != oneShot && strings.HasPrefix(id, generatedPrefix) {
 		faults.add("externalId", CodeValidationFailed, "the prefix %q is reserved for IDs that are generated", generatedPrefix)
@@ -48,7 +49,7 @@ func (kind upsertKind) create(account, id string, p *preparedPatch, now int64, r
 	if p.images == nil {
 		faults.add("images", CodeImagesRequired, "a product needs at least one image")
 	}
-	r := &encoding.Record{
+	*r = encoding.Record{
 		Listed:       kind == explicit,
 		Generated:    kind == oneShot,
 		Incarnation:  random(),
@@ -62,14 +63,10 @@ func (kind upsertKind) create(account, id string, p *preparedPatch, now int64, r
 		ValidForDays: kind.defaultDays(),
 		Account:      account,
 		ID:           id,
-		Images:       mergeImages(faults, nil, p.images),
+		Title:        p.title.text,
+		Description:  p.description.text,
+		Images:       mergeImages(faults, r.Images[:0], nil, p.images),
 		Metadata:     p.metadata,
-	}
-	if p.title != nil {
-		r.Title = *p.title
-	}
-	if p.description != nil {
-		r.Description = *p.description
 	}
 	if p.setDays {
 		r.ValidForDays = p.days
@@ -77,7 +74,7 @@ func (kind upsertKind) create(account, id string, p *preparedPatch, now int64, r
 	if kind.isUse() {
 		r.LastUsedAt = now
 	}
-	return r, faults.err()
+	return faults.err()
 }
 
 // edit returns what p makes of old, which is not changed; where there is an
@@ -116,14 +113,14 @@ func (kind upsertKind) edit(old *encoding.Record, p *preparedPatch, now int64, r
 // editFields puts the fields that p sets into r, a copy of old, and reports whether
 // that changed one.
 func (p *preparedPatch) editFields(faults *ValidationError, old, r *encoding.Record) (changed bool) {
-	if p.title != nil && *p.title != old.Title {
-		r.Title, changed = *p.title, true
+	if p.title.set && p.title.text != old.Title {
+		r.Title, changed = p.title.text, true
 	}
-	if p.description != nil && *p.description != old.Description {
-		r.Description, changed = *p.description, true
+	if p.description.set && p.description.text != old.Description {
+		r.Description, changed = p.description.text, true
 	}
 	if p.images != nil {
-		r.Images = mergeImages(faults, old.Images, p.images)
+		r.Images = mergeImages(faults, nil, old.Images, p.images)
 		changed = changed || !slices.EqualFunc(r.Images, old.Images, sameImage)
 	}
 	if p.setMetadata && !bytes.Equal(p.metadata, old.Metadata) {
@@ -139,14 +136,15 @@ func isLive(r *encoding.Record, now int64) bool {
 
 func livesAt(deadline, now int64) bool { return deadline == encoding.None || now < deadline }
 
-// mergeImages returns the images that a patch makes of old ones. Bytes that
+// mergeImages returns the images that a patch makes of old ones, in space if there is
+// enough. Bytes that
 // the product holds already are kept where the patch refers to them, and where
 // it brings equal ones at the same position.
-func mergeImages(faults *ValidationError, old []encoding.Image, patch []preparedImage) []encoding.Image {
+func mergeImages(faults *ValidationError, space, old []encoding.Image, patch []preparedImage) []encoding.Image {
 	if patch == nil {
 		return nil
 	}
-	out := make([]encoding.Image, len(patch))
+	out := append(space, make([]encoding.Image, len(patch))...)
 	for i := range patch {
 		p := &patch[i]
 		switch {

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"testing"
+
+	"github.com/shelflife-db/shelflife/encoding"
 )
 
 // BenchmarkMerge merges a patch into a product of four images.
@@ -32,8 +34,8 @@ func BenchmarkMerge(b *testing.B) {
 		return prepared
 	}
 	random := func() uint64 { return 1 }
-	old, err := explicit.create("acme", "shirt-42", prepare(whole), 1, random)
-	if err != nil {
+	old := new(encoding.Record)
+	if err := explicit.create(old, "acme", "shirt-42", prepare(whole), 1, random); err != nil {
 		b.Fatal(err)
 	}
 	for _, bench := range []struct {
@@ -56,7 +58,8 @@ func BenchmarkMerge(b *testing.B) {
 	b.Run("create", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := explicit.create("acme", "shirt-42", prepare(whole), 1, random); err != nil {
+			var r encoding.Record
+			if err := explicit.create(&r, "acme", "shirt-42", prepare(whole), 1, random); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -37,9 +37,10 @@ func (c *Catalog) preview(ctx context.Context, account, id string, p Patch) (Out
 	var s seen
 	switch err := c.readLive(ctx, account, id, &s); {
 	case errors.Is(err, ErrNotFound):
-		next, err := explicit.create(account, id, patch, c.now.Now(), c.random)
+		var next encoding.Record
+		err := explicit.create(&next, account, id, patch, c.now.Now(), c.random)
 		if err == nil {
-			err = c.foresee(account, nil, next)
+			err = c.foresee(account, nil, &next)
 		}
 		return outcomeOf(Created, err)
 	case err != nil:

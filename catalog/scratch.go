@@ -46,11 +46,13 @@ const maxReused = 64 << 10
 // are of 128, and what is kept may have grown to more than they need.
 const maxReusedMany = 256
 
-// recycle leaves the memory of t to the next Update.
-func (t *tx) recycle() {
-	if cap(t.value) > maxReused || cap(t.missing) > 0 || cap(t.marked) > maxReusedMany || cap(t.counted) > maxReusedMany ||
-		cap(t.written) > maxReusedMany || cap(t.indexKeys) > maxReused {
-		return
+// recycle makes t ready for another Update, in its memory, and reports whether that is
+// to be kept: not where it has grown to more than most Updates need, unless that was
+// in bulk and is for the next that is.
+func (t *tx) recycle(bulk bool) bool {
+	if !bulk && (cap(t.value) > maxReused || cap(t.missing) > 0 || cap(t.marked) > maxReusedMany || cap(t.counted) > maxReusedMany ||
+		cap(t.written) > maxReusedMany || cap(t.indexKeys) > maxReused) {
+		return false
 	}
 	clear(t.marked[:cap(t.marked)])
 	*t = tx{
@@ -58,7 +60,7 @@ func (t *tx) recycle() {
 		scratch: scratch{key: t.key[:0], value: t.value[:0], entry: t.entry[:0]},
 		effects: effects{marked: t.marked[:0], counted: t.counted[:0], written: t.written[:0], indexed: t.indexed[:0], indexKeys: t.indexKeys[:0]},
 	}
-	t.c.txs.Put(t)
+	return true
 }
 
 // fetchTogether is fetch where every read may be a request to a server: an

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -300,16 +301,15 @@ func TestRoundTripsOnPostgres(t *testing.T) {
 	}
 }
 
-// beforeUpdates calls fn before each Update that is not one of fn's own.
-type beforeUpdates struct {
+// beforeUpdate calls fn before the next Update.
+type beforeUpdate struct {
 	backend.Backend
-	fn *func()
+	fn *atomic.Pointer[func()]
 }
 
-func (b beforeUpdates) Update(ctx context.Context, scopes []backend.Scope, o backend.UpdateOptions, fn func(context.Context, backend.Txn) error) error {
-	if do := *b.fn; do != nil {
-		*b.fn = nil
-		do()
+func (b beforeUpdate) Update(ctx context.Context, scopes []backend.Scope, o backend.UpdateOptions, fn func(context.Context, backend.Txn) error) error {
+	if do := b.fn.Swap(nil); do != nil {
+		(*do)()
 	}
 	return b.Backend.Update(ctx, scopes, o, fn)
 }
@@ -322,11 +322,13 @@ func TestSweepMeetsEarlierTime(t *testing.T) {
 		"read":     {ValidForDays: catalog.Set(1), Images: imagesOf(smallImage)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			shared, process, stored := memory.New(&memory.Options{Shared: true}), ttl.NewManualClock(epoch), epoch
-			var meanwhile func()
+			shared, process := memory.New(&memory.Options{Shared: true}), ttl.NewManualClock(epoch)
+			var stored atomic.Int64 // the store's time behind epoch
+			var meanwhile atomic.Pointer[func()]
 			open := func() *catalog.Catalog {
-				b := backendtest.Clocked(beforeUpdates{shared.Handle(), &meanwhile}, func() time.Time { return stored })
-				c, err := catalog.Open(t.Context(), b, &catalog.Options{
+				b := beforeUpdate{shared.Handle(), &meanwhile}
+				clock := func() time.Time { return epoch.Add(time.Duration(stored.Load())) }
+				c, err := catalog.Open(t.Context(), backendtest.Clocked(b, clock), &catalog.Options{
 					Clock: process, Sweeper: ttl.SweeperOptions{LeapTolerance: 1000 * day},
 				})
 				require.NoError(t, err)
@@ -336,21 +338,24 @@ func TestSweepMeetsEarlierTime(t *testing.T) {
 			c := open()
 			_, err := c.Upsert(t.Context(), acme, "p", patch)
 			require.NoError(t, err)
-
 			learnTime := func() {
 				_, err := c.Get(t.Context(), acme, "q")
 				require.ErrorIs(t, err, catalog.ErrNotFound)
 			}
-			stored = epoch.Add(day + time.Hour)
+			stored.Store(int64(day + time.Hour))
 			learnTime()
-			meanwhile = func() {
+			do := func() {
 				// Long enough for what was observed before to count no more.
-				stored = epoch.Add(time.Hour)
+				stored.Store(int64(time.Hour))
 				process.Advance(time.Minute)
 				learnTime()
 			}
-			_, _ = c.Sweep(t.Context()) // it may say that it has to begin again
-			require.Nil(t, meanwhile, "it wrote nothing")
+			meanwhile.Store(&do)
+			// It may say that it has to begin again. The sweeper in the background may come
+			// first, and be the one that meets the earlier time.
+			_, _ = c.Sweep(t.Context())
+			require.Eventually(t, func() bool { return stored.Load() == int64(time.Hour) }, time.Minute, time.Millisecond)
+			meanwhile.Store(nil)
 			_, err = open().Get(t.Context(), acme, "p")
 			require.NoError(t, err)
 		})

@@ -55,8 +55,10 @@ type found struct {
 	encoded []byte
 	// live is stored with a pending use folded in; nil if it has expired.
 	live *encoding.Record
-	// alone says that this is all that the Update does to the product.
+	// alone says that this is all that the Update does to the product, and space may
+	// then have memory for the record that it gets.
 	alone bool
+	space *encoding.Record
 	// undecided says that it has expired, and that another process may still renew
 	// it: only a write of it decides.
 	undecided bool
@@ -66,7 +68,11 @@ type found struct {
 // that of backend.Update. The scopes of blobs that fn makes garbage need not be
 // declared: update starts again with those that it met.
 func (c *Catalog) update(ctx context.Context, scopes []backend.Scope, o backend.UpdateOptions, fn func(*tx) error) error {
-	t, ok := c.txs.Get().(*tx)
+	txs := &c.txs
+	if o.Bulk {
+		txs = &c.bulkTxs
+	}
+	t, ok := txs.Get().(*tx)
 	if !ok {
 		t = &tx{c: c}
 	}
@@ -77,7 +83,9 @@ func (c *Catalog) update(ctx context.Context, scopes []backend.Scope, o backend.
 			t.settle(o, errNotEnded)
 			return
 		}
-		t.recycle()
+		if t.recycle(o.Bulk) {
+			txs.Put(t)
+		}
 	}()
 	for {
 		ended = false

@@ -125,8 +125,11 @@ func (t *tx) upsert(kind upsertKind, account, id string, in *intake, conds []Con
 
 // create is upsert of a product that does not live.
 func (t *tx) create(kind upsertKind, f *found, in *intake) (Result, error) {
-	next, err := kind.create(f.account, f.id, in.patch, t.now, t.c.random)
-	if err != nil {
+	next := f.space
+	if next == nil {
+		next = new(encoding.Record)
+	}
+	if err := kind.create(next, f.account, f.id, in.patch, t.now, t.c.random); err != nil {
 		return Result{}, t.refuse(err, f, next, in)
 	}
 	if err := t.admit(f.account, nil, next); err != nil {

@@ -35,12 +35,18 @@ const (
 // preparedPatch is a Patch that was found valid as far as that can be told
 // without the stored product, in the form in which it is merged.
 type preparedPatch struct {
-	title, description *string
+	title, description preparedText
 	images             []preparedImage // nil = absent
 	metadata           []byte          // nil with setMetadata = cleared
 	setMetadata        bool
 	days               int // 0 with setDays = kept forever
 	setDays            bool
+}
+
+// preparedText is a text that a patch sets, if it does.
+type preparedText struct {
+	text string
+	set  bool
 }
 
 // preparedImage has one source: a URL, a blob that the product should hold
@@ -167,20 +173,20 @@ func (c *Catalog) prepare(faults *ValidationError, p Patch) *preparedPatch {
 	return out
 }
 
-func (c *Catalog) prepareText(faults *ValidationError, path string, o Optional[string], limit int) *string {
+func (c *Catalog) prepareText(faults *ValidationError, path string, o Optional[string], limit int) preparedText {
 	if o.IsNull() {
 		faults.add(path, CodeValidationFailed, "must not be null; an empty string clears it")
 	}
 	s, ok := o.Get()
 	if !ok {
-		return nil
+		return preparedText{}
 	}
 	if !utf8.ValidString(s) {
 		faults.add(path, CodeValidationFailed, "must be valid UTF-8")
 	} else if n := utf8.RuneCountInString(s); n > limit {
 		faults.add(path, CodeValidationFailed, "must be at most %d characters long, not %d", limit, n)
 	}
-	return &s
+	return preparedText{s, true}
 }
 
 func (c *Catalog) prepareImages(faults *ValidationError, o Optional[[]NewImage], out *preparedPatch) {
