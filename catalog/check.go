@@ -382,6 +382,9 @@ func (k *checker) endBlob() {
 	if b.damaged {
 		return
 	}
+	if b.header.Size <= chunkSize && b.chunks > 1 {
+		k.problem(b.account, b.header.Owner, "image bytes %s are in %d chunks, not in one", b.id, b.chunks)
+	}
 	if b.chunks != b.header.Chunks || b.size != b.header.Size || !bytes.Equal(b.hash.Sum(nil), b.header.SHA256[:]) {
 		k.problem(b.account, b.header.Owner, "image bytes %s are damaged", b.id)
 	}

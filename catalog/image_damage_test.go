@@ -2,6 +2,7 @@ package catalog_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"testing"
@@ -84,4 +85,51 @@ func TestDamagedChunk(t *testing.T) {
 func (w *world) storedBlob(id string, image int) (blob encoding.BlobID) {
 	w.raw(func(b backend.Backend) { blob = storedRecord(w.t, b, id).Images[image].Blob })
 	return blob
+}
+
+// Image bytes that fit into a chunk are one: readers rely on it, and Check says so.
+func TestSmallImageInTwoChunks(t *testing.T) {
+	w := behindGlass(t, catalog.Options{})
+	w.upsert("p", catalog.Patch{Images: imagesOf(smallImage)})
+	blob := w.world.storedBlob("p", 0)
+	key := func(n uint32) []byte { return encoding.AppendBlobKey(nil, acme, blob, n) }
+	read := func(n uint32) (value []byte) {
+		_, err := w.store.Handle().Get(t.Context(), key(n), func(v []byte) error {
+			value = bytes.Clone(v)
+			return nil
+		})
+		require.NoError(t, err)
+		return value
+	}
+	before := [...][]byte{read(0), read(1)}
+	var h encoding.BlobHeader
+	require.NoError(t, encoding.DecodeBlobHeader(before[0], &h))
+	const size = 20
+	h.ChunkSize, h.Chunks = size, 2
+	w.write(func(txn backend.Txn) error {
+		for n, value := range [][]byte{
+			encoding.AppendBlobHeader(nil, &h),
+			encoding.AppendChunkTrailer(bytes.Clone(smallImage[:size]), blob, 1),
+			encoding.AppendChunkTrailer(bytes.Clone(smallImage[size:]), blob, 2),
+		} {
+			if err := txn.Put(key(uint32(n)), value); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	r, err := w.c().OpenImage(t.Context(), acme, "p", 0)
+	require.NoError(t, err)
+	_, err = io.ReadAll(r)
+	require.ErrorIs(t, err, catalog.ErrDamaged)
+	report, err := w.c().Check(t.Context())
+	require.NoError(t, err)
+	require.Len(t, report.Problems, 1, "%v", report.Problems)
+	require.Contains(t, report.Problems[0].What, "in 2 chunks, not in one")
+	w.write(func(txn backend.Txn) error {
+		if err := txn.Delete(key(2), 0); err != nil {
+			return err
+		}
+		return errors.Join(txn.Put(key(0), before[0]), txn.Put(key(1), before[1]))
+	})
 }

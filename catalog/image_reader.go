@@ -72,13 +72,14 @@ func (c *Catalog) OpenImage(ctx context.Context, account, externalID string, ord
 }
 
 func (c *Catalog) openImage(ctx context.Context, account, id string, order int) (*ImageReader, error) {
-	var blob encoding.BlobID
+	var found encoding.Image
 	err := c.view(ctx, account, id, func(v ProductView) error {
 		images := v.record.Images()
 		var image encoding.Image
 		for i := 0; images.Next(&image); i++ {
 			if i == order {
-				blob = image.Blob
+				found = image
+				found.ContentType = strings.Clone(image.ContentType)
 			}
 		}
 		return nil
@@ -86,17 +87,25 @@ func (c *Catalog) openImage(ctx context.Context, account, id string, order int) 
 	if err != nil {
 		return nil, err
 	}
-	if blob.IsZero() {
+	if found.Blob.IsZero() {
 		return nil, ErrImageNotFound
 	}
-	r := &ImageReader{c: c, ctx: ctx, account: account, blob: blob, number: -1}
-	found, err := c.backend.Get(ctx, encoding.AppendBlobKey(nil, account, r.blob, 0), func(value []byte) error {
+	r := &ImageReader{c: c, ctx: ctx, account: account, blob: found.Blob, number: -1}
+	if found.Size <= chunkSize {
+		// One chunk, and the record says all that the header does.
+		r.header = encoding.BlobHeader{
+			Size: found.Size, ChunkSize: chunkSize, Chunks: 1, SHA256: found.SHA256,
+			Kind: found.ContentType, Width: found.Width, Height: found.Height,
+		}
+		return r, nil
+	}
+	exists, err := c.backend.Get(ctx, encoding.AppendBlobKey(nil, account, r.blob, 0), func(value []byte) error {
 		return encoding.DecodeBlobHeader(value, &r.header)
 	})
 	if err != nil {
 		return nil, err
 	}
-	if !found {
+	if !exists {
 		return nil, ErrImageGone
 	}
 	if r.header.ChunkSize <= 0 {

@@ -16,7 +16,8 @@ import (
 
 const (
 	// chunkSize is how image bytes are cut, and how much of an upload is in
-	// memory at a time.
+	// memory at a time. It is a part of the format: an image that is no longer is one
+	// chunk, so that a reader needs nothing but the product's record to find it.
 	chunkSize = 256 << 10
 	// inlineBudget is how many image bytes of one upsert may travel in its
 	// commit. Larger ones are staged first.

@@ -44,15 +44,11 @@ func (r *run) large(ctx context.Context) error {
 // largeStore makes one large store and removes it: two would take the disk.
 func (r *run) largeStore(ctx context.Context, p peer.Peer, set *dataset.Set) error {
 	dir := filepath.Join(r.Dir, p.Name+"-large")
-	took, err := r.importSet(ctx, p, dir, set)
+	took, err := r.importAndWeigh(ctx, p, dir, set, importLarge, diskLarge)
 	if err != nil {
 		return err
 	}
-	r.add(importLarge, p.Name, 0, result.Observation{Value: took.rate(set)})
 	r.add(heapLarge, p.Name, 0, result.Observation{Value: steadiness(took.heaps)})
-	if err := r.weigh(diskLarge, p, dir, set); err != nil {
-		return err
-	}
 	if r.wants(mixedLarge) {
 		if err := r.mixed(ctx, p, dir, set); err != nil {
 			return err
@@ -98,13 +94,20 @@ func (r *run) mixed(ctx context.Context, p peer.Peer, dir string, set *dataset.S
 	return store.Close()
 }
 
-// weigh notes what a closed store takes on the disk.
-func (r *run) weigh(w result.Workload, p peer.Peer, dir string, set *dataset.Set) error {
-	size, err := dirSize(dir)
-	if err == nil {
-		r.add(w, p.Name, 0, result.Observation{Value: float64(size) / float64(set.Len())})
+// importAndWeigh makes a store, and notes at which rate and what it takes on the disk
+// when it is closed.
+func (r *run) importAndWeigh(ctx context.Context, p peer.Peer, dir string, set *dataset.Set, rate, disk result.Workload) (imported, error) {
+	took, err := r.importSet(ctx, p, dir, set)
+	if err != nil {
+		return imported{}, err
 	}
-	return err
+	size, err := dirSize(dir)
+	if err != nil {
+		return imported{}, err
+	}
+	r.add(rate, p.Name, 0, result.Observation{Value: took.rate(set)})
+	r.add(disk, p.Name, 0, result.Observation{Value: float64(size) / float64(set.Len())})
+	return took, nil
 }
 
 // larger measures an import of normal products that is several times the large
@@ -119,13 +122,12 @@ func (r *run) larger(ctx context.Context) error {
 			continue
 		}
 		dir := filepath.Join(r.Dir, p.Name+"-larger")
-		took, err := r.importSet(ctx, p, dir, set)
+		took, err := r.importAndWeigh(ctx, p, dir, set, importLarger, diskLarger)
 		if err != nil {
 			return fmt.Errorf("%s: larger store: %w", p.Name, err)
 		}
-		r.add(importLarger, p.Name, 0, result.Observation{Value: took.rate(set)})
 		r.add(heapLarger, p.Name, 0, result.Observation{Value: steadiness(took.heaps)})
-		if err := errors.Join(r.weigh(diskLarger, p, dir, set), os.RemoveAll(dir)); err != nil {
+		if err := os.RemoveAll(dir); err != nil {
 			return err
 		}
 	}
@@ -163,14 +165,12 @@ func (r *run) huge(ctx context.Context) error {
 func (r *run) hugeStore(ctx context.Context, p peer.Peer) error {
 	set := r.set.Small().Resize(r.Huge)
 	dir := filepath.Join(r.Dir, p.Name+"-huge")
-	took, err := r.importSet(ctx, p, dir, set)
+	took, err := r.importAndWeigh(ctx, p, dir, set, hugeImport, hugeDisk)
 	if err != nil {
 		return err
 	}
-	r.add(hugeImport, p.Name, 0, result.Observation{Value: took.rate(set)})
 	r.add(hugeSlower, p.Name, 0, result.Observation{Value: took.slowdown()})
-	err = errors.Join(r.weigh(hugeDisk, p, dir, set), r.weighManifest(p, dir), r.hugeMemory(ctx, p, dir))
-	if err != nil {
+	if err := errors.Join(r.weighManifest(p, dir), r.hugeMemory(ctx, p, dir)); err != nil {
 		return err
 	}
 	// The working set is spread over the whole store.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/shelflife-db/shelflife/bench/internal/dataset"
 	"github.com/shelflife-db/shelflife/bench/internal/measure"
@@ -30,7 +31,8 @@ func (r *run) reads(ctx context.Context) error {
 		{viewPage50, r.Readers, viewPageTask},
 		{getMany50, r.Readers, getManyTask},
 		{imageRead, r.Readers, imageReadTask},
-		{imageWrite, r.Readers, imageWriteTask},
+		{imageWrite, r.Readers, imageWriteTask(writerOnly{io.Discard})},
+		{imageLend, r.Readers, imageWriteTask(lineHash{})},
 	}
 	return r.turns(ctx, r.options(false), workloadsOf(list), func(ctx context.Context, t *turn) error {
 		if err := t.touch(ctx); err != nil {
