@@ -162,6 +162,13 @@ func appendText(dst, s []byte) []byte {
 func isPlainText(s []byte) bool {
 	var escaped, all uint64
 	rest := s
+	for len(rest) >= 32 {
+		w, x := binary.LittleEndian.Uint64(rest), binary.LittleEndian.Uint64(rest[8:])
+		y, z := binary.LittleEndian.Uint64(rest[16:]), binary.LittleEndian.Uint64(rest[24:])
+		escaped |= escapes(w) | escapes(x) | escapes(y) | escapes(z)
+		all |= w | x | y | z
+		rest = rest[32:]
+	}
 	for len(rest) >= 8 {
 		x := binary.LittleEndian.Uint64(rest)
 		escaped |= escapes(x)
@@ -169,15 +176,25 @@ func isPlainText(s []byte) bool {
 		rest = rest[8:]
 	}
 	if len(rest) > 0 {
-		x := uint64(' ') * everyByte
-		for i, b := range rest {
-			shift := 8 * i
-			x = x&^(0xff<<shift) | uint64(b)<<shift
-		}
+		x := lastWord(s, rest)
 		escaped |= escapes(x)
 		all |= x
 	}
 	return escaped == 0 && (all&highBits == 0 || utf8.Valid(s))
+}
+
+// lastWord returns the last eight bytes of s, which ends with rest, or rest with spaces
+// behind it where s is shorter.
+func lastWord(s, rest []byte) uint64 {
+	if len(s) >= 8 {
+		return binary.LittleEndian.Uint64(s[len(s)-8:])
+	}
+	x := uint64(' ') * everyByte
+	for i, b := range rest {
+		shift := 8 * i
+		x = x&^(0xff<<shift) | uint64(b)<<shift
+	}
+	return x
 }
 
 // escapes is 0 if none of the bytes of x has to be escaped.

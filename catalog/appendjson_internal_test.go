@@ -70,3 +70,26 @@ func TestTimesAreWrittenAsTheLibraryDoes(t *testing.T) {
 	require.Equal(t, "null", string(appendMillis(nil, jsonMillisOf(time.Time{}))))
 	require.Equal(t, `"1969-12-31T23:59:59.999Z"`, string(appendMillis(nil, jsonMillisOf(time.Unix(0, -1)))))
 }
+
+// isPlainName looks at words of eight bytes, and sees what a look at each would.
+func TestIsPlainName(t *testing.T) {
+	byByte := func(s string) bool {
+		for i := range len(s) {
+			if s[i] < ' ' || s[i] > '~' {
+				return false
+			}
+		}
+		return s != "" && len(s) <= MaxNameBytes && s[0] != '.'
+	}
+	for n := range 40 {
+		for at := range n {
+			name := []byte(strings.Repeat("x", n))
+			for b := range 256 {
+				name[at] = byte(b)
+				require.Equal(t, byByte(string(name)), isPlainName(string(name)), "%q", name)
+			}
+		}
+	}
+	require.False(t, isPlainName(""))
+	require.False(t, isPlainName(strings.Repeat("x", MaxNameBytes+1)))
+}

@@ -137,15 +137,11 @@ func isPlainName(s string) bool {
 		bad |= (x - ' '*everyByte) | (x + ('\x7f'-'~')*everyByte) | x
 		rest = rest[8:]
 	}
-	if bad&highBits != 0 {
-		return false
+	if len(rest) > 0 {
+		x := lastWord(bytesOf(s), rest)
+		bad |= (x - ' '*everyByte) | (x + ('\x7f'-'~')*everyByte) | x
 	}
-	for _, b := range rest {
-		if b < ' ' || b > '~' {
-			return false
-		}
-	}
-	return true
+	return bad&highBits == 0
 }
 
 // prepare checks p and adds its faults. What it returns is of use only if there
