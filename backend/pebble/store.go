@@ -135,7 +135,7 @@ func openLocked(dir string, o *Options, readOnly error) (*engine, error) {
 		return nil, err
 	}
 	if state == folderStore && !o.damaged {
-		// Under the lock: who has the store open goes on from log to log.
+		// Under the lock: a process that has the store open goes on from log to log.
 		if err := refuseWithoutLog(o.FS, dir); err != nil {
 			return nil, errors.Join(err, f.leave())
 		}

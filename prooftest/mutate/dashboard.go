@@ -17,7 +17,7 @@ var dashboardMutations = []mutation{
 	{"dashboard: cookies are not for scripts", pages + "session.go", `c.SameSite = true, http`, `c.SameSite = false, http`},
 	{"dashboard: cookies are not for other sites", pages + "session.go", `http.SameSiteLaxMode`, `http.SameSiteNoneMode`},
 	{"dashboard: Secure under TLS", pages + "session.go", `r.TLS != nil || strings.EqualFold`, `r.TLS != nil || false && strings.EqualFold`},
-	{"dashboard: who is asked gets no cookie", pages + "session.go", `	asked.Header.Del("Cookie")
+	{"dashboard: an authenticator gets no cookie", pages + "session.go", `	asked.Header.Del("Cookie")
 `, ``},
 	{"dashboard: keys come by the body", pages + "session.go", `r.PostForm.Get("key")`, `r.Form.Get("key")`},
 	{"dashboard: one goes on to its own pages alone", pages + "session.go", `route.get == nil || route.part`, `route.part`},
