@@ -147,7 +147,27 @@ type change struct {
 	deleteParts          []int32
 	deleteFrom, deleteTo byteas
 	ver                  int64
-	bytes                int // of what is written, roughly
+	bytes                int  // of what is written, roughly
+	isNew                bool // see batch.isNew
+}
+
+// isNew reports whether a batch writes keys and nothing else, and all that it has read was
+// missing and is among them.
+func (b *batch) isNew() bool {
+	if len(b.reads) == 0 || len(b.ranges)+len(b.writes.ranges) > 0 {
+		return false
+	}
+	for k, ver := range b.reads {
+		if _, written := b.writes.keys[k]; ver != 0 || !written {
+			return false
+		}
+	}
+	for _, w := range b.writes.keys {
+		if w.deleted {
+			return false
+		}
+	}
+	return true
 }
 
 func (s *Store) change(b *batch) *change {
@@ -155,7 +175,7 @@ func (s *Store) change(b *batch) *change {
 		rows:       noRows(),
 		rangeParts: []int32{}, rangeFrom: byteas{}, rangeTo: byteas{}, rangeCounts: []int64{}, rangeSums: []string{},
 		deleteParts: []int32{}, deleteFrom: byteas{}, deleteTo: byteas{},
-		ver: b.ver, bytes: b.writes.bytes,
+		ver: b.ver, bytes: b.writes.bytes, isNew: b.isNew(),
 	}
 	c.locks, c.exclusive = s.scopeLocks(b.scopes)
 	c.add(s, b, !s.portable)
@@ -191,6 +211,13 @@ func (c *change) call(ctx context.Context, s *Store, conn *pgx.Conn, lockTimeout
 		}
 		// It had no effect: the function waits for the locks, and says whether what was
 		// read has changed.
+	}
+	if c.isNew {
+		_, err = conn.Exec(ctx, s.sql.insert, lockTimeout, c.locks, c.exclusive, c.putParts, c.putKeys, c.putValues, c.ver)
+		if sqlState(err) != stateUnique {
+			return err == nil, err
+		}
+		// It had no effect, as above: one of the keys is there.
 	}
 	err = conn.QueryRow(ctx, s.sql.commit, lockTimeout, c.locks, c.exclusive,
 		c.readParts, c.readKeys, c.readVers,
