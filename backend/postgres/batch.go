@@ -200,7 +200,9 @@ func (s *Store) finish(all []*batch, outcomes []outcome) {
 			}
 		}
 		for k, w := range b.writes.keys {
-			if ok && !w.deleted {
+			// What was written without a look at what was there is not looked at by the next
+			// Update of its kind either.
+			if _, read := b.reads[k]; ok && read && !w.deleted {
 				s.cache.put(k, row{w.value, b.ver})
 			} else {
 				s.cache.drop(k)
