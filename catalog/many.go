@@ -11,16 +11,21 @@ import (
 	"github.com/shelflife-db/shelflife/encoding"
 )
 
-// manyBatch and manyBatchBytes bound what UpsertMany commits in one Update.
+// manyBatch and manyBatchBytes bound what UpsertMany commits in one Update, for a store that
+// is this process's alone the former.
 const (
 	manyBatch      = 64
 	manyBatchBytes = 1 << 20
 )
 
-// manyAhead is how many Updates UpsertMany has on their way where processes share the
-// store: while the server writes for one, it reads for the next, which is judged then.
-// So what would fit into one is cut into as many, unless it is little.
-const manyAhead = 2
+// sharedManyBatch and manyAhead are how many items UpsertMany commits in one Update, and how
+// many Updates it has on their way, where processes share the store: while the server writes
+// for one the next is checked. A request and a transaction cost as much as twenty new
+// products, so that what fits into one Update is not cut.
+const (
+	sharedManyBatch = 256
+	manyAhead       = 2
+)
 
 // manyProbed is from how many items on UpsertMany asks, where processes share the store,
 // whether all are new: while it checks the first of them. If so their Updates read nothing.
@@ -67,10 +72,7 @@ func (c *Catalog) UpsertMany(ctx context.Context, account string, items []Upsert
 	}
 	if !c.exclusive {
 		m.ahead = manyAhead
-		updates := (len(items) + manyBatch - 1) / manyBatch
-		if len(items) >= manyBatch/2 {
-			updates = max(updates, manyAhead)
-		}
+		updates := (len(items) + sharedManyBatch - 1) / sharedManyBatch
 		m.most = (len(items) + updates - 1) / max(1, updates)
 		if len(items) >= manyProbed {
 			m.probe()
@@ -241,17 +243,17 @@ func (m *manyUpserts) commit(b *upsertBatch) {
 	if m.bulk && m.commitInBulk(b) {
 		return
 	}
-	for _, part := range b.parts() {
+	for _, part := range b.parts(m.most) {
 		m.commitOne(part)
 	}
 }
 
-// parts cuts a batch into those of one Update each.
-func (b *upsertBatch) parts() (parts []*upsertBatch) {
+// parts cuts a batch into those of one Update each, of so many items at most.
+func (b *upsertBatch) parts(most int) (parts []*upsertBatch) {
 	for begin := 0; begin < len(b.items); {
 		part := new(upsertBatch)
 		end := begin
-		for end < len(b.items) && end-begin < manyBatch && part.bytes < manyBatchBytes {
+		for end < len(b.items) && end-begin < most && part.bytes < manyBatchBytes {
 			part.bytes += b.intakes[end].size()
 			end++
 		}
