@@ -200,9 +200,10 @@ func (s *Store) finish(all []*batch, outcomes []outcome) {
 			}
 		}
 		for k, w := range b.writes.keys {
-			// What was written without a look at what was there is not looked at by the next
-			// Update of its kind either.
-			if _, read := b.reads[k]; ok && read && !w.deleted {
+			// Of much at once only what was looked at before is worth its place: nobody else
+			// has looked at it so far.
+			_, read := b.reads[k]
+			if ok && !w.deleted && (read || len(b.writes.keys) <= maxSharedRows) {
 				s.cache.put(k, row{w.value, b.ver})
 			} else {
 				s.cache.drop(k)

@@ -22,13 +22,14 @@ import (
 // sized for some 64 per connection.
 const (
 	maxItemLocks = 16  // of a group, before the whole group is locked
-	maxLocks     = 128 // before the whole store is locked
+	maxLocks     = 128 // before every group is, and of groups before the whole store is
 )
 
 // scopeLocks are the locks on the server that scopes stand for, in the order in
 // which every commit takes them. A whole group is its lock, exclusive; an item is
-// its group's lock, shared, and its own. The store's lock is shared by all but
-// the commits that would need too many.
+// its group's lock, shared, and its own. Where those would be too many all groups are
+// locked whole. The store's lock is shared by all but the commits for which those are
+// too many, too.
 func (s *Store) scopeLocks(scopes map[backend.Scope]struct{}) (locks []int64, exclusive []bool) {
 	items := map[string]int{}
 	for scope := range scopes {
@@ -43,11 +44,18 @@ func (s *Store) scopeLocks(scopes map[backend.Scope]struct{}) (locks []int64, ex
 		n := s.lockNumber(names...)
 		modes[n] = modes[n] || excl
 	}
+	separate := 0 // locks, where only groups with many items are locked whole
+	for _, n := range items {
+		if separate++; n <= maxItemLocks {
+			separate += n
+		}
+	}
+	whole := func(group string) bool { return separate > maxLocks || items[group] > maxItemLocks }
+	for group := range items {
+		lock(whole(group), "g", group)
+	}
 	for scope := range scopes {
-		if items[scope.Group] > maxItemLocks {
-			lock(true, "g", scope.Group)
-		} else {
-			lock(false, "g", scope.Group)
+		if !whole(scope.Group) {
 			lock(true, "i", scope.Group, scope.Item)
 		}
 	}
