@@ -567,3 +567,26 @@ func TestNewBesideOld(t *testing.T) {
 	}))
 	require.Equal(t, "oursours", get(t, b, "new")+get(t, b, "old"))
 }
+
+// TestNewBesideRemoved: what an Update has read from a cache, and writes beside what is new, may
+// have been removed since.
+func TestNewBesideRemoved(t *testing.T) {
+	dsn := postgrestest.Database(t)
+	a, b := open(t, dsn, nil), open(t, dsn, nil)
+	require.NoError(t, put(t.Context(), a, group, "old", "v")) // and is in its cache
+	require.NoError(t, b.Update(t.Context(), group, backend.UpdateOptions{}, func(_ context.Context, x backend.Txn) error {
+		return x.Delete([]byte("old"), 0)
+	}))
+	var seen []string
+	require.NoError(t, a.Update(t.Context(), group, backend.UpdateOptions{}, func(ctx context.Context, x backend.Txn) error {
+		value := ""
+		for _, key := range []string{"old", "new"} {
+			if _, err := x.Get(ctx, []byte(key), func(v []byte) error { value += string(v); return nil }); err != nil {
+				return err
+			}
+		}
+		seen = append(seen, value)
+		return errors.Join(x.Put([]byte("new"), []byte(value)), x.Put([]byte("old"), []byte(value)))
+	}))
+	require.Equal(t, []string{"v", ""}, seen)
+}
