@@ -73,3 +73,22 @@ func ReadTimeOf(ctx context.Context) *ReadTime {
 	t, _ := ctx.Value(readTimeKey{}).(*ReadTime)
 	return t
 }
+
+type expectMissingKey struct{}
+
+// ExpectMissing returns a context that tells the GetMany of a Txn that the keys are
+// probably missing. An engine that compares at the commit what an Update has read
+// with what is there then may take for missing what it knows nothing of, at no request,
+// and run the callback again, without believing it, where that was wrong. Others ignore
+// it. It changes nothing that this package promises. It travels in the context as
+// [WithReadTime] does; what is not read is not stamped.
+func ExpectMissing(ctx context.Context) context.Context {
+	return context.WithValue(ctx, expectMissingKey{}, true)
+}
+
+// ExpectsMissing reports whether ctx is from [ExpectMissing]. It is for implementers of
+// [Backend].
+func ExpectsMissing(ctx context.Context) bool {
+	expected, _ := ctx.Value(expectMissingKey{}).(bool)
+	return expected
+}

@@ -14,8 +14,13 @@ import (
 )
 
 // deleteBatch is how many products DeleteAccount removes in one Update, during
-// which nothing else is written to the account.
-const deleteBatch = 64
+// which nothing else is written to the account, and sharedDeleteBatch how many where
+// processes share the store: there every Update is a request and a transaction of a server,
+// which cost as much as forty products.
+const (
+	deleteBatch       = 64
+	sharedDeleteBatch = 128
+)
 
 // Delete removes a live product and all it owns. Where no live product has the
 // ID it fails with ErrNotFound; but conditions are judged first, as for an
@@ -258,12 +263,13 @@ type deletedSome struct {
 // deleteSome removes the first products of r whose records can be read.
 func (t *tx) deleteSome(account string, r backend.Range) (some deletedSome, err error) {
 	// Where every read may be a request to a server, this one brings the records too.
-	together := !t.c.exclusive
+	together, most := !t.c.exclusive, deleteBatch
 	if together {
-		t.fetched = make(map[productkey.Key][]byte, deleteBatch)
+		most = sharedDeleteBatch
+		t.fetched = make(map[productkey.Key][]byte, most)
 	}
 	var ids []string
-	for e, err := range t.txn.Scan(t.ctx, r, backend.ScanOptions{KeysOnly: !together, Limit: deleteBatch + 1}) {
+	for e, err := range t.txn.Scan(t.ctx, r, backend.ScanOptions{KeysOnly: !together, Limit: most + 1}) {
 		if err != nil {
 			return some, err
 		}
@@ -271,7 +277,7 @@ func (t *tx) deleteSome(account string, r backend.Range) (some deletedSome, err 
 		if err != nil {
 			return some, err
 		}
-		if len(ids) == deleteBatch {
+		if len(ids) == most {
 			some.next = append(some.next, e.Key...)
 			break
 		}

@@ -107,7 +107,11 @@ func TestDeleteAccount(t *testing.T) {
 		removed, err := w.c().DeleteAccount(ctx, acme)
 		require.NoError(t, err)
 		require.Equal(t, live.Products, removed)
-		require.LessOrEqual(t, probe.written.Load(), int64(64*8), "keys of one Update")
+		most := int64(64)
+		if w.handles > 1 {
+			most = 128 // where processes share the store
+		}
+		require.LessOrEqual(t, probe.written.Load(), most*8, "keys of one Update")
 		require.Equal(t, [][]string{{}}, w.listAll(catalog.ListOptions{Unlisted: true}))
 		removed, err = w.c().DeleteAccount(ctx, acme)
 		require.NoError(t, err)

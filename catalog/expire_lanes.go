@@ -7,15 +7,18 @@ import (
 )
 
 // Where processes share a store the sweeper hands on sharedBatch entries, which
-// sharedLanes goroutines handle, in Updates of laneBatch: while one waits for the
-// server's disk another reads. An account's entries are in one lane, since the
+// sharedLanes goroutines handle, in Updates of laneBatch, or of laneAccounts where that is
+// less: while one waits for the server's disk another reads. An Update is two requests and
+// a transaction, which cost as much as twenty products; but each account is a lock, and
+// there are few. An account's entries are in one lane, since the
 // server may know many scopes of an account as the account. They are so many that
 // the lanes come to their ends together: products of an account that were created
 // together expire together.
 const (
-	sharedLanes = 8
-	laneBatch   = 64
-	sharedBatch = 8 * sharedLanes * laneBatch
+	sharedLanes  = 8
+	laneBatch    = 128
+	laneAccounts = 64
+	sharedBatch  = 4 * sharedLanes * laneBatch
 )
 
 // A lane has entries that are handled in order.
@@ -67,10 +70,30 @@ func (x expirer) handleLane(ctx context.Context, l *lane, most int) {
 		return
 	}
 	updates := (len(l.entries) + most - 1) / most
-	for some := range slices.Chunk(l.entries, (len(l.entries)+updates-1)/updates) {
+	most = (len(l.entries) + updates - 1) / updates
+	for l.done < len(l.entries) {
+		some := l.entries[l.done:]
+		if some = some[:min(most, len(some))]; !x.c.exclusive {
+			some = ofAccounts(some, laneAccounts)
+		}
 		if l.err = x.handle(ctx, some); l.err != nil {
 			return
 		}
 		l.done += len(some)
 	}
+}
+
+// ofAccounts returns the first of the entries, of so many accounts at most.
+func ofAccounts(entries []dueEntry, most int) []dueEntry {
+	accounts := make(map[string]struct{}, most)
+	for i := range entries {
+		if i > 0 && entries[i].Account == entries[i-1].Account {
+			continue
+		}
+		accounts[entries[i].Account] = struct{}{}
+		if len(accounts) > most {
+			return entries[:i]
+		}
+	}
+	return entries
 }

@@ -11,16 +11,25 @@ import (
 	"github.com/shelflife-db/shelflife/encoding"
 )
 
-// manyBatch and manyBatchBytes bound what UpsertMany commits in one Update.
+// manyBatch and manyBatchBytes bound what UpsertMany commits in one Update, for a store that
+// is this process's alone the former.
 const (
 	manyBatch      = 64
 	manyBatchBytes = 1 << 20
 )
 
-// manyAhead is how many Updates UpsertMany has on their way where processes share the
-// store: while the server writes for one, it reads for the next, which is judged then.
-// So what would fit into one is cut into as many, unless it is little.
-const manyAhead = 2
+// sharedManyBatch and manyAhead are how many items UpsertMany commits in one Update, and how
+// many Updates it has on their way, where processes share the store: while the server writes
+// for one the next is checked. A request and a transaction cost as much as twenty new
+// products, so that what fits into one Update is not cut.
+const (
+	sharedManyBatch = 256
+	manyAhead       = 2
+)
+
+// manyProbed is from how many items on UpsertMany asks, where processes share the store,
+// whether all are new: while it checks the first of them. If so their Updates read nothing.
+const manyProbed = 16
 
 // UpsertItem is one upsert of [Catalog.UpsertMany].
 type UpsertItem struct {
@@ -63,11 +72,11 @@ func (c *Catalog) UpsertMany(ctx context.Context, account string, items []Upsert
 	}
 	if !c.exclusive {
 		m.ahead = manyAhead
-		updates := (len(items) + manyBatch - 1) / manyBatch
-		if len(items) >= manyBatch/2 {
-			updates = max(updates, manyAhead)
-		}
+		updates := (len(items) + sharedManyBatch - 1) / sharedManyBatch
 		m.most = (len(items) + updates - 1) / max(1, updates)
+		if len(items) >= manyProbed {
+			m.probe()
+		}
 	}
 	for i := range items {
 		m.add(i)
@@ -98,10 +107,46 @@ type manyUpserts struct {
 	committing []*upsertBatch
 	ahead      int
 
+	// probed is closed when it was asked whether products are there, and allNew says
+	// that none was. It is nil where that is not asked.
+	probed chan struct{}
+	allNew bool
+
 	mu         sync.Mutex // guards the rest
 	committed  []int      // items that were decided and wait to be durable
 	generation uint64     // of the backend, before the first of them
 	scopes     []backend.Scope
+}
+
+// probe asks whether a product of the account stands between the first and the last of
+// the items. The answer is out of date when it comes: the commits say whether it holds.
+func (m *manyUpserts) probe() {
+	first, last := m.items[0].ExternalID, m.items[0].ExternalID
+	for i := range m.items {
+		first, last = min(first, m.items[i].ExternalID), max(last, m.items[i].ExternalID)
+	}
+	r := backend.Range{
+		Start: encoding.AppendProductKey(nil, m.account, first),
+		End:   encoding.AppendSuccessor(nil, encoding.AppendProductKey(nil, m.account, last)),
+	}
+	m.probed = make(chan struct{})
+	go func() {
+		defer close(m.probed)
+		none := true
+		for range m.c.backend.Scan(m.ctx, r, backend.ScanOptions{KeysOnly: true, Limit: 1}) {
+			none = false // or an error, which the Updates meet as well
+		}
+		m.allNew = none
+	}()
+}
+
+// isNew reports whether the items are probably new.
+func (m *manyUpserts) isNew() bool {
+	if m.probed == nil {
+		return false
+	}
+	<-m.probed
+	return m.allNew
 }
 
 // upsertBatch are the items of one Update.
@@ -189,6 +234,7 @@ func (m *manyUpserts) end() {
 		m.begin(b)
 	}
 	m.await(0)
+	m.isNew() // what asks has ended
 	m.makeDurable()
 }
 
@@ -197,17 +243,17 @@ func (m *manyUpserts) commit(b *upsertBatch) {
 	if m.bulk && m.commitInBulk(b) {
 		return
 	}
-	for _, part := range b.parts() {
+	for _, part := range b.parts(m.most) {
 		m.commitOne(part)
 	}
 }
 
-// parts cuts a batch into those of one Update each.
-func (b *upsertBatch) parts() (parts []*upsertBatch) {
+// parts cuts a batch into those of one Update each, of so many items at most.
+func (b *upsertBatch) parts(most int) (parts []*upsertBatch) {
 	for begin := 0; begin < len(b.items); {
 		part := new(upsertBatch)
 		end := begin
-		for end < len(b.items) && end-begin < manyBatch && part.bytes < manyBatchBytes {
+		for end < len(b.items) && end-begin < most && part.bytes < manyBatchBytes {
 			part.bytes += b.intakes[end].size()
 			end++
 		}
@@ -227,7 +273,7 @@ func (m *manyUpserts) commitOne(b *upsertBatch) {
 	}
 	generation := m.c.generation()
 	err := m.c.update(m.ctx, scopes, backend.UpdateOptions{Buffered: true}, func(t *tx) error {
-		if err := t.fetch(products); err != nil {
+		if err := t.fetch(products, m.isNew()); err != nil {
 			return err
 		}
 		for j, i := range b.items {

@@ -42,14 +42,14 @@ func TestUpsertManyAhead(t *testing.T) {
 	for name, again := range map[string]bool{"different products": false, "the same product again": true} {
 		t.Run(name, func(t *testing.T) {
 			var slow backend.Scope
-			slow.Group, slow.Item = encoding.ProductScope("account", "product-00")
+			slow.Group, slow.Item = encoding.ProductScope("account", "product-000")
 			b := hesitantBackend{memory.New(&memory.Options{Shared: true}), slow, new(atomic.Int32), new(atomic.Int32)}
 			c, err := catalog.Open(t.Context(), b, nil)
 			require.NoError(t, err)
 			defer func() { require.NoError(t, c.Close()) }()
-			items := make([]catalog.UpsertItem, 50)
+			items := make([]catalog.UpsertItem, 300)
 			for i := range items {
-				items[i] = catalog.UpsertItem{ExternalID: fmt.Sprintf("product-%02d", i), Patch: catalog.Patch{
+				items[i] = catalog.UpsertItem{ExternalID: fmt.Sprintf("product-%03d", i), Patch: catalog.Patch{
 					Title: catalog.Set(fmt.Sprint(i)), Images: catalog.Set([]catalog.NewImage{{URL: "https://example.com/1.jpg"}}),
 				}}
 			}
@@ -65,7 +65,7 @@ func TestUpsertManyAhead(t *testing.T) {
 			}
 			p, err := c.Get(t.Context(), "account", items[0].ExternalID)
 			require.NoError(t, err)
-			require.Equal(t, "49", p.Title)
+			require.Equal(t, "299", p.Title)
 		})
 	}
 }

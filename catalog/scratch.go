@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"github.com/shelflife-db/shelflife/backend"
 	"github.com/shelflife-db/shelflife/catalog/internal/productkey"
 	"github.com/shelflife-db/shelflife/encoding"
 )
@@ -69,7 +70,7 @@ func (t *tx) fetchTogether(products []productkey.Key) error {
 	if t.c.exclusive || len(products) < 2 {
 		return nil
 	}
-	err := t.fetch(products)
+	err := t.fetch(products, false)
 	if encoding.IsUnreadable(err) {
 		t.fetched = nil // reading one by one shows which
 		return nil
@@ -79,8 +80,8 @@ func (t *tx) fetchTogether(products []productkey.Key) error {
 
 // fetch reads ahead the records of products that will be loaded once each, whose
 // scopes are declared: together they cost less, above all those of products
-// that do not exist.
-func (t *tx) fetch(products []productkey.Key) error {
+// that do not exist. That none exists may be expected: see [backend.ExpectMissing].
+func (t *tx) fetch(products []productkey.Key, missing bool) error {
 	t.fetched = make(map[productkey.Key][]byte, len(products))
 	keys := make([][]byte, 0, len(products))
 	fetched := make([]productkey.Key, 0, len(products))
@@ -98,7 +99,11 @@ func (t *tx) fetch(products []productkey.Key) error {
 			fetched = append(fetched, k)
 		}
 	}
-	return t.txn.GetMany(t.ctx, keys, func(i int, value []byte) error {
+	ctx := t.ctx
+	if missing {
+		ctx = backend.ExpectMissing(ctx)
+	}
+	return t.txn.GetMany(ctx, keys, func(i int, value []byte) error {
 		t.fetched[fetched[i]] = append([]byte{}, value...) // not nil, which is absent
 		return nil
 	})

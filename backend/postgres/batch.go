@@ -200,7 +200,10 @@ func (s *Store) finish(all []*batch, outcomes []outcome) {
 			}
 		}
 		for k, w := range b.writes.keys {
-			if ok && !w.deleted {
+			// Of much at once only what was looked at before is worth its place: nobody else
+			// has looked at it so far.
+			_, read := b.reads[k]
+			if ok && !w.deleted && (read || len(b.writes.keys) <= maxSharedRows) {
 				s.cache.put(k, row{w.value, b.ver})
 			} else {
 				s.cache.drop(k)

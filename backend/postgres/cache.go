@@ -27,7 +27,9 @@ func newRowCache(size int) (*rowCache, error) {
 	}
 	rows, err := otter.New(&otter.Options[string, row]{
 		MaximumWeight: uint64(size),
-		Weigher:       func(k string, r row) uint32 { return uint32(len(k) + len(r.value) + rowOverhead) },
+		// In the goroutine that writes: to have another one begin costs more.
+		Executor: func(fn func()) { fn() },
+		Weigher:  func(k string, r row) uint32 { return uint32(len(k) + len(r.value) + rowOverhead) },
 	})
 	if err != nil {
 		return nil, err

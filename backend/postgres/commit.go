@@ -22,13 +22,14 @@ import (
 // sized for some 64 per connection.
 const (
 	maxItemLocks = 16  // of a group, before the whole group is locked
-	maxLocks     = 128 // before the whole store is locked
+	maxLocks     = 128 // before every group is, and of groups before the whole store is
 )
 
 // scopeLocks are the locks on the server that scopes stand for, in the order in
 // which every commit takes them. A whole group is its lock, exclusive; an item is
-// its group's lock, shared, and its own. The store's lock is shared by all but
-// the commits that would need too many.
+// its group's lock, shared, and its own. Where those would be too many all groups are
+// locked whole. The store's lock is shared by all but the commits for which those are
+// too many, too.
 func (s *Store) scopeLocks(scopes map[backend.Scope]struct{}) (locks []int64, exclusive []bool) {
 	items := map[string]int{}
 	for scope := range scopes {
@@ -43,11 +44,18 @@ func (s *Store) scopeLocks(scopes map[backend.Scope]struct{}) (locks []int64, ex
 		n := s.lockNumber(names...)
 		modes[n] = modes[n] || excl
 	}
+	separate := 0 // locks, where only groups with many items are locked whole
+	for _, n := range items {
+		if separate++; n <= maxItemLocks {
+			separate += n
+		}
+	}
+	whole := func(group string) bool { return separate > maxLocks || items[group] > maxItemLocks }
+	for group := range items {
+		lock(whole(group), "g", group)
+	}
 	for scope := range scopes {
-		if items[scope.Group] > maxItemLocks {
-			lock(true, "g", scope.Group)
-		} else {
-			lock(false, "g", scope.Group)
+		if !whole(scope.Group) {
 			lock(true, "i", scope.Group, scope.Item)
 		}
 	}
@@ -147,7 +155,27 @@ type change struct {
 	deleteParts          []int32
 	deleteFrom, deleteTo byteas
 	ver                  int64
-	bytes                int // of what is written, roughly
+	bytes                int  // of what is written, roughly
+	isNew                bool // see batch.isNew
+}
+
+// isNew reports whether a batch writes keys and nothing else, and all that it has read was
+// missing and is among them.
+func (b *batch) isNew() bool {
+	if len(b.reads) == 0 || len(b.ranges)+len(b.writes.ranges) > 0 {
+		return false
+	}
+	for k, ver := range b.reads {
+		if _, written := b.writes.keys[k]; ver != 0 || !written {
+			return false
+		}
+	}
+	for _, w := range b.writes.keys {
+		if w.deleted {
+			return false
+		}
+	}
+	return true
 }
 
 func (s *Store) change(b *batch) *change {
@@ -155,7 +183,7 @@ func (s *Store) change(b *batch) *change {
 		rows:       noRows(),
 		rangeParts: []int32{}, rangeFrom: byteas{}, rangeTo: byteas{}, rangeCounts: []int64{}, rangeSums: []string{},
 		deleteParts: []int32{}, deleteFrom: byteas{}, deleteTo: byteas{},
-		ver: b.ver, bytes: b.writes.bytes,
+		ver: b.ver, bytes: b.writes.bytes, isNew: b.isNew(),
 	}
 	c.locks, c.exclusive = s.scopeLocks(b.scopes)
 	c.add(s, b, !s.portable)
@@ -191,6 +219,13 @@ func (c *change) call(ctx context.Context, s *Store, conn *pgx.Conn, lockTimeout
 		}
 		// It had no effect: the function waits for the locks, and says whether what was
 		// read has changed.
+	}
+	if c.isNew {
+		_, err = conn.Exec(ctx, s.sql.insert, lockTimeout, c.locks, c.exclusive, c.putParts, c.putKeys, c.putValues, c.ver)
+		if sqlState(err) != stateUnique {
+			return err == nil, err
+		}
+		// It had no effect, as above: one of the keys is there.
 	}
 	err = conn.QueryRow(ctx, s.sql.commit, lockTimeout, c.locks, c.exclusive,
 		c.readParts, c.readKeys, c.readVers,

@@ -30,7 +30,9 @@
 // versions of everything that was read, keys, missing keys and ranges, and
 // writes. If one differs nothing is written and the callback runs again, after
 // a few times under locks that it holds on the server meanwhile. So an Update
-// whose reads are cached costs one round trip, another one two.
+// whose reads are cached costs one round trip, another one two. Keys that an Update expects
+// to be missing (see [backend.ExpectMissing]) are not read at all: where all that was read is
+// missing, and written, the commit is one INSERT, which says by itself whether it still is.
 //
 // Inside the process Updates of overlapping scopes run one after the other, but
 // a callback does not wait for the commit of the one before it: it sees what
@@ -46,7 +48,9 @@
 // ranges, go alone, and so do all where the store is Portable.
 //
 // Every commit is durable, so UpdateOptions.Buffered changes nothing and Durable
-// has nothing to do.
+// has nothing to do. With synchronous_commit off for the Buffered ones a server that
+// restarts, or a standby that takes over, would have lost what processes that live on have
+// seen, and nothing would tell them.
 //
 // # When the server does not answer
 //

@@ -28,6 +28,7 @@ const (
 	stateShutdown      = "57P01"
 	stateNoTable       = "42P01"
 	stateReadOnly      = "25006"
+	stateUnique        = "23505"
 )
 
 // sqlState returns the SQLSTATE that the server answered with, "" if err is not

@@ -57,6 +57,8 @@ func TestScopeLocks(t *testing.T) {
 		"bytes move":      {set(item("ga", "b")), set(item("g", "ab")), false},
 		"many items":      {many(1, 40), set(item("aa", "x")), true},
 		"many of another": {many(1, 40), set(item("bb", "x")), false},
+		"many of some":    {many(30, 8), set(item("aa", "x")), true},
+		"of another":      {many(30, 8), set(item("zz", "x")), false},
 		"very many":       {many(200, 1), set(item("zz", "x")), true},
 		"nothing":         {set(), many(200, 1), false},
 	} {
@@ -65,6 +67,8 @@ func TestScopeLocks(t *testing.T) {
 	}
 	locks, _ := s.scopeLocks(many(200, 30))
 	require.Len(t, locks, 1, "the table of locks is small")
+	locks, _ = s.scopeLocks(many(30, 8))
+	require.Len(t, locks, 31, "the groups and the store")
 	other := &Store{lockSalt: "b"}
 	require.NotEqual(t, s.lockNumber("g", "x"), other.lockNumber("g", "x"), "another store of the database")
 }

@@ -10,7 +10,7 @@ type statements struct {
 
 	get, getTimed         string
 	getMany, getManyTimed string
-	commit, edit          string
+	commit, edit, insert  string
 	together              string
 	portableCommit        string
 	raiseClock, highWater string
@@ -31,6 +31,7 @@ func newStatements(table string) statements {
 		LEFT JOIN LATERAL (SELECT v, ver FROM T WHERE part = r.p AND k = r.k OFFSET 0) t ON true`)
 	s.commit = s.sql(`SELECT T_commit_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)`)
 	s.edit = s.sql(edit)
+	s.insert = s.sql(insert)
 	s.together = s.sql(`SELECT T_together_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`)
 	s.portableCommit = s.sql(portableCommit)
 	s.raiseClock = s.sql(raiseClock)
@@ -246,6 +247,16 @@ const edit = `WITH l AS MATERIALIZED (SELECT set_config('lock_timeout', $1, true
 		AND pg_try_advisory_xact_lock_shared($2) AND pg_try_advisory_xact_lock_shared($3) AND pg_try_advisory_xact_lock($4) AS held)
 	UPDATE T t SET v = $8, ver = $9 FROM l WHERE l.held AND t.part = $5 AND t.k = $6 AND t.ver = $7
 	RETURNING true`
+
+// insert is T_commit_1 where all that was read was missing and is written: that a key is
+// still missing is what its insertion says. It fails, without an effect, where a key is
+// there, one that was not read too. It waits for the locks itself. Its snapshot is
+// older than they are, but the index that keeps keys unique has none.
+const insert = `WITH s AS MATERIALIZED (SELECT set_config('lock_timeout', $1, true) AS s),
+	l AS MATERIALIZED (SELECT count(CASE WHEN o.x THEN pg_advisory_xact_lock(o.n)::text ELSE pg_advisory_xact_lock_shared(o.n)::text END) AS n
+		FROM s, unnest($2::int8[], $3::bool[]) o(n, x) WHERE s.s IS NOT NULL)
+	INSERT INTO T (part, k, ver, v)
+		SELECT w.p, w.k, $7::int8, w.v FROM l, unnest($4::int4[], $5::bytea[], $6::bytea[]) w(p, k, v) WHERE l.n >= 0`
 
 // portableCommit does what T_commit_1 does in one statement of a SERIALIZABLE transaction,
 // whose parts all see the state before it: a row may be changed by one of them

@@ -431,6 +431,7 @@ func TestRoundTrips(t *testing.T) {
 				}
 				return nil
 			}))
+			created := 0
 			for _, c := range []struct {
 				name string
 				do   func() error
@@ -450,6 +451,13 @@ func TestRoundTrips(t *testing.T) {
 				}, 2},
 				{"unchanged, cached", func() error { return update(func(x backend.Txn) error { return read(x, "p0001") }) }, 1},
 				{"unchanged, not cached", func() error { return update(func(x backend.Txn) error { return read(x, "absent") }) }, 1},
+				{"key that is expected to be missing, and is", func() error {
+					created++
+					key := fmt.Appendf(nil, "new%d", created)
+					return update(func(x backend.Txn) error {
+						return errors.Join(x.GetMany(backend.ExpectMissing(ctx), [][]byte{key}, nil), x.Put(key, nil))
+					})
+				}, 1},
 				{"put", func() error { return update(func(x backend.Txn) error { return x.Put([]byte("k"), nil) }) }, 1},
 				{"durable", func() error { return s.Durable(ctx, group) }, 0},
 			} {
@@ -499,4 +507,86 @@ func TestRemovesWhatItRead(t *testing.T) {
 			require.Empty(t, get(t, a, "key")+get(t, a, "other"))
 		}
 	}
+}
+
+// TestExpectMissing: an Update that expected keys to be missing and was wrong runs again,
+// and knows then, whether it writes them, others or nothing.
+func TestExpectMissing(t *testing.T) {
+	for name, o := range map[string]*postgres.Options{"functions": {CacheSize: -1}, "portable": {CacheSize: -1, Portable: true}} {
+		t.Run(name, func(t *testing.T) {
+			dsn := postgrestest.Database(t)
+			a, b := open(t, dsn, o), open(t, dsn, o)
+			ctx := t.Context()
+			failed := errors.New("of the callback")
+			for name, write := range map[string]func(backend.Txn) error{
+				"the keys":    func(x backend.Txn) error { return errors.Join(x.Put([]byte("k"), nil), x.Put([]byte("l"), nil)) },
+				"one of them": func(x backend.Txn) error { return x.Put([]byte("l"), nil) },
+				"another":     func(x backend.Txn) error { return x.Put([]byte("m"), nil) },
+				"removal":     func(x backend.Txn) error { return errors.Join(x.Put([]byte("k"), nil), x.Delete([]byte("l"), 0)) },
+				"nothing":     func(backend.Txn) error { return nil },
+				"failure":     func(backend.Txn) error { return failed },
+			} {
+				for key, want := range map[string][]string{"k": {"", "k"}, "l": {"", "l"}, "none": {""}} {
+					require.NoError(t, b.Update(ctx, group, backend.UpdateOptions{}, func(_ context.Context, x backend.Txn) error {
+						return errors.Join(x.Delete([]byte("k"), 0), x.Delete([]byte("l"), 0), x.Delete([]byte("m"), 0), x.Put([]byte(key), []byte("theirs")))
+					}))
+					var seen []string
+					err := a.Update(ctx, group, backend.UpdateOptions{}, func(ctx context.Context, x backend.Txn) error {
+						found, keys := "", []string{"k", "l"}
+						if err := x.GetMany(backend.ExpectMissing(ctx), [][]byte{[]byte("k"), []byte("l")}, func(i int, _ []byte) error {
+							found += keys[i]
+							return nil
+						}); err != nil {
+							return err
+						}
+						seen = append(seen, found)
+						return write(x)
+					})
+					if name == "failure" {
+						require.ErrorIs(t, err, failed)
+					} else {
+						require.NoError(t, err, name)
+					}
+					require.Equal(t, want, seen, "%s, %s there", name, key)
+				}
+			}
+		})
+	}
+}
+
+// TestNewBesideOld: an Update that creates what it found missing may write over what it has not
+// read.
+func TestNewBesideOld(t *testing.T) {
+	dsn := postgrestest.Database(t)
+	a, b := open(t, dsn, nil), open(t, dsn, nil)
+	require.NoError(t, put(t.Context(), b, group, "old", "theirs"))
+	require.NoError(t, a.Update(t.Context(), group, backend.UpdateOptions{}, func(ctx context.Context, x backend.Txn) error {
+		found, err := x.Get(ctx, []byte("new"), func([]byte) error { return nil })
+		require.False(t, found)
+		return errors.Join(err, x.Put([]byte("new"), []byte("ours")), x.Put([]byte("old"), []byte("ours")))
+	}))
+	require.Equal(t, "oursours", get(t, b, "new")+get(t, b, "old"))
+}
+
+// TestNewBesideRemoved: what an Update has read from a cache, and writes beside what is new, may
+// have been removed since.
+func TestNewBesideRemoved(t *testing.T) {
+	dsn := postgrestest.Database(t)
+	a, b := open(t, dsn, nil), open(t, dsn, nil)
+	require.NoError(t, put(t.Context(), a, group, "old", "v")) // and is in its cache
+	require.NoError(t, b.Update(t.Context(), group, backend.UpdateOptions{}, func(_ context.Context, x backend.Txn) error {
+		return x.Delete([]byte("old"), 0)
+	}))
+	var seen []string
+	require.NoError(t, a.Update(t.Context(), group, backend.UpdateOptions{}, func(ctx context.Context, x backend.Txn) error {
+		value := ""
+		for _, key := range []string{"old", "new"} {
+			if _, err := x.Get(ctx, []byte(key), func(v []byte) error { value += string(v); return nil }); err != nil {
+				return err
+			}
+		}
+		seen = append(seen, value)
+		return errors.Join(x.Put([]byte("new"), []byte(value)), x.Put([]byte("old"), []byte(value)))
+	}))
+	require.Equal(t, []string{"v", ""}, seen)
 }

@@ -19,6 +19,8 @@ type txn struct {
 	view  []*batch  // whose writes it sees, the latest first
 	held  *pgx.Conn // that holds the scopes' locks and is read from, or nil
 	whole bool      // a scope is a whole group
+	// believes says that it takes for missing what the callback expects to be.
+	believes bool
 
 	began   time.Time
 	own     overlay
@@ -82,6 +84,13 @@ func (t *txn) GetMany(ctx context.Context, keys [][]byte, fn func(i int, value [
 		if _, ok := t.known(key); !ok {
 			missing = append(missing, key)
 		}
+	}
+	if len(missing) > 0 && t.believes && backend.ExpectsMissing(ctx) {
+		t.states += 2 // whether they are missing the commit says
+		for _, key := range missing {
+			t.remember(key, readRow{})
+		}
+		missing = nil
 	}
 	if len(missing) > 0 {
 		found := make([]row, len(missing))

@@ -31,12 +31,12 @@ func (s *Store) Update(ctx context.Context, scopes []backend.Scope, o backend.Up
 		var err error
 		switch {
 		case run <= optimistic:
-			again, err = s.attempt(ctx, scopes, o, fn)
+			again, err = s.attempt(ctx, scopes, o, run == 1, fn)
 		case s.portable:
 			if !p.wait(ctx, s.life.Closing()) {
 				return s.step(ctx)
 			}
-			again, err = s.attempt(ctx, scopes, o, fn)
+			again, err = s.attempt(ctx, scopes, o, false, fn)
 		default:
 			again, err = s.attemptHeld(ctx, scopes, o, fn)
 		}
@@ -67,8 +67,9 @@ func (s *Store) wait(ctx context.Context, t *ticket) error {
 	return err
 }
 
-// attempt runs fn once, optimistically. Again says that the run does not count.
-func (s *Store) attempt(ctx context.Context, scopes []backend.Scope, o backend.UpdateOptions, fn func(context.Context, backend.Txn) error) (again bool, err error) {
+// attempt runs fn once, optimistically. Again says that the run does not count. The
+// first run believes what fn expects.
+func (s *Store) attempt(ctx context.Context, scopes []backend.Scope, o backend.UpdateOptions, first bool, fn func(context.Context, backend.Txn) error) (again bool, err error) {
 	t := s.queue(scopes)
 	if err := s.wait(ctx, t); err != nil {
 		return false, err
@@ -83,7 +84,7 @@ func (s *Store) attempt(ctx context.Context, scopes []backend.Scope, o backend.U
 			s.mu.Unlock()
 		}
 	}()
-	x := &txn{s: s, began: time.Now(), whole: hasWhole(scopes)}
+	x := &txn{s: s, began: time.Now(), whole: hasWhole(scopes), believes: first}
 	s.mu.Lock()
 	x.view = reachable(t.after)
 	s.mu.Unlock()

@@ -9,6 +9,11 @@ var engineMutations = []mutation{
 	{"postgres: what is removed is of the version that was read", "backend/postgres/sql.go", `bool_or(x.ver >= 0 AND x.ver <> coalesce(c.ver, 0))`, `bool_or(x.ver < -1)`},
 	{"postgres: none is written whose locks others hold", "backend/postgres/sql.go", `bad := bad || busy;`, `bad := bad;`},
 	{"postgres: an edit is of the version that was read", "backend/postgres/sql.go", `AND t.ver = $7`, `AND $7::int8 IS NOT NULL`},
+	{"postgres: what is expected to be missing is believed once", "backend/postgres/txn.go", `t.believes && backend.ExpectsMissing(ctx)`, `backend.ExpectsMissing(ctx)`},
+	{"postgres: what was believed is compared, whatever comes of it", "backend/postgres/txn.go", `t.states += 2 // whether they are missing the commit says`, ``},
+	{"postgres: what is inserted may stand beside what is there", "backend/postgres/commit.go", `if sqlState(err) != stateUnique {`, `if true {`},
+	{"postgres: one INSERT is of keys that were missing", "backend/postgres/commit.go", `ver != 0 || !written`, `ver < 0 || !written`},
+	{"postgres: one INSERT is of all that was read", "backend/postgres/commit.go", `ver != 0 || !written`, `ver != 0 || !written && ver != 0`},
 	{"postgres: what is refused of many is sent alone", "backend/postgres/shipment.go", `case err != nil, state == unitBusy:`, `case state == unitBusy:`},
 	{"postgres: a call that is held up holds up no other", "backend/postgres/shipment.go", `} else if len(s.quay.waiting) == 1 {
 		s.expectLate()`, `} else if len(s.quay.waiting) == 1 {`},
