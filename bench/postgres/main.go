@@ -51,7 +51,7 @@ const (
 	ours   = "shelflife"
 	theirs = "sql"
 
-	sweepBatch = 64 // of sweeps and removals by SQL; the catalog's are of 128, see NOTES.md
+	sweepBatch = 128 // of sweeps and removals by SQL, as the catalog's are
 	roundTrip  = 2 * time.Millisecond
 	// warmed is how many products the workloads with long round trips are about. They
 	// are in the cache of ours: an edit of another one takes a round trip more.
@@ -142,8 +142,8 @@ var timedGets = []workload{
 var (
 	importing = result.Workload{Name: "import", Title: "import, accounts of 20 to 160 products", Unit: "products/s"}
 	disk      = result.Workload{Name: "disk", Title: "tables and indexes per product, after the import", Unit: "B", LowerIsBetter: true}
-	sweeping  = result.Workload{Name: "sweep", Title: "sweep, by SQL in batches of 64", Unit: "products/s"}
-	removing  = result.Workload{Name: "remove-account", Title: "removal of an account, by SQL in batches of 64", Unit: "products/s"}
+	sweeping  = result.Workload{Name: "sweep", Title: "sweep, in batches of 128", Unit: "products/s"}
+	removing  = result.Workload{Name: "remove-account", Title: "removal of an account, in batches of 128", Unit: "products/s"}
 )
 
 func (o options) run(ctx context.Context) (_ *result.Run, err error) {

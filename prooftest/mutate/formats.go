@@ -4,7 +4,7 @@ package main
 var formatMutations = []mutation{
 	{"record: its checksum", record, `if binary.BigEndian.Uint32(data[offChecksum+1:]) != recordSum(data) {`, `if false {`},
 	{"record: the checksum is of what stands before it too", record, `crc32.Update(binary.BigEndian.Uint32(data), castagnoli, data[offFlags:])`, `crc32.Checksum(data[offFlags:], castagnoli)`},
-	{"record: the images are where the header says", record, `in.bad == "" && in.off != int(binary.BigEndian.Uint32(data[offImages+1:]))`, `false`},
+	{"record: the images are where the header says", record, `in.bad == "" && in.off != int(binary.BigEndian.Uint32(in.data[offImages+1:]))`, `false`},
 	{"record: nothing stands behind the images", record, `s.in.bad == "" && s.in.left() != 0`, `false`},
 	{"record: what is not known stays", record, `	dst = append(dst, r.extra...)
 	images`, `	images`},

@@ -151,15 +151,9 @@ var mutations = []mutation{
 	{"one-shots are never listed", merge, `kind == explicit && !old.Listed && !old.Generated`, `kind == explicit && !old.Listed`},
 	{"explicit lists what was inline", merge, `kind == explicit && !old.Listed && !old.Generated`, `false`},
 	{"inline leaves the listing alone", merge, `kind == explicit && !old.Listed && !old.Generated`, `!old.Listed && !old.Generated`},
-	{"title is kept when absent", merge, `if p.title != nil && *p.title != old.Title {
-		r.Title, changed = *p.title, true
-	}`, `if p.title == nil {
-		r.Title, changed = "", true
-	} else if *p.title != old.Title {
-		r.Title, changed = *p.title, true
-	}`},
-	{"the same title is no change", merge, `p.title != nil && *p.title != old.Title`, `p.title != nil`},
-	{"the same description is no change", merge, `p.description != nil && *p.description != old.Description`, `p.description != nil`},
+	{"title is kept when absent", merge, `p.title.set && p.title.text != old.Title`, `p.title.text != old.Title`},
+	{"the same title is no change", merge, `p.title.set && p.title.text != old.Title`, `p.title.set`},
+	{"the same description is no change", merge, `p.description.set && p.description.text != old.Description`, `p.description.set`},
 	{"the same images are no change", merge, `changed = changed || !slices.EqualFunc(r.Images, old.Images, sameImage)`, `changed = true`},
 	{"other classifications are a change", merge, `&& bytes.Equal(a.Classifications, b.Classifications)`, ``},
 	{"the same metadata are no change", merge, `p.setMetadata && !bytes.Equal(p.metadata, old.Metadata)`, `p.setMetadata`},
