@@ -271,9 +271,9 @@ func (m *manyUpserts) commitOne(b *upsertBatch) {
 	for j, i := range b.items {
 		products[j] = productkey.Of(m.account, m.items[i].ExternalID)
 	}
-	generation := m.c.generation()
+	generation, isNew := m.c.generation(), m.isNew() // which may wait, and holds no scope
 	err := m.c.update(m.ctx, scopes, backend.UpdateOptions{Buffered: true}, func(t *tx) error {
-		if err := t.fetch(products, m.isNew()); err != nil {
+		if err := t.fetch(products, isNew); err != nil {
 			return err
 		}
 		for j, i := range b.items {
