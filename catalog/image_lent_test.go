@@ -13,32 +13,33 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/shelflife-db/shelflife/backend"
+	"github.com/shelflife-db/shelflife/backend/pebble"
 	"github.com/shelflife-db/shelflife/catalog"
 	"github.com/shelflife-db/shelflife/encoding"
 )
 
-// bytesSeen is a hash that keeps what it is given.
-type bytesSeen struct {
+// handingOn is a hash that hands on what it is given, which may take its time.
+type handingOn struct {
 	hash.Hash
-	bytes.Buffer
+	to io.Writer
 }
 
-func (s *bytesSeen) Write(p []byte) (int, error) { return s.Buffer.Write(p) }
-func (s *bytesSeen) Reset()                      { s.Buffer.Reset() }
+func (h handingOn) Write(p []byte) (int, error) { return h.to.Write(p) }
 
-// failingHash takes limit bytes and then returns err, or takes less without one.
-type failingHash struct {
-	bytesSeen
+// limited is a writer that takes so many bytes and then returns err, or takes less
+// without one.
+type limited struct {
+	bytes.Buffer
 	limit int
 	err   error
 }
 
-func (f *failingHash) Write(p []byte) (int, error) {
-	if take := f.limit - f.Len(); take < len(p) {
-		_, _ = f.bytesSeen.Write(p[:take])
-		return take, f.err
+func (l *limited) Write(p []byte) (int, error) {
+	if take := l.limit - l.Len(); take < len(p) {
+		_, _ = l.Buffer.Write(p[:take])
+		return take, l.err
 	}
-	return f.bytesSeen.Write(p)
+	return l.Buffer.Write(p)
 }
 
 // A writer that is memory is lent the chunks, and gets what any other does, from
@@ -53,8 +54,9 @@ func TestWriteToMemory(t *testing.T) {
 			for range 2 { // the second time nothing is summed up
 				var buffer bytes.Buffer
 				var text strings.Builder
-				seen, sum := &bytesSeen{Hash: sha256.New()}, sha256.New()
-				for _, to := range []io.Writer{&buffer, &text, seen, sum, io.Discard} {
+				var handedOn bytes.Buffer
+				sum := sha256.New()
+				for _, to := range []io.Writer{&buffer, &text, sum, io.Discard, handingOn{sha256.New(), &handedOn}} {
 					r, err := w.c().OpenImage(t.Context(), acme, "p", 0)
 					require.NoError(t, err)
 					// With part of a chunk in the reader's memory, too.
@@ -72,14 +74,14 @@ func TestWriteToMemory(t *testing.T) {
 				}
 				require.True(t, bytes.Equal(want, buffer.Bytes()))
 				require.True(t, string(want) == text.String())
-				require.True(t, bytes.Equal(want, seen.Bytes()))
+				require.True(t, bytes.Equal(want, handedOn.Bytes()))
 				wantSum := sha256.Sum256(want)
 				require.Equal(t, wantSum[:], sum.Sum(nil))
 			}
 		}
 		failed := errors.New("full")
 		for _, own := range []error{failed, nil} {
-			to := &failingHash{bytesSeen{Hash: sha256.New()}, chunk + 7, own}
+			to := &limited{limit: chunk + 7, err: own}
 			r, err := w.c().OpenImage(t.Context(), acme, "p", 0)
 			require.NoError(t, err)
 			n, err := r.WriteTo(to)
@@ -96,6 +98,70 @@ func TestWriteToMemory(t *testing.T) {
 			require.Error(t, err)
 		}
 	})
+}
+
+// A writer that hands on what it is given holds nothing of the store while it waits,
+// not even one that is a hash.
+func TestWriterThatWaitsHoldsNothing(t *testing.T) {
+	store, err := pebble.Open(t.Context(), t.TempDir(), nil)
+	require.NoError(t, err)
+	c, err := catalog.Open(t.Context(), store, nil)
+	require.NoError(t, err)
+	_, err = c.Upsert(t.Context(), acme, "p", catalog.Patch{Images: imagesOf(smallImage)})
+	require.NoError(t, err)
+	r, err := c.OpenImage(t.Context(), acme, "p", 0)
+	require.NoError(t, err)
+	in, out := io.Pipe()
+	written := make(chan error, 1)
+	go func() {
+		_, err := r.WriteTo(handingOn{sha256.New(), out})
+		written <- err
+	}()
+	_, err = in.Read(make([]byte, 1)) // it stands still in the middle
+	require.NoError(t, err)
+	require.NoError(t, c.Close())
+	got, err := io.ReadAll(io.LimitReader(in, int64(len(smallImage)-1)))
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(smallImage[1:], got), "and what it has is its own")
+	require.NoError(t, <-written)
+}
+
+// lateReader fails, and writes to what it was given afterwards: as one does that gives
+// up at a deadline while a read of its goes on.
+type lateReader struct {
+	data   []byte
+	given  []byte
+	failed error
+}
+
+func (r *lateReader) Read(p []byte) (int, error) {
+	if len(r.data) == 0 {
+		r.given = p
+		return 0, r.failed
+	}
+	n := copy(p, r.data)
+	r.data = r.data[n:]
+	return n, nil
+}
+
+// What a reader that has failed still writes to is no other upload's memory.
+func TestReadersThatFailKeepTheirMemory(t *testing.T) {
+	w := behindGlass(t, catalog.Options{})
+	image := append(pngOf(7, 4, 4), bytes.Repeat([]byte{7}, 200_000)...)
+	failed := errors.New("gave up")
+	for range 20 {
+		late := &lateReader{data: image[:100_000], failed: failed}
+		_, err := w.c().Upsert(t.Context(), acme, "late", catalog.Patch{Images: catalog.Set([]catalog.NewImage{{Upload: catalog.NewUpload(late)}})})
+		require.ErrorIs(t, err, failed)
+		spoilt := readerFunc(func(p []byte) (int, error) {
+			clear(late.given) // of the one before
+			return 0, io.EOF
+		})
+		patch := catalog.Patch{Images: catalog.Set([]catalog.NewImage{{Upload: catalog.NewUpload(io.MultiReader(bytes.NewReader(image), spoilt))}})}
+		_, err = w.c().Upsert(t.Context(), acme, "p", patch)
+		require.NoError(t, err)
+		w.requireBytes(image, "p", 0)
+	}
 }
 
 // checksummed says of a backend that it notices itself what its storage changes.

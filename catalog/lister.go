@@ -245,8 +245,8 @@ func (l *lister) unrenewed(k productkey.Key, deadline int64) bool {
 		deadline <= l.began-uses.LongUpdate && !l.c.renewals.PossibleSince(k, l.began)
 }
 
-// judge sets s to a record, which is lent and was verified, with the pending use on top, and reports
-// whether a reader may see it. The uses are pinned.
+// judge sets s to a record, which is lent and was verified, with the pending use on
+// top, and reports whether a reader may see it. The uses are pinned.
 func (l *lister) judge(ctx context.Context, value []byte, s *seen) (live bool, err error) {
 	*s = seen{key: l.key}
 	s.set(value, false)

@@ -137,9 +137,8 @@ func isLive(r *encoding.Record, now int64) bool {
 func livesAt(deadline, now int64) bool { return deadline == encoding.None || now < deadline }
 
 // mergeImages returns the images that a patch makes of old ones, in space if there is
-// enough. Bytes that
-// the product holds already are kept where the patch refers to them, and where
-// it brings equal ones at the same position.
+// enough. Bytes that the product holds already are kept where the patch refers to
+// them, and where it brings equal ones at the same position.
 func mergeImages(faults *ValidationError, space, old []encoding.Image, patch []preparedImage) []encoding.Image {
 	if patch == nil {
 		return nil

@@ -181,7 +181,7 @@ func (w *blobWriter) ReadFrom(r io.Reader) (read int64, err error) {
 			}
 		} else {
 			room, _ := w.room() // there is some: nothing is staged for it
-			n, err = r.Read(room)
+			n, err = w.readInto(r, room)
 			if failed := w.took(n); failed != nil {
 				return read, failed
 			}
@@ -194,6 +194,19 @@ func (w *blobWriter) ReadFrom(r io.Reader) (read int64, err error) {
 			return read, err
 		}
 	}
+}
+
+// readInto is r.Read into memory that is to be given back. Of a reader that fails, or
+// panics, a part may go on behind it, as of one that gives up at a deadline while
+// another goroutine reads: what it has of the memory is left to the collector.
+func (w *blobWriter) readInto(r io.Reader, room []byte) (n int, err error) {
+	pooled := w.pooled
+	w.pooled = nil
+	n, err = r.Read(room)
+	if err == nil || err == io.EOF {
+		w.pooled = pooled
+	}
+	return n, err
 }
 
 // room returns what is left of the chunk being filled, at least a byte: it stages a

@@ -128,8 +128,8 @@ func isPlainName(s string) bool {
 	if s == "" || len(s) > MaxNameBytes || s[0] == '.' {
 		return false
 	}
-	// A byte that is plain loses its high bit to none of the two and gets none, so the
-	// borrow and the carry come from bytes that are not.
+	// Of a plain byte neither x-' ' nor x+1 borrows, carries or has the high bit, so
+	// that a word of plain bytes shows none.
 	var bad uint64
 	rest := bytesOf(s)
 	for len(rest) >= 8 {

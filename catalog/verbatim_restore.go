@@ -304,6 +304,10 @@ func (r *restoringImage) Finish() error {
 // Discard implements verbatim.Image.
 func (r *restoringImage) Discard(ctx context.Context) {
 	r.w.giveBack()
+	if r.blob != nil {
+		giveBack(r.blob.pooled)
+		r.blob.pooled = nil
+	}
 	if r.w.staged && !r.settled {
 		r.c.discardStaged(ctx, r.w.account, r.img.Blob)
 	}

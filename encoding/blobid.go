@@ -2,8 +2,8 @@ package encoding
 
 import "encoding/hex"
 
-// A BlobID names the bytes of one uploaded image. It is 16 random bytes, never
-// used twice. The zero BlobID names nothing.
+// A BlobID names the bytes of one uploaded image. It is 16 bytes, random or a part of
+// the bytes' hash, and never used for other bytes. The zero BlobID names nothing.
 type BlobID [16]byte
 
 // String returns the ID as 32 lower-case hex digits.

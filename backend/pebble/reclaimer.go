@@ -14,10 +14,6 @@ const (
 	// logsRest is how long no log may have been begun before those that are kept
 	// for use are removed: a store in which nothing happens needs none.
 	logsRest = time.Minute
-	// logsBusy is how long after one was begun none is removed: a store that writes much
-	// begins one several times a second, needs as many as it has memtables a moment
-	// later, and writes a fresh one more slowly. Pebble keeps no more than five.
-	logsBusy = 10 * time.Second
 	// spareLogs is how many are kept for use otherwise.
 	spareLogs = 2
 )
@@ -112,8 +108,8 @@ func (r *reclaimer) liveBytes() int64 {
 	return int64(m.Table.Local.LiveSize + m.BlobFiles.ReferencedValueSize)
 }
 
-// trimLogs removes logs that Pebble keeps to use them again: none while they are begun
-// often, all where the disk is short of room or nothing has happened for a while.
+// trimLogs removes logs that Pebble keeps to use them again: all where the disk is
+// short of room or nothing has happened for a while.
 func (r *reclaimer) trimLogs(now time.Time, short bool) {
 	logs := r.guard.Logs()
 	if len(logs) < 2 {
@@ -122,12 +118,11 @@ func (r *reclaimer) trimLogs(now time.Time, short bool) {
 	if last := logs[len(logs)-1]; last != r.last || r.lastAt.After(now) {
 		r.last, r.lastAt = last, now
 	}
-	switch rest := now.Sub(r.lastAt); {
-	case short || rest >= logsRest:
-		r.dropLogs(logs, 0)
-	case rest >= logsBusy:
-		r.dropLogs(logs, spareLogs)
+	keep := spareLogs
+	if short || now.Sub(r.lastAt) >= logsRest {
+		keep = 0
 	}
+	r.dropLogs(logs, keep)
 }
 
 // watchGarbage has blob files written anew where they have held much garbage for

@@ -28,6 +28,7 @@ var formatMutations = []mutation{
 	{"chunk: its place", "encoding/chunk.go", `crc32.Update(crc32.Checksum(chunk, castagnoli), castagnoli, place[:])`, `crc32.Checksum(chunk, castagnoli)`},
 	{"chunk: what a reader gives away was verified", "catalog/image_reader.go", `err := encoding.CopyChunk(dst, value, id, n)`, `copy(dst, value); err := error(nil)`},
 	{"chunk: what is lent was verified", "catalog/image_reader.go", `if _, err := encoding.DecodeChunk(value, id, n); err != nil {`, `if err := error(nil); err != nil {`},
+	{"chunk: only what waits for nothing is lent one", "catalog/image_reader.go", `case *bytes.Buffer, *strings.Builder:`, `case *bytes.Buffer, *strings.Builder, interface{ BlockSize() int }:`},
 	{"chunk: one that was verified has its length", "encoding/chunk.go", `if len(value) != size+ChunkTrailer {`, `if len(value) < size+ChunkTrailer {`},
 	{"chunk: it is verified each time where the engine keeps no checksums", "catalog/catalog.go", `if props.Checksums {`, `if true {`},
 	{"chunk: another of the same blob is not taken for it", "catalog/internal/verifiedchunks/verifiedchunks.go", `(binary.LittleEndian.Uint64(id[:8]) + uint64(n)<<32) | 1`, `binary.LittleEndian.Uint64(id[:8]) | 1`},

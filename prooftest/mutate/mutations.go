@@ -492,7 +492,14 @@ var mutations = []mutation{
 	{"damage: what the sweeper meets is known", expire, `func (x expirer) met(err error) { x.c.noteDamage(wrap("sweep", "", err)) }`, `func (x expirer) met(error) {}`},
 	{"readers judge the readers' schema", "catalog/catalog.go", `err = meta.Readable()`, `err = meta.Compatible()`},
 	{"readers keep what is in the journal", "catalog/internal/uses/folder.go", `if f.ReadOnly {`, `if false {`},
-	{"uses: a journal that is written anew has all of them", folder, `slices.Chunk(waiting, rewritePart)`, `slices.Chunk(waiting[:len(waiting)/2], rewritePart)`},
+	{"uses: a journal that is written anew has all of them", folder, `slices.Chunk(waiting, f.rewritePart)`, `slices.Chunk(waiting[:len(waiting)/2], f.rewritePart)`},
+	{"uses: a large journal is written anew", folder, `&& f.writeJournal(ctx) && f.shortenJournal(ctx) {`, `&& f.writeJournal(ctx) {`},
+	{"uses: none waits when the journal could not be shortened", folder, `	f.unfinished.Store(int64(f.Clock.Elapsed()))
+	if err := f.journal.remove(ctx, end, false)`, `	if err := f.journal.remove(ctx, end, false)`},
+	{"uses: parts that came back are not passed over", "catalog/internal/uses/journal.go", `if backend.Generation(j.backend) != j.generation {`, `if false {`},
+	{"uses: a part is durable before others go", "catalog/internal/uses/journal.go", `if err := j.backend.Durable(ctx, scopes); err != nil {`, `if err := error(nil); err != nil {`},
+	{"upload: what a reader may still write to is not given back", "catalog/staging.go", `	w.pooled = nil
+	n, err = r.Read(room)`, `	n, err = r.Read(room)`},
 	{"uses: a journal is not written anew during a fold", folder, `f.folding || f.journal.size < f.maxJournal`, `f.journal.size < f.maxJournal`},
 	{"uses: a journal is written anew where that shortens it", folder, `journalSize(waiting) > f.maxJournal/2`, `false`},
 

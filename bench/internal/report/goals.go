@@ -56,7 +56,8 @@ var goals = []goal{
 	atLeast(0.5, "page of 50 views, all fields, to raw Pebble's scan that touches all", between("view-page-50", library, "page-50", floor)),
 	atLeast(2.5, "page of 50 views, all fields, to BuntDB decoded", between("view-page-50", library, "page-50", "buntdb")),
 	atLeast(0.5, "image of 200 KB, read, to raw Pebble's copying read", ratio("image-read", library, floor)),
-	atLeast(1, "image of 200 KB, written to a hash, to raw Pebble's copying read", between("image-lend", library, "image-read", floor)),
+	atLeast(1, "image of 200 KB, written, to raw Pebble's copying read", between("image-write", library, "image-read", floor)),
+	atLeast(1, "image of 200 KB, lent, to raw Pebble's copying read", between("image-lend", library, "image-read", floor)),
 
 	// Callers who keep what they read.
 	atLeast(0.7, "get, uniform, to the best embedded peer that copies", best("get-uniform", copying...)),

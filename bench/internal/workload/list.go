@@ -24,7 +24,7 @@ var (
 	viewPage50    = result.Workload{Name: "view-page-50", Title: "page of 50 views, all fields read", Unit: "op/s"}
 	getMany50     = result.Workload{Name: "get-many-50", Title: "get 50 at once", Unit: "op/s"}
 	imageWrite    = result.Workload{Name: "image-write", Title: "write image of 200 KB", Unit: "op/s"}
-	imageLend     = result.Workload{Name: "image-lend", Title: "write image of 200 KB to a hash", Unit: "op/s"}
+	imageLend     = result.Workload{Name: "image-lend", Title: "lend image of 200 KB", Unit: "op/s"}
 
 	page50      = result.Workload{Name: "page-50", Title: "page of 50", Unit: "op/s"}
 	imageRead   = result.Workload{Name: "image-read", Title: "read image of 200 KB", Unit: "op/s"}

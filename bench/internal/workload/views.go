@@ -3,9 +3,7 @@ package workload
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"hash"
 	"io"
 
 	"github.com/shelflife-db/shelflife/bench/internal/dataset"
@@ -81,23 +79,3 @@ func imageWriteTask(to io.Writer) func(*turn, uint64, int) (task, error) {
 
 // writerOnly hides what else a writer can do.
 type writerOnly struct{ io.Writer }
-
-// lineHash is a hash that has next to nothing to compute: it touches each cache line of
-// what it is given.
-type lineHash struct{ hash.Hash }
-
-var errNoLines = errors.New("an image of nothing")
-
-// Write implements io.Writer.
-func (lineHash) Write(p []byte) (int, error) {
-	var sum byte
-	for i := 0; i < len(p); i += cacheLine {
-		sum |= p[i]
-	}
-	if sum == 0 {
-		return 0, errNoLines
-	}
-	return len(p), nil
-}
-
-const cacheLine = 64

@@ -73,8 +73,9 @@ type Folder struct {
 	unfinished atomic.Int64
 	// reload says that the journal is to be read anew.
 	reload atomic.Bool
-	// maxJournal is the constant of that name, or what a test takes for it.
-	maxJournal int
+	// maxJournal and rewritePart are the constants of these names, or what a test takes
+	// for them.
+	maxJournal, rewritePart int
 
 	// The rest belongs to Run, and to Open and Finish while that does not run.
 
@@ -101,7 +102,7 @@ func NewFolder(o *Overlay, cfg Config) *Folder {
 		awake:   make(chan struct{}, 1),
 		waiting: idle,
 
-		maxJournal: maxJournal,
+		maxJournal: maxJournal, rewritePart: rewritePart,
 	}
 	f.unfinished.Store(idle)
 	return f
@@ -263,23 +264,28 @@ func (f *Folder) shortenJournal(ctx context.Context) bool {
 	if journalSize(waiting) > f.maxJournal/2 {
 		return true // startFold has it shortened
 	}
-	for part := range slices.Chunk(waiting, rewritePart) {
+	for part := range slices.Chunk(waiting, f.rewritePart) {
 		// Fresh uses wait for no more than one part.
 		if !f.writeJournal(ctx) {
 			return false
 		}
+		if f.reload.Load() {
+			return true // the journal is another one
+		}
+		// While this takes long, and after it has failed, no use may wait: see Stuck.
 		f.unfinished.Store(int64(f.Clock.Elapsed()))
-		err := f.journal.write(ctx, part)
-		f.unfinished.Store(idle)
-		if err != nil {
+		if err := f.journal.write(ctx, part); err != nil {
 			f.warn("shelflife: the use journal could not be written anew, will try again", err)
 			return false
 		}
+		f.unfinished.Store(idle)
 	}
+	f.unfinished.Store(int64(f.Clock.Elapsed()))
 	if err := f.journal.remove(ctx, end, false); err != nil {
 		f.warn("shelflife: the use journal could not be shortened, will try again", err)
 		return false
 	}
+	f.unfinished.Store(idle)
 	return true
 }
 
@@ -332,19 +338,25 @@ func (f *Folder) Finish(ctx context.Context) error {
 	if f.ReadOnly {
 		return nil
 	}
-	// Uses that it would have brought back are in the records, or are found by the
-	// next opening.
-	f.reloaded(ctx)
-	for part := range slices.Chunk(f.overlay.begin(), foldPart) {
-		if err := f.Fold(ctx, part, true); err != nil {
-			if fresh := f.overlay.takeFresh(); len(fresh) > 0 {
-				err = errors.Join(err, f.journal.write(ctx, fresh))
+	for {
+		// Uses that it would have brought back are in the records, or are found by the
+		// next opening.
+		f.reloaded(ctx)
+		for part := range slices.Chunk(f.overlay.begin(), foldPart) {
+			if err := f.Fold(ctx, part, true); err != nil {
+				if fresh := f.overlay.takeFresh(); len(fresh) > 0 {
+					err = errors.Join(err, f.journal.write(ctx, fresh))
+				}
+				return err
 			}
+			f.overlay.folded(part)
+		}
+		err := f.journal.remove(ctx, f.journal.end(), true)
+		if !errors.Is(err, errTakenBack) {
 			return err
 		}
-		f.overlay.folded(part)
+		f.reload.Store(true)
 	}
-	return f.journal.remove(ctx, f.journal.end(), true)
 }
 
 func (f *Folder) warn(message string, err error) {

@@ -12,7 +12,7 @@ import (
 // journal is the part of the store that makes uses durable before they are in
 // the records. A use takes some 50 bytes there, as often as it is written within
 // a window; in its record it takes all of the record. It is in parts, which are
-// removed when the records show all that is in them.
+// removed when the records show all that is in them, or it was written once more.
 //
 // It belongs to the goroutine of the Folder.
 type journal struct {
@@ -20,7 +20,9 @@ type journal struct {
 	logger  *slog.Logger
 	parts   []journalPart // in order
 	size    int           // of all parts, in bytes
-	next    uint64        // the number of the next part
+	// generation is the backend's when the parts were read: they are those of no other.
+	generation uint64
+	next       uint64 // the number of the next part
 }
 
 // journalPart is one meta entry.
@@ -47,6 +49,7 @@ const (
 // Called again it reads the journal anew. Numbers go on from the highest that was
 // ever given.
 func (j *journal) load(ctx context.Context, restore func(encoding.Use)) error {
+	j.generation = backend.Generation(j.backend)
 	var from uint64
 	// Many parts may have been removed, and an engine may still have to step over
 	// what is left of them.
@@ -160,6 +163,11 @@ func (j *journal) remove(ctx context.Context, n int, patient bool) error {
 	start := encoding.AppendUseJournalStart(nil, j.parts[n-1].number+1)
 	o := backend.UpdateOptions{Buffered: true, Reclaim: true, Patient: patient}
 	err := j.backend.Update(ctx, scopes, o, func(_ context.Context, txn backend.Txn) error {
+		// Parts that were removed may be there again: the start would be moved past them,
+		// and none would ever find them.
+		if backend.Generation(j.backend) != j.generation {
+			return errTakenBack
+		}
 		for i, key := range keys {
 			if err := txn.Delete(key, j.parts[i].bytes); err != nil {
 				return err

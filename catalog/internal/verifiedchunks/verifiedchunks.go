@@ -4,10 +4,11 @@
 //
 // # The invariant
 //
-// What is stored under a blob's ID and a number is never rewritten, and no ID is used
-// twice. So a chunk that was right once stays right, but for what the storage
-// does to it. A set may be used only where the engine notices that by itself:
-// backend.Properties.Checksums.
+// An ID stands for certain bytes: it is random, or made of their hash, and a load of what
+// was dumped brings the same bytes under it again. What is stored under an ID and a
+// number is never replaced by anything else. So a chunk that was right once stays
+// right, in whichever account, but for what the storage does to it. A set may be used
+// only where the engine notices that by itself: backend.Properties.Checksums.
 //
 // A set is a hint, of a fixed size: a chunk that it has forgotten is verified again.
 package verifiedchunks
@@ -63,8 +64,8 @@ func (s *Set) Add(id encoding.BlobID, n uint32) {
 }
 
 // place returns a fingerprint of a chunk, which is not 0, and the slot where it is
-// kept. The ID is random, so each half of it is a hash. Another chunk has
-// the same of both with a probability of 2^-76: less than that of damage
+// kept. The ID is random, so each half of it is a hash. Another chunk has the same
+// fingerprint and the same slot with a probability of 2^-76: less than that of damage
 // which its checksum does not show.
 func place(id encoding.BlobID, n uint32) (print uint64, slot uint32) {
 	print = (binary.LittleEndian.Uint64(id[:8]) + uint64(n)<<32) | 1

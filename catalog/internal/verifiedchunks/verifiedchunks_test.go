@@ -20,6 +20,7 @@ func TestSet(t *testing.T) {
 	s := new(verifiedchunks.Set)
 	a, b := newID(), newID()
 	require.False(t, s.Has(a, 1))
+	s.Add(encoding.BlobID{}, 1) // in the block of what follows
 	require.False(t, s.Has(encoding.BlobID{}, 0), "an empty slot is no chunk")
 	s.Add(a, 1)
 	require.True(t, s.Has(a, 1))
