@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/stretchr/testify/require"
 
 	"github.com/shelflife-db/shelflife/backend/pebble"
@@ -165,7 +164,7 @@ func (l *crashLoad) checkCut(cut *powerCut) error {
 	if oneIn(l.rng, 4) {
 		cutter.left.Store(1 + l.rng.Int64N(12))
 	}
-	c, err := openOn(errorfs.Wrap(cut.disk, cutter), clock, l.opts)
+	c, err := openOn(cutter.on(), clock, l.opts)
 	if err != nil {
 		return fmt.Errorf("recovery: %w", err)
 	}

@@ -248,6 +248,8 @@ func TestChunksAreVerified(t *testing.T) {
 				// What is no chunk of that length is never taken for one.
 				put(sound[:len(sound)-1])
 				requireDamage()
+				put(append(bytes.Clone(sound), 0))
+				requireDamage()
 				put(sound)
 			}
 		})
