@@ -8,16 +8,12 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
-
-	"github.com/shelflife-db/shelflife/backend"
 )
 
 const (
 	connectTimeout = 5 * time.Second // where the connection string has none
 	firstPause     = 5 * time.Millisecond
 	longestPause   = 250 * time.Millisecond
-	probeEvery     = 5 * time.Second
-	probeAgain     = 200 * time.Millisecond // while the server is lost
 )
 
 // errConnectionString hides what pgx says of a connection string: it quotes it.
@@ -145,94 +141,4 @@ func callers(err error) error {
 func isCallers(err error) bool {
 	_, ok := err.(*callerError)
 	return ok
-}
-
-// lost remembers that the server could not be reached.
-func (s *Store) lost(err error) {
-	text := describe(err)
-	if s.down.Swap(&text) == nil {
-		s.losses.Add(1)
-		s.o.Logger.Warn("postgres: the server is lost", "error", text)
-		select {
-		case s.probe <- struct{}{}:
-		default:
-		}
-	}
-}
-
-// reached remembers that the server has answered.
-func (s *Store) reached() {
-	if s.down.Load() != nil && s.down.Swap(nil) != nil {
-		s.o.Logger.Info("postgres: the server answers again")
-	}
-}
-
-// watch asks the server now and then whether it takes writes, and often while it
-// is lost, so that Ready knows without asking. It ends when the store closes.
-func (s *Store) watch() {
-	defer close(s.watched)
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	next := probeEvery
-	for {
-		t := time.NewTimer(next)
-		select {
-		case <-t.C:
-		case <-s.probe:
-			t.Reset(probeAgain)
-			select {
-			case <-t.C:
-			case <-s.life.Closing():
-			}
-		case <-s.life.Closing():
-		}
-		t.Stop()
-		if s.life.Closed() {
-			return
-		}
-		if next = probeEvery; !s.ask(ctx) {
-			next = probeAgain
-		}
-	}
-}
-
-// ask asks the server once.
-func (s *Store) ask(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-	go func() { // Close does not wait for an answer
-		select {
-		case <-s.life.Closing():
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	var readOnly string
-	err := s.calls.QueryRow(ctx, "SELECT current_setting('transaction_read_only')").Scan(&readOnly)
-	switch {
-	case s.life.Closed():
-	case err != nil:
-		s.lost(err)
-		return false
-	case readOnly == "on":
-		s.lost(errors.New("the server takes no writes"))
-		return false
-	default:
-		s.reached()
-		if err := s.keepClock(ctx); err != nil && !s.life.Closed() {
-			s.o.Logger.Warn("postgres: the high water of the clock could not be written", "error", describe(err))
-		}
-	}
-	return true
-}
-
-// Ready implements [backend.Backend].
-func (s *Store) Ready() error {
-	if s.life.Closed() {
-		return backend.ErrClosed
-	}
-	if text := s.down.Load(); text != nil {
-		return unavailable(errors.New(*text))
-	}
-	return nil
 }

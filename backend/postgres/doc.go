@@ -58,6 +58,13 @@
 // primary. A patient Update waits for as long as the connection holds; if that
 // breaks its outcome is unknown too.
 //
+// [Store.Ready] is about writes, though reads may go on: once a commit was not
+// answered it returns an error until one is. Meanwhile the store writes a row of its
+// own, again and again, a fifth of a second after the last attempt has ended. It does
+// that too after a commit that the server refused for a reason that may be none of the
+// commit's. When all is well and nobody writes, the clock's high-water mark is written
+// every 15 seconds by one of the processes, and whether that is answered counts.
+//
 // # Time
 //
 // Reads are stamped with the server's clock (see [backend.ReadTime]). A high-water mark

@@ -55,6 +55,13 @@ func transient(err error) bool {
 	return false
 }
 
+// ended reports whether the outcome of a statement is open: there is no answer, or
+// it is that the connection ends.
+func ended(err error) bool {
+	var pg *pgconn.PgError
+	return !errors.As(err, &pg) || pg.SeverityUnlocalized != "ERROR"
+}
+
 // refused reports whether there is no connection, whatever the server has against
 // it: nothing was asked of it.
 func refused(err error) bool {

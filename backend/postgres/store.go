@@ -36,9 +36,11 @@ type Store struct {
 	cache *rowCache
 	counts
 
-	down    atomic.Pointer[string] // why the server can't be reached, nil while it can
-	probe   chan struct{}          // has watch ask
-	watched chan struct{}          // closed when watch has ended
+	opened   time.Time              // begins the times of sinceOpen
+	answered atomic.Int64           // when the last write was sent of those that were answered, by sinceOpen
+	down     atomic.Pointer[outage] // nil while the server answers
+	probe    chan struct{}          // has watch ask, by a write
+	watched  chan struct{}          // closed when watch has ended
 
 	mu       sync.Mutex        // guards what follows
 	groups   map[string]*group // the tickets of Updates, by scope
@@ -68,7 +70,7 @@ func Open(ctx context.Context, dsn string, o *Options) (_ *Store, err error) {
 		groups:     map[string]*group{},
 		sessions:   map[*session]struct{}{},
 		longestRun: longestRun, maxOnWay: maxOnWay, longestWait: longestWait,
-		water: highWater{began: time.Now()},
+		water: highWater{began: time.Now()}, opened: time.Now(),
 	}
 	if s.cache, err = newRowCache(options.CacheSize); err != nil {
 		return nil, err
