@@ -37,7 +37,10 @@ var (
 	// changed.
 	ErrUnavailable = errors.New("store is unavailable")
 	// ErrUnknownOutcome says that a write may or may not have happened: read
-	// before repeating.
+	// before repeating. On an engine behind a network it may also happen yet, after a
+	// read that did not show it. A later write of the same product that is answered
+	// settles it: what has not happened by then never will. Under a condition on the
+	// version that was read, such a write also says whether it had.
 	ErrUnknownOutcome = errors.New("may or may not have happened: read before repeating")
 )
 
