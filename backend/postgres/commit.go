@@ -323,12 +323,12 @@ func (s *Store) lockTimeout(patient bool) string {
 // judge says what the end of a commit on c means that was sent at a time of sinceOpen.
 // It wrote if err is nil and there is something that the server had to make durable.
 func (s *Store) judge(c *pgx.Conn, sent time.Duration, wrote bool, err error) error {
-	// The server has committed, and does not know whether its standby has.
-	if err := standbyAwaited(c); err != nil {
-		s.lostWrite(err, sent)
-		return unknown(err)
-	}
 	if err == nil {
+		// The server has committed, and may not know whether its standby has.
+		if err := standbyAwaited(c); err != nil {
+			s.lostWrite(err, sent)
+			return unknown(err)
+		}
 		if s.reached(); wrote {
 			s.wrote(sent)
 		}

@@ -50,11 +50,12 @@ func newPool(ctx context.Context, dsn string, size int, o *Options, connected fu
 // warned is the name of what noteWarning leaves on a connection.
 const warned = "shelflife.warned"
 
-// noteWarning remembers that the server ended its wait for a synchronous standby:
-// what it then reports as committed is on the primary alone. It runs in the
-// goroutine that reads from c.
+// noteWarning remembers that the server ended its wait for a synchronous standby: if
+// it then reports a commit, that is on the primary alone. A server that ends the
+// connection warns too, with a code of its own, and reports nothing any more. It runs
+// in the goroutine that reads from c.
 func noteWarning(c *pgconn.PgConn, n *pgconn.Notice) {
-	if n.SeverityUnlocalized == "WARNING" && (n.Code == stateWarning || n.Code == stateShutdown) {
+	if n.SeverityUnlocalized == "WARNING" && n.Code == stateWarning {
 		c.CustomData()[warned] = true
 	}
 }

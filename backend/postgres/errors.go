@@ -25,7 +25,6 @@ const (
 	stateDeadlock      = "40P01"
 	stateLockTimeout   = "55P03"
 	stateWarning       = "01000"
-	stateShutdown      = "57P01"
 	stateNoTable       = "42P01"
 	stateReadOnly      = "25006"
 )
