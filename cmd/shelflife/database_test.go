@@ -29,6 +29,8 @@ func TestStoreFlags(t *testing.T) {
 		{url, []string{"import", "--data", "d", "--account", "a", "-"}, "name two stores"},
 		{url, []string{"serve", "--api-key", key, "--data", "d"}, "name two stores"},
 		{url, []string{"serve", "--demo"}, "--demo fills a folder"},
+		{url, []string{"dump", "--admin", "unix:none", "-"}, "name two stores"},
+		{url, []string{"backup", "--admin", "unix:none", "-"}, "name two stores"},
 		{"", []string{"check", "--store", "mysql://u:sesame@h/d"}, "begins with postgres://"},
 		{"", []string{"check", "--store", "postgres://u:sesame@h:port/d"}, "connection string is not valid"},
 		{"postgres://u:sesame@h/d?sslmode=none", []string{"check"}, "connection string is not valid"},

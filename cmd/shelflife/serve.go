@@ -144,8 +144,8 @@ func (c *serveCmd) Run(p *process) error {
 // authenticator knows the keys of all sources.
 func (c *serveCmd) authenticator(log *slog.Logger) (*httpadapter.APIKeys, error) {
 	if c.Demo {
-		if len(c.APIKey) > 0 || c.APIKeyFile != "" {
-			return nil, errors.New("--demo has a key of its own and takes no other")
+		if len(c.APIKey) > 0 || c.APIKeyFile != "" || os.Getenv(keysVariable) != "" {
+			return nil, errors.New("--demo has a key of its own and takes none of --api-key, --api-key-file (or SHELFLIFE_API_KEY_FILE) and " + keysVariable)
 		}
 		return httpadapter.NewAPIKeys(apiKeys{demoKey: demoAccount})
 	}
