@@ -281,6 +281,9 @@ func (e *againError) Is(target error) bool { return target == errAgain }
 
 // send sends a commit once.
 func (s *Store) send(acquire context.Context, c *change, patient bool) (ok bool, err error) {
+	if err := s.sendable(patient); err != nil {
+		return false, err
+	}
 	conn, err := s.calls.Acquire(acquire)
 	sent := s.sinceOpen()
 	if err != nil {
@@ -339,6 +342,9 @@ func (s *Store) judge(c *pgx.Conn, sent time.Duration, wrote bool, err error) er
 		s.lostWrite(err, sent)
 		return &againError{err}
 	case ended(err): // it may have come after the commit
+		if pgconn.Timeout(err) {
+			s.stuck.Add(1)
+		}
 		s.lostWrite(err, sent)
 		return unknown(err)
 	}

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -24,6 +25,13 @@ func newPool(ctx context.Context, dsn string, size int, o *Options, connected fu
 	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		return nil, errConnectionString
+	}
+	if plain, err := pgx.ParseConfig(dsn); err == nil {
+		for _, name := range []string{"pool_max_conns", "pool_min_conns", "pool_min_idle_conns"} {
+			if _, set := plain.RuntimeParams[name]; set {
+				return nil, fmt.Errorf("postgres: the connection string sets %s: Options.Connections and Loops say how many there are", name)
+			}
+		}
 	}
 	config.MaxConns, config.MinConns = int32(size), 0
 	config.AfterConnect = func(ctx context.Context, c *pgx.Conn) error {

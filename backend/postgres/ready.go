@@ -23,6 +23,11 @@ const (
 	probeAgain = 200 * time.Millisecond // while the server is lost
 )
 
+// errStuck says that a commit was not sent. One that is given up leaves a process of the
+// server with a connection behind, which may hang for as long as the server's disk, and
+// another connection takes its place: the server would run out of them, and of locks.
+var errStuck = errors.New("earlier commits hang on the server: no more is sent before a write is answered")
+
 var errNoWrites = errors.New("the server takes no writes")
 
 // An outage is why the store is not ready.
@@ -41,6 +46,16 @@ func (s *Store) lostWrite(err error, sent time.Duration) {
 	if time.Duration(s.answered.Load()) <= sent {
 		s.note(&outage{text: describe(err), writes: true})
 	}
+}
+
+// sendable returns an error where so many commits were given up that no more is sent: as
+// many as half of the connections.
+func (s *Store) sendable(patient bool) error {
+	o := s.down.Load()
+	if patient || o == nil || !o.writes || int(s.stuck.Load()) < s.o.Connections/2 {
+		return nil
+	}
+	return unavailable(errStuck)
 }
 
 func (s *Store) note(o *outage) {
@@ -85,6 +100,7 @@ func (s *Store) wrote(sent time.Duration) {
 			break
 		}
 	}
+	s.stuck.Store(0)
 	if o := s.down.Load(); o != nil {
 		s.found(o)
 	}

@@ -122,6 +122,42 @@ func TestReadyAfterOneConnection(t *testing.T) {
 	require.ErrorIs(t, s.Ready(), backend.ErrUnavailable)
 }
 
+// TestStuckCommits: where commits hang no more are sent than half of the connections,
+// as each that is given up leaves one of the server's behind, and those that are not
+// sent are known to have had no effect.
+func TestStuckCommits(t *testing.T) {
+	dsn := postgrestest.Start(t).Database(t)
+	s := open(t, dsn, &postgres.Options{Connections: 8, CommitTimeout: 100 * time.Millisecond})
+	admin, err := pgx.Connect(t.Context(), dsn)
+	require.NoError(t, err)
+	defer admin.Close(t.Context())
+	require.NoError(t, put(t.Context(), s, group, "k", "v"))
+	for _, sql := range []string{"ALTER SYSTEM SET synchronous_standby_names = 'nobody'", "SELECT pg_reload_conf()"} {
+		_, err := admin.Exec(t.Context(), sql)
+		require.NoError(t, err)
+	}
+	for !errors.Is(err, backend.ErrUnavailable) {
+		err = put(t.Context(), s, group, "k", "perhaps")
+		require.True(t, err == nil || errors.Is(err, backend.ErrUnknownOutcome) || errors.Is(err, backend.ErrUnavailable), "%v", err)
+	}
+	require.ErrorContains(t, err, "hang")
+	for range 100 {
+		require.ErrorIs(t, put(t.Context(), s, group, "k", "never"), backend.ErrUnavailable)
+	}
+	require.NotEqual(t, "never", get(t, s, "k"))
+	for _, sql := range []string{"ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()"} {
+		_, err := admin.Exec(t.Context(), sql)
+		require.NoError(t, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for s.Ready() != nil {
+		require.NoError(t, ctx.Err())
+		time.Sleep(10 * time.Millisecond)
+	}
+	require.NoError(t, put(t.Context(), s, group, "k", "w"))
+}
+
 // logged is a log that is read while it is written.
 type logged struct {
 	mu   sync.Mutex

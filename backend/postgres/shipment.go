@@ -256,6 +256,9 @@ func upTo(length int, units []int32, n int32) []int32 {
 
 // callTogether sends a union, and sets the states of its units.
 func (s *Store) callTogether(acquire context.Context, u *union) error {
+	if err := s.sendable(false); err != nil {
+		return err
+	}
 	conn, err := s.calls.Acquire(acquire)
 	sent := s.sinceOpen()
 	if err != nil {

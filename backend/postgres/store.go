@@ -38,6 +38,7 @@ type Store struct {
 
 	opened   time.Time              // begins the times of sinceOpen
 	answered atomic.Int64           // when the last write was sent of those that were answered, by sinceOpen
+	stuck    atomic.Int32           // commits that were given up since then: see errStuck
 	down     atomic.Pointer[outage] // nil while the server answers
 	probe    chan struct{}          // has watch ask, by a write
 	watched  chan struct{}          // closed when watch has ended

@@ -154,6 +154,9 @@ func (s *Store) attemptHeld(ctx context.Context, scopes []backend.Scope, o backe
 			return false, ctx.Err()
 		}
 	}
+	if err := s.sendable(o.Patient); err != nil {
+		return false, err
+	}
 	acquire, cancel := context.WithTimeout(ctx, s.o.CallTimeout)
 	defer cancel()
 	conn, err := s.calls.Acquire(acquire)
