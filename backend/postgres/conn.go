@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -101,6 +102,7 @@ func (s *Store) read(ctx context.Context, fn func(context.Context, *pgx.Conn) (f
 	limited, cancel := context.WithTimeout(ctx, s.o.CallTimeout)
 	defer cancel()
 	var p pause
+	var why error // the last error but for the end of the time
 	for {
 		final := false
 		conn, err := s.calls.Acquire(limited)
@@ -117,8 +119,7 @@ func (s *Store) read(ctx context.Context, fn func(context.Context, *pgx.Conn) (f
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case limited.Err() != nil:
-			s.lost(err)
-			return errNoAnswer
+			return s.noAnswer(cmp.Or(why, err), why)
 		case final || !transient(err):
 			if refused(err) {
 				s.lost(err)
@@ -126,6 +127,7 @@ func (s *Store) read(ctx context.Context, fn func(context.Context, *pgx.Conn) (f
 			return readError(err)
 		}
 		s.lost(err)
+		why = err
 		if !p.wait(limited, s.life.Closing()) {
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -133,6 +135,15 @@ func (s *Store) read(ctx context.Context, fn func(context.Context, *pgx.Conn) (f
 			return readError(err)
 		}
 	}
+}
+
+// noAnswer is the error of a call whose time has run out, and why, if more is known.
+func (s *Store) noAnswer(err, why error) error {
+	s.lost(err)
+	if why != nil && refused(why) {
+		return unavailable(why)
+	}
+	return unavailable(errors.New(s.address + " does not answer"))
 }
 
 // callerError is an error of a callback of the caller, on its way out.

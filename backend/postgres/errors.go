@@ -15,7 +15,6 @@ var (
 	errTxnEnded  = errors.New("postgres: the transaction has ended")
 	errTxnScan   = errors.New("postgres: write through a transaction that is being scanned")
 	errOpenRange = errors.New("postgres: DeleteRange needs both bounds")
-	errNoAnswer  = fmt.Errorf("%w: postgres: the server does not answer", backend.ErrUnavailable)
 	errNoLoop    = fmt.Errorf("%w: postgres: all connections for scans and snapshots are in use", backend.ErrUnavailable)
 )
 
@@ -111,11 +110,9 @@ func (e *engineError) As(target any) bool {
 
 // describe leaves out of an error what pgx says of the connection string.
 func describe(err error) string {
-	if refused(err) {
-		if pg := sqlState(err); pg != "" {
-			return "the server refused the connection (SQLSTATE " + pg + ")"
-		}
-		return "no connection to the server"
+	var connect *pgconn.ConnectError
+	if errors.As(err, &connect) {
+		return whyRefused(connect)
 	}
 	return err.Error()
 }

@@ -13,10 +13,11 @@ import (
 
 // Store is a store on a PostgreSQL server.
 type Store struct {
-	o     Options
-	parts int // those of the store
-	sql   statements
-	life  backend.Lifecycle
+	o       Options
+	address string // see Address
+	parts   int    // those of the store
+	sql     statements
+	life    backend.Lifecycle
 	// portable says how the store commits, and lockSalt separates the locks of its
 	// scopes from those of other stores in the database. Neither ever changes.
 	portable bool
@@ -63,6 +64,10 @@ func Open(ctx context.Context, dsn string, o *Options) (_ *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
+	where, err := Address(dsn)
+	if err != nil {
+		return nil, err
+	}
 	s := &Store{
 		o:          options,
 		sql:        newStatements(options.Table),
@@ -71,7 +76,8 @@ func Open(ctx context.Context, dsn string, o *Options) (_ *Store, err error) {
 		groups:     map[string]*group{},
 		sessions:   map[*session]struct{}{},
 		longestRun: longestRun, maxOnWay: maxOnWay, longestWait: longestWait,
-		water: highWater{began: time.Now()}, opened: time.Now(),
+		address: where,
+		water:   highWater{began: time.Now()}, opened: time.Now(),
 	}
 	if s.cache, err = newRowCache(options.CacheSize); err != nil {
 		return nil, err

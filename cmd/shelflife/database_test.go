@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/shelflife-db/shelflife/backend/postgres"
 	"github.com/shelflife-db/shelflife/backend/postgres/postgrestest"
 )
 
@@ -57,6 +58,11 @@ func TestCommandsOnADatabase(t *testing.T) {
 		require.Contains(t, errs, "there is no store in PostgreSQL")
 	}
 	s := startServer(t, "--store", dsn)
+	where, err := postgres.Address(dsn)
+	require.NoError(t, err)
+	serving := s.awaitLog("serving")
+	require.Equal(t, "PostgreSQL at "+where, serving["data"])
+	require.NotZero(t, serving["max_http_connections"])
 	t.Setenv("SHELFLIFE_STORE", dsn)
 	status, out, errs := execute(t, strings.NewReader(upsertBody("mug")+"\n"), "import", "--account", testAccount, "-")
 	require.Equal(t, exitOK, status, errs)
@@ -160,7 +166,7 @@ func TestPasswordIsNotTold(t *testing.T) {
 	_, port, err := net.SplitHostPort(database.Addr)
 	require.NoError(t, err)
 	store := func(password, host string) string {
-		return fmt.Sprintf("postgres://keeper:%s@%s:%s/keeper?sslmode=verify-full&sslrootcert=%s", password, host, port, url.QueryEscape(database.CA))
+		return fmt.Sprintf("postgres://keeper:%s@%s:%s/vault?sslmode=verify-full&sslrootcert=%s", password, host, port, url.QueryEscape(database.CA))
 	}
 	t.Setenv("SHELFLIFE_STORE", store(password, "localhost"))
 	s := startServer(t)

@@ -327,7 +327,7 @@ func (c *serveCmd) serve(p *process, at site) (err error) {
 	server.ConnContext = clients.ConnContext
 	server.RegisterOnShutdown(api.Drain)
 	log.Info("serving", "url", url, "data", at.store.String(),
-		"open_files_limit", files.limit, "open_tables", files.tables, "max_connections", files.connections,
+		"open_files_limit", files.limit, "open_tables", files.tables, "max_http_connections", files.connections,
 		"cache_size", int64(c.CacheSize))
 	if c.Demo {
 		printDemo(p.stdout, url, pages != nil)

@@ -62,7 +62,9 @@ type place struct {
 // String names the place for logs.
 func (p place) String() string {
 	if p.url != "" {
-		return "PostgreSQL"
+		// One that can't be read is refused when it is opened.
+		where, _ := postgres.Address(p.url)
+		return "PostgreSQL at " + where
 	}
 	return p.dir
 }
