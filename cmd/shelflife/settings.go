@@ -35,6 +35,7 @@ var environment = map[string]string{
 	"prefix":           "SHELFLIFE_PREFIX",
 	"public-path":      "SHELFLIFE_PUBLIC_PATH",
 	"session-key-file": "SHELFLIFE_SESSION_KEY_FILE",
+	"shutdown-delay":   "SHELFLIFE_SHUTDOWN_DELAY",
 	"shutdown-timeout": "SHELFLIFE_SHUTDOWN_TIMEOUT",
 	"spool-dir":        "SHELFLIFE_SPOOL_DIR",
 	"tls-cert":         "SHELFLIFE_TLS_CERT",
