@@ -153,9 +153,20 @@ func (e *opError) Error() string {
 		subject = fmt.Sprintf("%s %q", e.op, e.id)
 	}
 	if e.class != nil {
-		return fmt.Sprintf("shelflife: %s: %v: %v", subject, e.class, e.cause)
+		return fmt.Sprintf("shelflife: %s: %v%s", subject, e.class, e.detail())
 	}
 	return fmt.Sprintf("shelflife: %s: %v", subject, e.cause)
+}
+
+// detail is what the cause says beyond its class, which an engine's error begins with.
+func (e *opError) detail() string {
+	text := ": " + e.cause.Error()
+	for _, same := range []error{e.class, backend.ErrUnknownOutcome, backend.ErrClosed, backend.ErrUnavailable} {
+		if rest, ok := strings.CutPrefix(text, ": "+same.Error()); ok && (rest == "" || strings.HasPrefix(rest, ": ")) {
+			text = rest
+		}
+	}
+	return text
 }
 
 func (e *opError) Unwrap() []error {
