@@ -156,4 +156,25 @@ func TestUnit(t *testing.T) {
 	}
 	out := run(t, dir, path, "verify", "./shelflife.service", "./shelflife.socket")
 	require.Empty(t, out)
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "shelflife.service.d"), 0o700))
+	text, err := os.ReadFile("deploy/shelflife.service.d/postgres.conf")
+	require.NoError(t, err)
+	text = []byte(strings.ReplaceAll(string(text), "/usr/local/bin/shelflife", program))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "shelflife.service.d", "postgres.conf"), text, 0o600))
+	require.Empty(t, run(t, dir, path, "verify", "./shelflife.service"))
+}
+
+// TestUnitOnPostgres: what takes the place of the unit's command has the unit's flags, but
+// for the folder, in whose place the environment names the database.
+func TestUnitOnPostgres(t *testing.T) {
+	command := func(name string) []string {
+		text, err := os.ReadFile(filepath.Join("deploy", name))
+		require.NoError(t, err)
+		found := regexp.MustCompile(`(?m)^ExecStart=(\S.*)$`).FindAllStringSubmatch(string(text), -1)
+		require.Len(t, found, 1)
+		return strings.Split(strings.Replace(found[0][1], " --data %S/shelflife", "", 1), " ")
+	}
+	onDatabase := command("shelflife.service.d/postgres.conf")
+	require.NotContains(t, onDatabase, "--data")
+	require.Subset(t, onDatabase, command("shelflife.service"))
 }

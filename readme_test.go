@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -164,34 +165,54 @@ func requireServes(t *testing.T, dir, script string) {
 
 // requireServesTogether runs a script that makes a database on the machine's own
 // server and has two servers of ours use it. On a machine of the tests' own it is
-// run as it is printed; elsewhere its end is, with a database of the test's own,
-// since what a machine's server holds is none of a test's.
+// run as it is printed; elsewhere its end is, with a database and ports of the test's
+// own, since what a machine's server holds is none of a test's.
 func requireServesTogether(t *testing.T, dir, script string) {
 	t.Helper()
 	lines := strings.Split(script, "\n")
 	require.Len(t, lines, 5)
-	if os.Getenv("SHELFLIFE_TEST_SYSTEM") != "" {
-		requireSharesAsPrinted(t, script)
+	if os.Getenv("SHELFLIFE_TEST_SYSTEM") == "" {
+		before, keys, found := strings.Cut(lines[2], " SHELFLIFE_API_KEYS=")
+		require.True(t, found)
+		require.True(t, strings.HasPrefix(before, "export SHELFLIFE_STORE=postgres://"))
+		lines[2] = "export SHELFLIFE_STORE='" + postgrestest.Database(t) + "' SHELFLIFE_API_KEYS=" + keys
+		ports := [2]string{freePort(t), freePort(t)}
+		script = strings.NewReplacer(":8081", ":"+ports[0], ":8082", ":"+ports[1], ":808[1-2]", ":{"+ports[0]+","+ports[1]+"}").
+			Replace(strings.Join(lines[2:], "\n"))
+		requireShares(t, dir, script, ports)
 		return
 	}
-	before, keys, found := strings.Cut(lines[2], " SHELFLIFE_API_KEYS=")
-	require.True(t, found)
-	require.True(t, strings.HasPrefix(before, "export SHELFLIFE_STORE=postgres://"))
-	export := "export SHELFLIFE_STORE='" + postgrestest.Database(t) + "' SHELFLIFE_API_KEYS=" + keys
-	for _, command := range []string{strings.TrimSuffix(lines[3], " &"), lines[4]} {
-		command, _, _ = strings.Cut(command, " --addr")
-		requireServes(t, dir, export+"\n"+command)
-	}
-}
-
-// requireSharesAsPrinted runs the script at the root of the module, has each
-// server answer for what the other was given, and takes away what the script made.
-func requireSharesAsPrinted(t *testing.T, script string) {
-	t.Helper()
 	require.NoFileExists(t, "shelflife", "the script would write over it")
 	started := exec.Command("service", "postgresql", "status").Run() != nil
-	cmd := exec.Command("bash", "-ec", "exec 2>&1\n"+script+" &\n"+
+	defer func() {
+		require.NoError(t, os.Remove("shelflife"))
+		run(t, ".", "su", "postgres", "-c", "psql -c 'DROP DATABASE shelflife' -c 'DROP ROLE shelflife'")
+		if started {
+			run(t, ".", "service", "postgresql", "stop")
+		}
+	}()
+	requireShares(t, ".", script, [2]string{"8081", "8082"})
+}
+
+// freePort returns a port that nothing listens on, for a program that can't say which
+// one it took.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	return port
+}
+
+// requireShares runs a script that starts servers and asks both, and has each server
+// answer for what the other was given.
+func requireShares(t *testing.T, dir, script string, ports [2]string) {
+	t.Helper()
+	cmd := exec.Command("bash", "-ec", "exec 2>&1\n"+script+"\n"+
 		"echo \"key=${SHELFLIFE_API_KEYS#*=}\"\nread -r _ || true\nkill $(jobs -p)\nwait")
+	cmd.Dir = dir
 	in, err := cmd.StdinPipe()
 	require.NoError(t, err)
 	out, err := cmd.StdoutPipe()
@@ -201,20 +222,17 @@ func requireSharesAsPrinted(t *testing.T, script string) {
 		require.NoError(t, in.Close())
 		_, _ = io.Copy(io.Discard, out)
 		require.NoError(t, cmd.Wait())
-		require.NoError(t, os.Remove("shelflife"))
-		run(t, ".", "su", "postgres", "-c", "psql -c 'DROP DATABASE shelflife' -c 'DROP ROLE shelflife'")
-		if started {
-			run(t, ".", "service", "postgresql", "stop")
-		}
 	}()
-	said, key, serving := bufio.NewScanner(out), "", 0
+	said, key, serving, lists := bufio.NewScanner(out), "", 0, 0
 	for (key == "" || serving < 2) && said.Scan() {
-		if k, ok := strings.CutPrefix(said.Text(), "key="); ok {
+		if _, k, ok := strings.Cut(said.Text(), "key="); ok { // it may come behind an answer
 			key = k
 		}
 		serving += strings.Count(said.Text(), "msg=serving")
+		lists += strings.Count(said.Text(), `{"items":[]`)
 	}
 	require.Equal(t, 2, serving, "both servers say where they are")
+	require.GreaterOrEqual(t, lists, 2, "and answer")
 	do := func(method, url, body string) int {
 		r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 		require.NoError(t, err)
@@ -226,8 +244,8 @@ func requireSharesAsPrinted(t *testing.T, script string) {
 		return res.StatusCode
 	}
 	product := `{"externalId":"p","images":[{"source":{"url":"https://cdn.example/1.jpg"}}]}`
-	require.Equal(t, http.StatusCreated, do(http.MethodPost, "http://127.0.0.1:8081/products", product))
-	require.Equal(t, http.StatusOK, do(http.MethodGet, "http://127.0.0.1:8082/products/p", ""))
+	require.Equal(t, http.StatusCreated, do(http.MethodPost, "http://127.0.0.1:"+ports[0]+"/products", product))
+	require.Equal(t, http.StatusOK, do(http.MethodGet, "http://127.0.0.1:"+ports[1]+"/products/p", ""))
 }
 
 // run runs a command in dir and returns what it prints.

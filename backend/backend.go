@@ -120,7 +120,8 @@ var (
 	ErrReadOnly = fmt.Errorf("%w: opened for reading", ErrUnavailable)
 	// ErrUnknownOutcome says that the call may or may not have taken effect,
 	// and that there is no way to know which. It is never followed by a retry
-	// inside the engine.
+	// inside the engine. It may take effect later, though reads do not show it yet, unless
+	// an Update that is answered has changed meanwhile what it had read.
 	ErrUnknownOutcome = errors.New("backend: outcome unknown")
 	// ErrNested is returned by Update when its context comes from the callback
 	// of another Update.

@@ -37,7 +37,10 @@ var (
 	// changed.
 	ErrUnavailable = errors.New("store is unavailable")
 	// ErrUnknownOutcome says that a write may or may not have happened: read
-	// before repeating.
+	// before repeating. On an engine behind a network it may also happen yet, after a
+	// read that did not show it. A later write of the same product that is answered
+	// settles it: what has not happened by then never will. Under a condition on the
+	// version that was read, such a write also says whether it had.
 	ErrUnknownOutcome = errors.New("may or may not have happened: read before repeating")
 )
 
@@ -150,9 +153,20 @@ func (e *opError) Error() string {
 		subject = fmt.Sprintf("%s %q", e.op, e.id)
 	}
 	if e.class != nil {
-		return fmt.Sprintf("shelflife: %s: %v: %v", subject, e.class, e.cause)
+		return fmt.Sprintf("shelflife: %s: %v%s", subject, e.class, e.detail())
 	}
 	return fmt.Sprintf("shelflife: %s: %v", subject, e.cause)
+}
+
+// detail is what the cause says beyond its class, which an engine's error begins with.
+func (e *opError) detail() string {
+	text := ": " + e.cause.Error()
+	for _, same := range []error{e.class, backend.ErrUnknownOutcome, backend.ErrClosed, backend.ErrUnavailable} {
+		if rest, ok := strings.CutPrefix(text, ": "+same.Error()); ok && (rest == "" || strings.HasPrefix(rest, ": ")) {
+			text = rest
+		}
+	}
+	return text
 }
 
 func (e *opError) Unwrap() []error {

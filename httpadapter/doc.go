@@ -100,6 +100,11 @@
 //	500  INTERNAL
 //	503  UNAVAILABLE, OVERLOADED, UNKNOWN_OUTCOME
 //
+// After UNKNOWN_OUTCOME the write may have happened or not, and where the store is in
+// a database it may even happen later: a read that shows the old state is not final. A
+// write with If-Match on the version that was read settles it, or If-None-Match: *
+// where there was no product: once that is done the first one never happens.
+//
 // RATE_LIMITED and OVERLOADED say that the requests of the account, or all
 // together, hold what they may of memory, of the disk for uploads, or of uploads
 // that are worked on at once. RATE_LIMITED also says that the account has too many

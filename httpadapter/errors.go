@@ -43,7 +43,7 @@ var (
 		message: "the body must be application/json or multipart/form-data, in UTF-8 and without a content encoding"}
 	errInternal     = &answer{status: http.StatusInternalServerError, code: "INTERNAL", message: "internal error"}
 	errUnavailable  = &answer{status: http.StatusServiceUnavailable, code: "UNAVAILABLE", message: "the service is unavailable, try again later"}
-	errUnknown      = &answer{status: http.StatusServiceUnavailable, code: "UNKNOWN_OUTCOME", message: "the write may or may not have happened: read before repeating it"}
+	errUnknown      = &answer{status: http.StatusServiceUnavailable, code: "UNKNOWN_OUTCOME", message: "the write may or may not have happened, or may happen yet: read, and repeat it under a condition on the version that was read"}
 	errCondition    = &answer{status: http.StatusPreconditionFailed, code: "PRECONDITION_FAILED", message: "the condition of the request does not hold"}
 	errWeakMatch    = &answer{status: http.StatusPreconditionFailed, code: "PRECONDITION_FAILED", message: "a weak entity tag, as proxies make them that compress, never matches in If-Match: take the version of the product, in quotes"}
 	errNoProduct    = &answer{status: http.StatusNotFound, code: "PRODUCT_NOT_FOUND", message: "no such product"}

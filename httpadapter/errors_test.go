@@ -129,7 +129,7 @@ func TestFailuresOfTheStore(t *testing.T) {
 			require.Equal(t, "no-store", r.header.Get("Cache-Control"))
 			if errors.Is(tc.err, backend.ErrUnknownOutcome) {
 				require.Empty(t, r.header.Get("Retry-After"))
-				require.Contains(t, string(r.body), "read before repeating")
+				require.Contains(t, string(r.body), "or may happen yet")
 			} else if tc.status == 503 {
 				require.NotEmpty(t, r.header.Get("Retry-After"))
 			}

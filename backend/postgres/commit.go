@@ -316,9 +316,13 @@ func (e *againError) Is(target error) bool { return target == errAgain }
 
 // send sends a commit once.
 func (s *Store) send(acquire context.Context, c *change, patient bool) (ok bool, err error) {
+	if err := s.sendable(patient); err != nil {
+		return false, err
+	}
 	conn, err := s.calls.Acquire(acquire)
+	sent := s.sinceOpen()
 	if err != nil {
-		s.lost(err)
+		s.lostWrite(err, sent)
 		if transient(err) {
 			return false, &againError{err}
 		}
@@ -333,7 +337,7 @@ func (s *Store) send(acquire context.Context, c *change, patient bool) (ok bool,
 	} else {
 		ok, err = c.call(ctx, s, conn.Conn(), s.lockTimeout(patient))
 	}
-	return ok, s.judge(conn.Conn(), err)
+	return ok, s.judge(conn.Conn(), sent, ok && len(c.putKeys) > 0, err)
 }
 
 // commitContext limits the wait for the answer to a commit of so many bytes.
@@ -354,35 +358,41 @@ func (s *Store) lockTimeout(patient bool) string {
 	return strconv.FormatInt(max(1, (s.o.CommitTimeout/2).Milliseconds()), 10)
 }
 
-// judge says what the end of a commit on c means.
-func (s *Store) judge(c *pgx.Conn, err error) error {
-	// The server has committed, and does not know whether its standby has.
-	if takeWarning(c) {
-		return unknown(errors.New("the server was told not to wait for its synchronous standby"))
-	}
+// judge says what the end of a commit on c means that was sent at a time of sinceOpen.
+// It wrote if err is nil and there is something that the server had to make durable.
+func (s *Store) judge(c *pgx.Conn, sent time.Duration, wrote bool, err error) error {
 	if err == nil {
-		s.reached()
+		// The server has committed, and may not know whether its standby has.
+		if err := standbyAwaited(c); err != nil {
+			s.lostWrite(err, sent)
+			return unknown(err)
+		}
+		if s.reached(); wrote {
+			s.wrote(sent)
+		}
 		return nil
 	}
-	var pg *pgconn.PgError
 	switch {
 	case pgconn.SafeToRetry(err): // nothing was sent
-		s.lost(err)
+		s.lostWrite(err, sent)
 		return &againError{err}
-	case !errors.As(err, &pg), pg.SeverityUnlocalized != "ERROR":
-		// No answer, or the end of the connection, which may come after the commit.
-		s.lost(err)
+	case ended(err): // it may have come after the commit
+		if pgconn.Timeout(err) {
+			s.stuck.Add(1)
+		}
+		s.lostWrite(err, sent)
 		return unknown(err)
 	}
 	// The server's answer: there was no commit.
-	switch pg.Code {
+	switch sqlState(err) {
 	case stateSerialization, stateDeadlock, stateLockTimeout:
 		return &againError{err}
 	case "54000", "22001", "23502":
 		return fmt.Errorf("postgres: %w", err)
-	}
-	if pg.Code == stateReadOnly {
-		s.lost(errors.New("the server takes no writes"))
+	case stateReadOnly:
+		s.lostWrite(errNoWrites, sent)
+	default:
+		s.probeSoon() // whether it refuses all writes, or this one
 	}
 	return unavailable(err)
 }

@@ -1,23 +1,21 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
-
-	"github.com/shelflife-db/shelflife/backend"
 )
 
 const (
 	connectTimeout = 5 * time.Second // where the connection string has none
 	firstPause     = 5 * time.Millisecond
 	longestPause   = 250 * time.Millisecond
-	probeEvery     = 5 * time.Second
-	probeAgain     = 200 * time.Millisecond // while the server is lost
 )
 
 // errConnectionString hides what pgx says of a connection string: it quotes it.
@@ -28,6 +26,13 @@ func newPool(ctx context.Context, dsn string, size int, o *Options, connected fu
 	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		return nil, errConnectionString
+	}
+	if plain, err := pgx.ParseConfig(dsn); err == nil {
+		for _, name := range []string{"pool_max_conns", "pool_min_conns", "pool_min_idle_conns"} {
+			if _, set := plain.RuntimeParams[name]; set {
+				return nil, fmt.Errorf("postgres: the connection string sets %s: Options.Connections and Loops say how many there are", name)
+			}
+		}
 	}
 	config.MaxConns, config.MinConns = int32(size), 0
 	config.AfterConnect = func(ctx context.Context, c *pgx.Conn) error {
@@ -54,11 +59,12 @@ func newPool(ctx context.Context, dsn string, size int, o *Options, connected fu
 // warned is the name of what noteWarning leaves on a connection.
 const warned = "shelflife.warned"
 
-// noteWarning remembers that the server ended its wait for a synchronous standby:
-// what it then reports as committed is on the primary alone. It runs in the
-// goroutine that reads from c.
+// noteWarning remembers that the server ended its wait for a synchronous standby: if
+// it then reports a commit, that is on the primary alone. A server that ends the
+// connection warns too, with a code of its own, and reports nothing any more. It runs
+// in the goroutine that reads from c.
 func noteWarning(c *pgconn.PgConn, n *pgconn.Notice) {
-	if n.SeverityUnlocalized == "WARNING" && (n.Code == stateWarning || n.Code == stateShutdown) {
+	if n.SeverityUnlocalized == "WARNING" && n.Code == stateWarning {
 		c.CustomData()[warned] = true
 	}
 }
@@ -96,6 +102,7 @@ func (s *Store) read(ctx context.Context, fn func(context.Context, *pgx.Conn) (f
 	limited, cancel := context.WithTimeout(ctx, s.o.CallTimeout)
 	defer cancel()
 	var p pause
+	var why error // the last error but for the end of the time
 	for {
 		final := false
 		conn, err := s.calls.Acquire(limited)
@@ -112,8 +119,7 @@ func (s *Store) read(ctx context.Context, fn func(context.Context, *pgx.Conn) (f
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case limited.Err() != nil:
-			s.lost(err)
-			return errNoAnswer
+			return s.noAnswer(cmp.Or(why, err), why)
 		case final || !transient(err):
 			if refused(err) {
 				s.lost(err)
@@ -121,6 +127,7 @@ func (s *Store) read(ctx context.Context, fn func(context.Context, *pgx.Conn) (f
 			return readError(err)
 		}
 		s.lost(err)
+		why = err
 		if !p.wait(limited, s.life.Closing()) {
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -128,6 +135,15 @@ func (s *Store) read(ctx context.Context, fn func(context.Context, *pgx.Conn) (f
 			return readError(err)
 		}
 	}
+}
+
+// noAnswer is the error of a call whose time has run out, and why, if more is known.
+func (s *Store) noAnswer(err, why error) error {
+	s.lost(err)
+	if why != nil && refused(why) {
+		return unavailable(why)
+	}
+	return unavailable(errors.New(s.address + " does not answer"))
 }
 
 // callerError is an error of a callback of the caller, on its way out.
@@ -145,94 +161,4 @@ func callers(err error) error {
 func isCallers(err error) bool {
 	_, ok := err.(*callerError)
 	return ok
-}
-
-// lost remembers that the server could not be reached.
-func (s *Store) lost(err error) {
-	text := describe(err)
-	if s.down.Swap(&text) == nil {
-		s.losses.Add(1)
-		s.o.Logger.Warn("postgres: the server is lost", "error", text)
-		select {
-		case s.probe <- struct{}{}:
-		default:
-		}
-	}
-}
-
-// reached remembers that the server has answered.
-func (s *Store) reached() {
-	if s.down.Load() != nil && s.down.Swap(nil) != nil {
-		s.o.Logger.Info("postgres: the server answers again")
-	}
-}
-
-// watch asks the server now and then whether it takes writes, and often while it
-// is lost, so that Ready knows without asking. It ends when the store closes.
-func (s *Store) watch() {
-	defer close(s.watched)
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	next := probeEvery
-	for {
-		t := time.NewTimer(next)
-		select {
-		case <-t.C:
-		case <-s.probe:
-			t.Reset(probeAgain)
-			select {
-			case <-t.C:
-			case <-s.life.Closing():
-			}
-		case <-s.life.Closing():
-		}
-		t.Stop()
-		if s.life.Closed() {
-			return
-		}
-		if next = probeEvery; !s.ask(ctx) {
-			next = probeAgain
-		}
-	}
-}
-
-// ask asks the server once.
-func (s *Store) ask(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-	go func() { // Close does not wait for an answer
-		select {
-		case <-s.life.Closing():
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	var readOnly string
-	err := s.calls.QueryRow(ctx, "SELECT current_setting('transaction_read_only')").Scan(&readOnly)
-	switch {
-	case s.life.Closed():
-	case err != nil:
-		s.lost(err)
-		return false
-	case readOnly == "on":
-		s.lost(errors.New("the server takes no writes"))
-		return false
-	default:
-		s.reached()
-		if err := s.keepClock(ctx); err != nil && !s.life.Closed() {
-			s.o.Logger.Warn("postgres: the high water of the clock could not be written", "error", describe(err))
-		}
-	}
-	return true
-}
-
-// Ready implements [backend.Backend].
-func (s *Store) Ready() error {
-	if s.life.Closed() {
-		return backend.ErrClosed
-	}
-	if text := s.down.Load(); text != nil {
-		return unavailable(errors.New(*text))
-	}
-	return nil
 }

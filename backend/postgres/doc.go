@@ -57,10 +57,20 @@
 // Reads are repeated on a new connection until [Options.CallTimeout], then fail
 // with [backend.ErrUnavailable]. A commit is sent once: when its answer is lost,
 // or does not come in [Options.CommitTimeout], the Update fails with
-// [backend.ErrUnknownOutcome]. So it does when the server was told to stop
-// waiting for its synchronous standby, where the commit may be lost with the
-// primary. A patient Update waits for as long as the connection holds; if that
+// [backend.ErrUnknownOutcome]. The server goes on with such a commit, and may end
+// it long after: a read that shows the old state is not final. But it holds the
+// locks of its scopes until then, and compares the versions of what was read, so
+// that it has no effect after an Update that has changed any of that. The outcome
+// is not known either when the server was told to stop waiting for its synchronous
+// standby, where the commit may be lost with the primary. A patient Update waits for as long as the connection holds; if that
 // breaks its outcome is unknown too.
+//
+// [Store.Ready] is about writes, though reads may go on: once a commit was not
+// answered it returns an error until one is. Meanwhile the store writes a row of its
+// own, again and again, a fifth of a second after the last attempt has ended. It does
+// that too after a commit that the server refused for a reason that may be none of the
+// commit's. When all is well and nobody writes, the clock's high-water mark is written
+// every 15 seconds by one of the processes, and whether that is answered counts.
 //
 // # Time
 //

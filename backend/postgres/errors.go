@@ -15,7 +15,6 @@ var (
 	errTxnEnded  = errors.New("postgres: the transaction has ended")
 	errTxnScan   = errors.New("postgres: write through a transaction that is being scanned")
 	errOpenRange = errors.New("postgres: DeleteRange needs both bounds")
-	errNoAnswer  = fmt.Errorf("%w: postgres: the server does not answer", backend.ErrUnavailable)
 	errNoLoop    = fmt.Errorf("%w: postgres: all connections for scans and snapshots are in use", backend.ErrUnavailable)
 )
 
@@ -25,7 +24,6 @@ const (
 	stateDeadlock      = "40P01"
 	stateLockTimeout   = "55P03"
 	stateWarning       = "01000"
-	stateShutdown      = "57P01"
 	stateNoTable       = "42P01"
 	stateReadOnly      = "25006"
 	stateUnique        = "23505"
@@ -54,6 +52,13 @@ func transient(err error) bool {
 		return true
 	}
 	return false
+}
+
+// ended reports whether the outcome of a statement is open: there is no answer, or
+// it is that the connection ends.
+func ended(err error) bool {
+	var pg *pgconn.PgError
+	return !errors.As(err, &pg) || pg.SeverityUnlocalized != "ERROR"
 }
 
 // refused reports whether there is no connection, whatever the server has against
@@ -106,11 +111,9 @@ func (e *engineError) As(target any) bool {
 
 // describe leaves out of an error what pgx says of the connection string.
 func describe(err error) string {
-	if refused(err) {
-		if pg := sqlState(err); pg != "" {
-			return "the server refused the connection (SQLSTATE " + pg + ")"
-		}
-		return "no connection to the server"
+	var connect *pgconn.ConnectError
+	if errors.As(err, &connect) {
+		return whyRefused(connect)
 	}
 	return err.Error()
 }

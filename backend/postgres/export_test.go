@@ -36,3 +36,12 @@ func OnWay(s *Store) int {
 func ItemLock(s *Store, scope backend.Scope) int64 {
 	return s.lockNumber("i", scope.Group, scope.Item)
 }
+
+// Ask does what watch does, and returns what is then known.
+func Ask(ctx context.Context, s *Store) error {
+	s.ask(ctx, false)
+	return s.Ready()
+}
+
+// LoseWrite has a write end without an answer that was sent so long after Open.
+func LoseWrite(s *Store, err error, sent time.Duration) { s.lostWrite(err, sent) }

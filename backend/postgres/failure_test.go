@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"slices"
 	"sync"
@@ -244,6 +245,36 @@ func TestStandbyNotAwaited(t *testing.T) {
 	names("")
 	require.Equal(t, "new", get(t, s, "k"))
 	require.NoError(t, put(t.Context(), s, group, "k", "newer"))
+}
+
+// TestImmediateShutdown: a server that is told to stop at once warns those it leaves.
+// That has nothing to do with a standby.
+func TestImmediateShutdown(t *testing.T) {
+	server := postgrestest.Start(t)
+	dsn := server.Database(t)
+	var log logged
+	s := open(t, dsn, &postgres.Options{CallTimeout: time.Second, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	require.NoError(t, put(t.Context(), s, group, "k", "old"))
+	c, err := pgx.Connect(t.Context(), dsn)
+	require.NoError(t, err)
+	defer c.Close(context.WithoutCancel(t.Context()))
+	tx, err := c.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), "LOCK TABLE shelflife IN SHARE MODE")
+	require.NoError(t, err)
+	result := make(chan error, 1)
+	go func() { result <- put(context.Background(), s, group, "k", "new") }()
+	for waiting := 0; waiting == 0; {
+		require.NoError(t, tx.QueryRow(t.Context(), `SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'shelflife'::regclass`).Scan(&waiting))
+	}
+	require.NoError(t, server.Quit())
+	defer func() { require.NoError(t, server.Restart()) }()
+	err = <-result
+	require.ErrorIs(t, err, backend.ErrUnknownOutcome)
+	require.NotContains(t, err.Error(), "standby")
+	require.NoError(t, s.Close())
+	require.Contains(t, log.String(), "the server is lost")
+	require.NotContains(t, log.String(), "standby")
 }
 
 // TestServerCancelsCommit: what the server says it has undone is no unknown

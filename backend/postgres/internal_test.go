@@ -111,6 +111,11 @@ func TestOptions(t *testing.T) {
 		_, err := Open(t.Context(), "postgres://nobody@127.0.0.1:1/none", &o)
 		require.ErrorContains(t, err, "postgres: Options.", name)
 	}
+	for _, name := range []string{"pool_max_conns", "pool_min_conns", "pool_min_idle_conns"} {
+		_, err := Open(t.Context(), "postgres://nobody:sesame@127.0.0.1:1/none?"+name+"=4", nil)
+		require.ErrorContains(t, err, "sets "+name)
+		require.NotContains(t, err.Error(), "sesame")
+	}
 	_, err := (&Options{}).withDefaults()
 	require.NoError(t, err)
 }

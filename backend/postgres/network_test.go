@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -93,7 +94,7 @@ func TestTLS(t *testing.T) {
 	_, port, err := net.SplitHostPort(server.Addr)
 	require.NoError(t, err)
 	dsn := func(password, host, mode, ca string) string {
-		return "postgres://keeper:" + password + "@" + net.JoinHostPort(host, port) + "/keeper?sslmode=" + mode + "&sslrootcert=" + url.QueryEscape(ca)
+		return "postgres://keeper:" + password + "@" + net.JoinHostPort(host, port) + "/vault?sslmode=" + mode + "&sslrootcert=" + url.QueryEscape(ca)
 	}
 	var log bytes.Buffer
 	o := func() *postgres.Options {
@@ -114,6 +115,30 @@ func TestTLS(t *testing.T) {
 		require.ErrorIs(t, err, backend.ErrUnavailable, name)
 		require.NotContains(t, err.Error(), password, name)
 		require.NotContains(t, err.Error(), "keeper", name)
+	}
+
+	// What there is no connection to, and why.
+	nobody, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, nobody.Close())
+	right := dsn(password, "localhost", "verify-full", server.CA)
+	for says, dsn := range map[string]string{
+		"localhost:" + port + "/vault: the server does not accept the user or the password (SQLSTATE 28P01)": dsn("xyzzy-"+password, "localhost", "verify-full", server.CA),
+		"127.0.0.1:" + port + "/vault: the server's certificate is not accepted":                             dsn(password, "127.0.0.1", "verify-full", server.CA),
+		"localhost:" + port + "/none: there is no such database (SQLSTATE 3D000)":                            strings.Replace(right, "/vault?", "/none?", 1),
+		nobody.Addr().String() + "/d: nothing listens there":                                                 "postgres://keeper:" + password + "@" + nobody.Addr().String() + "/d",
+		"no-such-host.invalid:5432/d: ":                                                                      "postgres://keeper:" + password + "@no-such-host.invalid/d",
+		"/no/such/folder:7/d: there is no such socket":                                                       "postgres://keeper:" + password + "@/d?port=7&host=/no/such/folder",
+		"no-such-host.invalid:1," + nobody.Addr().String() + "/d: ":                                          "postgres://keeper:" + password + "@no-such-host.invalid:1," + nobody.Addr().String() + "/d",
+	} {
+		_, err := postgres.Open(t.Context(), dsn, o())
+		require.ErrorIs(t, err, backend.ErrUnavailable)
+		require.ErrorContains(t, err, "no connection to "+says)
+		require.NotContains(t, err.Error(), password)
+		require.NotContains(t, err.Error(), "keeper")
+		where, err := postgres.Address(dsn)
+		require.NoError(t, err)
+		require.True(t, strings.HasPrefix(says, where+": "), "%s, %s", where, says)
 	}
 
 	// A password that is changed while the store is open.

@@ -39,7 +39,8 @@ type Options struct {
 	MustExist bool
 	// Connections bounds the connections for reads and commits, Loops those that
 	// scans over more than a page and snapshots hold. Both are per Store.
-	// Connections is at least 2. Default: 0, which is 16 of each; negative is refused.
+	// Connections is at least 2. A connection string that sets pool_max_conns is refused.
+	// Default: 0, which is 16 of each; negative is refused.
 	Connections, Loops int
 	// CallTimeout is the time after which a read, or a commit that has not been
 	// sent, fails with backend.ErrUnavailable because the server does not answer,

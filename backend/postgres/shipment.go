@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/shelflife-db/shelflife/backend"
@@ -255,9 +256,13 @@ func upTo(length int, units []int32, n int32) []int32 {
 
 // callTogether sends a union, and sets the states of its units.
 func (s *Store) callTogether(acquire context.Context, u *union) error {
+	if err := s.sendable(false); err != nil {
+		return err
+	}
 	conn, err := s.calls.Acquire(acquire)
+	sent := s.sinceOpen()
 	if err != nil {
-		s.lost(err)
+		s.lostWrite(err, sent)
 		return unavailable(err)
 	}
 	defer conn.Release()
@@ -275,5 +280,10 @@ func (s *Store) callTogether(acquire context.Context, u *union) error {
 			u.states[n-1] = unitConflict
 		}
 	}
-	return s.judge(conn.Conn(), err)
+	return s.judge(conn.Conn(), sent, u.wrote(), err)
+}
+
+// wrote reports whether there is a row that a unit has put which was committed.
+func (u *union) wrote() bool {
+	return slices.ContainsFunc(u.putUnits, func(n int32) bool { return u.states[n-1] == unitCommitted })
 }

@@ -55,8 +55,7 @@ func (s *Store) begin(ctx context.Context) (*session, error) {
 		case limited.Err() != nil && s.loops.Stat().AcquiredConns() >= s.loops.Config().MaxConns:
 			return nil, errNoLoop
 		case limited.Err() != nil:
-			s.lost(err)
-			return nil, errNoAnswer
+			return nil, s.noAnswer(err, nil)
 		case !transient(err):
 			return nil, readError(err)
 		}

@@ -14,6 +14,7 @@ type statements struct {
 	together              string
 	portableCommit        string
 	raiseClock, highWater string
+	probe                 string
 }
 
 func newStatements(table string) statements {
@@ -35,6 +36,7 @@ func newStatements(table string) statements {
 	s.together = s.sql(`SELECT T_together_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`)
 	s.portableCommit = s.sql(portableCommit)
 	s.raiseClock = s.sql(raiseClock)
+	s.probe = s.sql(`INSERT INTO T_meta (name, value) VALUES ('probe', ` + serverTime + `::text) ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value`)
 	s.highWater = s.sql(`SELECT value::int8 FROM T_meta WHERE name = 'clock'`)
 	return s
 }

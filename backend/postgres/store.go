@@ -13,10 +13,11 @@ import (
 
 // Store is a store on a PostgreSQL server.
 type Store struct {
-	o     Options
-	parts int // those of the store
-	sql   statements
-	life  backend.Lifecycle
+	o       Options
+	address string // see Address
+	parts   int    // those of the store
+	sql     statements
+	life    backend.Lifecycle
 	// portable says how the store commits, and lockSalt separates the locks of its
 	// scopes from those of other stores in the database. Neither ever changes.
 	portable bool
@@ -36,9 +37,12 @@ type Store struct {
 	cache *rowCache
 	counts
 
-	down    atomic.Pointer[string] // why the server can't be reached, nil while it can
-	probe   chan struct{}          // has watch ask
-	watched chan struct{}          // closed when watch has ended
+	opened   time.Time              // begins the times of sinceOpen
+	answered atomic.Int64           // when the last write was sent of those that were answered, by sinceOpen
+	stuck    atomic.Int32           // commits that were given up since then: see errStuck
+	down     atomic.Pointer[outage] // nil while the server answers
+	probe    chan struct{}          // has watch ask, by a write
+	watched  chan struct{}          // closed when watch has ended
 
 	mu       sync.Mutex        // guards what follows
 	groups   map[string]*group // the tickets of Updates, by scope
@@ -60,6 +64,10 @@ func Open(ctx context.Context, dsn string, o *Options) (_ *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
+	where, err := Address(dsn)
+	if err != nil {
+		return nil, err
+	}
 	s := &Store{
 		o:          options,
 		sql:        newStatements(options.Table),
@@ -68,7 +76,8 @@ func Open(ctx context.Context, dsn string, o *Options) (_ *Store, err error) {
 		groups:     map[string]*group{},
 		sessions:   map[*session]struct{}{},
 		longestRun: longestRun, maxOnWay: maxOnWay, longestWait: longestWait,
-		water: highWater{began: time.Now()},
+		address: where,
+		water:   highWater{began: time.Now()}, opened: time.Now(),
 	}
 	if s.cache, err = newRowCache(options.CacheSize); err != nil {
 		return nil, err

@@ -155,6 +155,9 @@ func (s *Store) attemptHeld(ctx context.Context, scopes []backend.Scope, o backe
 			return false, ctx.Err()
 		}
 	}
+	if err := s.sendable(o.Patient); err != nil {
+		return false, err
+	}
 	acquire, cancel := context.WithTimeout(ctx, s.o.CallTimeout)
 	defer cancel()
 	conn, err := s.calls.Acquire(acquire)
@@ -204,7 +207,9 @@ func (s *Store) heldError(ctx context.Context, err error) (again bool, _ error) 
 	if code := sqlState(err); code == stateDeadlock || code == stateSerialization {
 		return true, nil
 	}
-	s.lost(err)
+	if ended(err) { // else the server has answered: it waited for a lock in vain
+		s.lostWrite(err, s.sinceOpen())
+	}
 	return false, readError(err)
 }
 
@@ -227,7 +232,8 @@ func (s *Store) hold(ctx context.Context, c *pgx.Conn, b *batch, o backend.Updat
 func (s *Store) commitHeld(c *pgx.Conn, b *batch, o backend.UpdateOptions) error {
 	ctx, cancel := s.commitContext(o.Patient, b.writes.bytes)
 	defer cancel()
-	if _, err := s.change(b).call(ctx, s, c, s.lockTimeout(o.Patient)); err != nil {
+	change := s.change(b)
+	if _, err := change.call(ctx, s, c, s.lockTimeout(o.Patient)); err != nil {
 		// Nothing is committed before COMMIT is sent.
 		return unavailable(err)
 	}
@@ -235,10 +241,11 @@ func (s *Store) commitHeld(c *pgx.Conn, b *batch, o backend.UpdateOptions) error
 		s.cache.drop(k)
 	}
 	takeWarning(c)
+	sent := s.sinceOpen()
 	results, err := c.PgConn().Exec(ctx, "COMMIT").ReadAll()
 	if err == nil && (len(results) != 1 || results[0].CommandTag.String() != "COMMIT") {
 		// An aborted transaction answers COMMIT with ROLLBACK, and no error.
 		return &againError{errors.New("the transaction was rolled back")}
 	}
-	return s.judge(c, err)
+	return s.judge(c, sent, len(change.putKeys) > 0, err)
 }

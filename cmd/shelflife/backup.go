@@ -58,6 +58,9 @@ func (c *backupCmd) source(ctx context.Context) (func(io.Writer) (catalog.Backup
 		if c.Data != "" {
 			return nil, errors.New("--data and --admin name two stores: give one of them")
 		}
+		if c.Store != "" {
+			return nil, errors.New("--store (or SHELFLIFE_STORE) and --admin name two stores: give one of them")
+		}
 		operators, err := newAdminClient(c.Admin)
 		if err != nil {
 			return nil, err

@@ -64,6 +64,7 @@ func TestWrongUsage(t *testing.T) {
 		"demo with a key":        {[]string{"serve", "--demo", "--api-key", key}, "--demo has a key of its own"},
 		"prefix":                 {[]string{"serve", "--data", data, "--api-key", key, "--prefix", "shop"}, `--prefix "shop" must be`},
 		"negative window":        {[]string{"serve", "--data", data, "--api-key", key, "--use-window=-1s"}, "--use-window is negative"},
+		"negative delay":         {[]string{"serve", "--data", data, "--api-key", key, "--shutdown-delay=-1s"}, "--shutdown-delay is negative"},
 		"negative timeout":       {[]string{"serve", "--data", data, "--api-key", key, "--shutdown-timeout=-1s"}, "--shutdown-timeout is negative"},
 		"image over request":     {[]string{"serve", "--data", data, "--api-key", key, "--max-image-size=3MiB", "--max-request-size=2MiB"}, "--max-image-size is 3145728 bytes and --max-request-size 2097152: an image comes in a request"},
 		"request under image":    {[]string{"serve", "--data", data, "--api-key", key, "--max-request-size=10MiB"}, "--max-image-size is 20971520 bytes and --max-request-size 10485760"},

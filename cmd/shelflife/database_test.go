@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/shelflife-db/shelflife/backend/postgres"
 	"github.com/shelflife-db/shelflife/backend/postgres/postgrestest"
 )
 
@@ -29,6 +30,12 @@ func TestStoreFlags(t *testing.T) {
 		{url, []string{"import", "--data", "d", "--account", "a", "-"}, "name two stores"},
 		{url, []string{"serve", "--api-key", key, "--data", "d"}, "name two stores"},
 		{url, []string{"serve", "--demo"}, "--demo fills a folder"},
+		{url, []string{"dump", "--admin", "unix:none", "-"}, "name two stores"},
+		{url, []string{"backup", "--admin", "unix:none", "-"}, "name two stores"},
+		{url, []string{"check", "--store-connections", "3"}, "--store-connections (or SHELFLIFE_STORE_CONNECTIONS) is not within 4 and 1000"},
+		{url, []string{"serve", "--api-key", key, "--store-connections=-4"}, "is not within 4 and 1000"},
+		{"", []string{"check", "--data", "d", "--store-connections", "8"}, "but no --store"},
+		{url + "?pool_max_conns=4", []string{"check"}, "--store-connections says how many"},
 		{"", []string{"check", "--store", "mysql://u:sesame@h/d"}, "begins with postgres://"},
 		{"", []string{"check", "--store", "postgres://u:sesame@h:port/d"}, "connection string is not valid"},
 		{"postgres://u:sesame@h/d?sslmode=none", []string{"check"}, "connection string is not valid"},
@@ -51,6 +58,11 @@ func TestCommandsOnADatabase(t *testing.T) {
 		require.Contains(t, errs, "there is no store in PostgreSQL")
 	}
 	s := startServer(t, "--store", dsn)
+	where, err := postgres.Address(dsn)
+	require.NoError(t, err)
+	serving := s.awaitLog("serving")
+	require.Equal(t, "PostgreSQL at "+where, serving["data"])
+	require.NotZero(t, serving["max_http_connections"])
 	t.Setenv("SHELFLIFE_STORE", dsn)
 	status, out, errs := execute(t, strings.NewReader(upsertBody("mug")+"\n"), "import", "--account", testAccount, "-")
 	require.Equal(t, exitOK, status, errs)
@@ -154,7 +166,7 @@ func TestPasswordIsNotTold(t *testing.T) {
 	_, port, err := net.SplitHostPort(database.Addr)
 	require.NoError(t, err)
 	store := func(password, host string) string {
-		return fmt.Sprintf("postgres://keeper:%s@%s:%s/keeper?sslmode=verify-full&sslrootcert=%s", password, host, port, url.QueryEscape(database.CA))
+		return fmt.Sprintf("postgres://keeper:%s@%s:%s/vault?sslmode=verify-full&sslrootcert=%s", password, host, port, url.QueryEscape(database.CA))
 	}
 	t.Setenv("SHELFLIFE_STORE", store(password, "localhost"))
 	s := startServer(t)

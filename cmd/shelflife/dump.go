@@ -77,6 +77,8 @@ func (c *dumpCmd) source(p *process, bar *progress) (write func(io.Writer) (dump
 		switch {
 		case c.Data != "":
 			return nil, nil, errors.New("--data and --admin name two stores: give one of them")
+		case c.Store != "":
+			return nil, nil, errors.New("--store (or SHELFLIFE_STORE) and --admin name two stores: give one of them")
 		case c.PastDamage:
 			return nil, nil, errors.New("--past-damage is for a store that no server has open")
 		}

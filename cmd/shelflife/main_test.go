@@ -123,7 +123,7 @@ func startServerIn(t *testing.T, dir string, args ...string) *server {
 }
 
 func serveArgs(args []string) []string {
-	return append([]string{"serve", "--addr", "127.0.0.1:0", "--log-format", "json"}, args...)
+	return append([]string{"serve", "--addr", "127.0.0.1:0", "--log-format", "json", "--shutdown-delay", "0s"}, args...)
 }
 
 // startCommand starts a command that serves.

@@ -69,6 +69,7 @@ type serveCmd struct {
 	adminFlags
 	tlsFlags
 
+	ShutdownDelay   time.Duration `default:"1s" placeholder:"TIME" help:"How long the server goes on when it is told to stop: it says meanwhile that it is not ready, and every answer ends its connection, so that no client sends on one that is closed. As long as a load balancer takes to notice, where there is one. Default: ${default}."`
 	ShutdownTimeout time.Duration `default:"30s" placeholder:"TIME" help:"How long running requests may take to end when the server stops. Default: ${default}."`
 }
 
@@ -82,7 +83,7 @@ GET ` + healthPath + ` needs no key and is not under the prefix: 200 when the st
 
 A socket that systemd passes (LISTEN_FDS) takes the place of --addr, and systemd is told when the server is ready (NOTIFY_SOCKET).
 
-SIGTERM or SIGINT stops the server: it takes no more requests, ends running ones, writes everything down and exits with 0. A second one ends it at once.
+SIGTERM or SIGINT stops the server: it says that it is not ready, goes on for --shutdown-delay, takes no more requests, ends running ones, writes everything down and exits with 0. A second one ends it at once.
 
 On SIGHUP it reads --api-key-file, --tls-cert and --tls-key again. Keys that are gone are refused from then on, also in sessions of the dashboard within a minute. A new certificate is used for connections that are opened from then on. A file with which it would not have started changes nothing, and the log says why.
 
@@ -144,8 +145,8 @@ func (c *serveCmd) Run(p *process) error {
 // authenticator knows the keys of all sources.
 func (c *serveCmd) authenticator(log *slog.Logger) (*httpadapter.APIKeys, error) {
 	if c.Demo {
-		if len(c.APIKey) > 0 || c.APIKeyFile != "" {
-			return nil, errors.New("--demo has a key of its own and takes no other")
+		if len(c.APIKey) > 0 || c.APIKeyFile != "" || os.Getenv(keysVariable) != "" {
+			return nil, errors.New("--demo has a key of its own and takes none of --api-key, --api-key-file (or SHELFLIFE_API_KEY_FILE) and " + keysVariable)
 		}
 		return httpadapter.NewAPIKeys(apiKeys{demoKey: demoAccount})
 	}
@@ -310,8 +311,10 @@ func (c *serveCmd) serve(p *process, at site) (err error) {
 	}
 	defer func() { err = errors.Join(err, closePages()) }()
 	url := at.secure.scheme() + "://" + baseHost(at.listener.Addr()) + at.prefix
-	health := healthHandler(func() error { return c.ready(cat, uploads) }, cat.Damage)
-	stopAdmin, err := c.serveAdmin(at.operators, cat, calls, func() error { return c.ready(cat, uploads) }, log)
+	var leaving leave
+	ready := leaving.ready(func() error { return c.ready(cat, uploads) })
+	health := healthHandler(ready, cat.Damage)
+	stopAdmin, err := c.serveAdmin(at.operators, cat, calls, ready, log)
 	if err != nil {
 		return err
 	}
@@ -320,14 +323,14 @@ func (c *serveCmd) serve(p *process, at site) (err error) {
 	server := newServer(api.ReadOn(mount(at.prefix, api, pages, health)), clock, log, at.proxies)
 	// Around everything that a request may wait for, its line in the log included:
 	// where the log is read slowly, requests must not pile up behind it.
-	server.Handler = clients.Handler(server.Handler, watched(api.ReadOn(overloaded(health)), clock, log, at.proxies))
+	server.Handler = leaving.wrap(clients.Handler(server.Handler, watched(api.ReadOn(overloaded(health)), clock, log, at.proxies)))
 	if c.H2C || at.secure != nil {
 		takeHTTP2(server)
 	}
 	server.ConnContext = clients.ConnContext
 	server.RegisterOnShutdown(api.Drain)
 	log.Info("serving", "url", url, "data", at.store.String(),
-		"open_files_limit", files.limit, "open_tables", files.tables, "max_connections", files.connections,
+		"open_files_limit", files.limit, "open_tables", files.tables, "max_http_connections", files.connections,
 		"cache_size", int64(c.CacheSize))
 	if c.Demo {
 		printDemo(p.stdout, url, pages != nil)
@@ -340,7 +343,8 @@ func (c *serveCmd) serve(p *process, at site) (err error) {
 	// The socket takes connections already: what comes from now on is answered.
 	notifyStarter("READY=1", log)
 	defer context.AfterFunc(p.ctx, func() { notifyStarter("STOPPING=1", log) })()
-	return runServer(p.ctx, server, at.secure.listen(clients.Listener(at.listener)), c.ShutdownTimeout, log)
+	listener := at.secure.listen(clients.Listener(at.listener))
+	return runServer(p.ctx, server, listener, &leaving, shutdown{c.ShutdownDelay, c.ShutdownTimeout}, log)
 }
 
 // notifyStarter notifies what has started the process. A failure is logged and
@@ -371,9 +375,14 @@ func (c *serveCmd) ready(cat *catalog.Catalog, uploads *spool) error {
 	return err
 }
 
-// runServer serves until ctx is done, and then until the running requests have
-// ended, or drain has passed.
-func runServer(ctx context.Context, server *http.Server, listener net.Listener, drain time.Duration, log *slog.Logger) error {
+// shutdown says how a server stops: how long it goes on when it has said so, and how
+// long the requests may take that run then.
+type shutdown struct{ delay, timeout time.Duration }
+
+// runServer serves until ctx is done and the delay has passed, during which clients and
+// those that ask for readiness are told, and then until the running requests have ended,
+// or their time has passed.
+func runServer(ctx context.Context, server *http.Server, listener net.Listener, leaving *leave, how shutdown, log *slog.Logger) error {
 	var fresh freshConns
 	fresh.watch(server)
 	ended := make(chan error, 1)
@@ -383,14 +392,22 @@ func runServer(ctx context.Context, server *http.Server, listener net.Listener, 
 		return err
 	case <-ctx.Done():
 	}
+	leaving.begun.Store(true)
 	log.Info("stopping")
+	delay := time.NewTimer(how.delay)
+	defer delay.Stop()
+	select {
+	case err := <-ended:
+		return err
+	case <-delay.C:
+	}
 	// First, and awaited: Shutdown does not know of a connection that was accepted while
 	// it looked, and would leave it without an answer.
 	_ = listener.Close() // which ends Serve, whatever it returns
 	if err := <-ended; !errors.Is(err, net.ErrClosed) {
 		return err // it had failed before it was told to stop
 	}
-	drained, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	drained, cancel := context.WithTimeout(context.WithoutCancel(ctx), how.timeout)
 	defer cancel()
 	fresh.await(drained)
 	if err := server.Shutdown(drained); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"expvar"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -101,6 +103,93 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	require.NotZero(t, exit.ExitCode())
 	require.NoError(t, body.Close())
 	require.Zero(t, (<-answered).status)
+}
+
+// TestStopIsTold: a server that is told to stop says that it is not ready and goes on
+// meanwhile; each of its answers ends its connection.
+func TestStopIsTold(t *testing.T) {
+	s := startServer(t, "--data", t.TempDir(), "--shutdown-delay", "1h", "--admin-addr", "127.0.0.1:0")
+	operators := "http://" + s.awaitLog("serving operators")["addr"].(string)
+	client := &http.Client{Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+	ask := func(method, url, body string) (status int, ends bool) {
+		r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+		require.NoError(t, err)
+		r.Header.Set("X-API-Key", s.key)
+		r.Header.Set("Content-Type", "application/json")
+		res, err := client.Do(r)
+		require.NoError(t, err)
+		_, err = io.Copy(io.Discard, res.Body)
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+		return res.StatusCode, res.Close
+	}
+	requireAnswer := func(want int, ends bool, method, url, body string) {
+		t.Helper()
+		status, closes := ask(method, url, body)
+		require.Equal(t, want, status)
+		require.Equal(t, ends, closes)
+	}
+	requireAnswer(200, false, "GET", s.url+"/healthz", "")
+	requireAnswer(201, false, "POST", s.url+"/products", upsertBody("before"))
+	requireAnswer(200, false, "GET", operators+"/readyz", "")
+	s.signal(syscall.SIGTERM)
+	s.awaitLog("stopping")
+	for _, name := range []string{"on the connection of before", "on a new one"} {
+		requireAnswer(201, true, "POST", s.url+"/products", upsertBody(name))
+	}
+	requireAnswer(503, true, "GET", s.url+"/healthz", "")
+	requireAnswer(503, false, "GET", operators+"/readyz", "")
+	requireAnswer(200, false, "GET", operators+"/livez", "")
+	s.signal(syscall.SIGTERM)
+	require.Error(t, s.wait(), "the second one ends it at once")
+}
+
+// TestStopCutsNoConnection: what writes on and on over the same connections while the
+// server stops has an answer to each, and only new connections are refused.
+func TestStopCutsNoConnection(t *testing.T) {
+	s := startServer(t, "--data", t.TempDir(), "--shutdown-delay", "2s")
+	var writers sync.WaitGroup
+	var cut atomic.Pointer[string]
+	started := make(chan struct{}, 8)
+	for w := range cap(started) {
+		writers.Go(func() {
+			client := &http.Client{Transport: &http.Transport{}}
+			defer client.CloseIdleConnections()
+			for n := 0; ; n++ {
+				reused := false
+				r, err := http.NewRequestWithContext(httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{
+					GotConn: func(c httptrace.GotConnInfo) { reused = c.Reused },
+				}), "POST", s.url+"/products", strings.NewReader(upsertBody(fmt.Sprint(w))))
+				if err != nil {
+					panic(err)
+				}
+				r.GetBody = nil // the client would send again what it finds cut
+				r.Header.Set("X-API-Key", s.key)
+				r.Header.Set("Content-Type", "application/json")
+				res, err := client.Do(r)
+				if err != nil {
+					if text := err.Error(); reused {
+						cut.Store(&text)
+					}
+					return
+				}
+				_, _ = io.Copy(io.Discard, res.Body)
+				_ = res.Body.Close()
+				if n == 10 {
+					started <- struct{}{}
+				}
+			}
+		})
+	}
+	for range cap(started) {
+		<-started
+	}
+	s.stop()
+	writers.Wait()
+	if text := cut.Load(); text != nil {
+		t.Fatal(*text)
+	}
 }
 
 func TestStopCutsOffWhatDoesNotEnd(t *testing.T) {

@@ -25,6 +25,8 @@ func (c *serveCmd) check() (prefix string, err error) {
 		err = errors.New("--use-window is more than 1h")
 	case c.UseWindow > 0 && c.UseWindow < time.Millisecond:
 		err = errors.New("--use-window is less than 1ms")
+	case c.ShutdownDelay < 0:
+		err = errors.New("--shutdown-delay is negative")
 	case c.ShutdownTimeout < 0:
 		err = errors.New("--shutdown-timeout is negative")
 	case c.MaxConnections < 0:

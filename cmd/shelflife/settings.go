@@ -35,6 +35,7 @@ var environment = map[string]string{
 	"prefix":           "SHELFLIFE_PREFIX",
 	"public-path":      "SHELFLIFE_PUBLIC_PATH",
 	"session-key-file": "SHELFLIFE_SESSION_KEY_FILE",
+	"shutdown-delay":   "SHELFLIFE_SHUTDOWN_DELAY",
 	"shutdown-timeout": "SHELFLIFE_SHUTDOWN_TIMEOUT",
 	"spool-dir":        "SHELFLIFE_SPOOL_DIR",
 	"tls-cert":         "SHELFLIFE_TLS_CERT",
@@ -85,13 +86,12 @@ func (s *settings) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (an
 	}
 	if !s.read {
 		s.read = true
-		s.err = s.load(ctx, command)
+		if s.err = s.load(ctx, command); s.err == nil {
+			s.err = s.oneStore(ctx, command)
+		}
 	}
 	if s.err != nil {
 		return nil, s.err
-	}
-	if elsewhere(ctx, flag.Name) {
-		return nil, nil
 	}
 	if variable, ok := environment[flag.Name]; ok {
 		if value := os.Getenv(variable); value != "" {
@@ -126,24 +126,38 @@ func (s *settings) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (an
 	return set.values[0], nil
 }
 
-// elsewhere reports whether the store that a flag would name is named otherwise, by what
-// comes before: an image may set SHELFLIFE_DATA for users without --store.
-func elsewhere(ctx *kong.Context, name string) bool {
-	other, variable, own := "", "", ""
-	switch name {
-	case "data":
-		other, variable = "store", "SHELFLIFE_STORE"
-	case "store":
-		other, variable, own = "data", environment["data"], "SHELFLIFE_STORE"
-	default:
-		return false
+// oneStore returns an error if the store is named twice, as a folder and as a database,
+// wherever: an image or a unit has one name, and whoever gives the other means that.
+func (s *settings) oneStore(ctx *kong.Context, serve *kong.Node) error {
+	folder, database := s.source(ctx, serve, "data"), s.source(ctx, serve, "store")
+	if folder == "" || database == "" {
+		return nil
 	}
+	return fmt.Errorf("%s and %s name two stores: give one of them", folder, database)
+}
+
+// source says where a flag is set, "" if it is not.
+func (s *settings) source(ctx *kong.Context, serve *kong.Node, name string) string {
 	for _, p := range ctx.Path {
-		if p.Flag != nil && p.Flag.Name == other {
-			return true
+		if p.Flag != nil && p.Flag.Name == name {
+			return "--" + name
 		}
 	}
-	return os.Getenv(variable) != "" && os.Getenv(own) == ""
+	variables := []string{environment[name]}
+	for _, flag := range serve.Flags {
+		if flag.Name == name {
+			variables = append(variables, flag.Envs...)
+		}
+	}
+	for _, variable := range variables {
+		if variable != "" && os.Getenv(variable) != "" {
+			return variable
+		}
+	}
+	if set, ok := s.values[name]; ok {
+		return fmt.Sprintf("%s (%s, line %d)", name, s.file, set.line)
+	}
+	return ""
 }
 
 // load reads the file, if there is to be one.

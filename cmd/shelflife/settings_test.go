@@ -76,22 +76,47 @@ cache-size = 64MiB
 	c, err = parseServe(t, "--config", writeConfig(t, "store = postgres://file\n"))
 	require.NoError(t, err)
 	require.Equal(t, "postgres://environment", c.Store)
-	t.Setenv("SHELFLIFE_DATA", "/of-an-image")
-	c, err = parseServe(t)
-	require.NoError(t, err)
-	require.Equal(t, "postgres://environment", c.Store)
-	require.Empty(t, c.Data, "a store is named")
-	t.Setenv("SHELFLIFE_STORE", "")
-	c, err = parseServe(t)
-	require.NoError(t, err)
-	require.Equal(t, "/of-an-image", c.Data)
-	c, err = parseServe(t, "--store", "postgres://given")
-	require.NoError(t, err)
-	require.Empty(t, c.Data)
-	c, err = parseServe(t, "--config", writeConfig(t, "store = postgres://file\n"))
-	require.NoError(t, err)
-	require.Equal(t, "/of-an-image", c.Data)
-	require.Empty(t, c.Store, "the environment comes first")
+}
+
+// TestOneStore: a store that is named twice, in whatever two places, is refused, and
+// both places are named, but not the database.
+func TestOneStore(t *testing.T) {
+	const url = "postgres://u:sesame@h/d"
+	type named struct{ option, variable, line string } // where
+	places := func(flag, variable, value string) map[string]named {
+		return map[string]named{
+			"--" + flag:    {option: value},
+			variable:       {variable: value},
+			flag + " (":    {line: flag + " = " + value + "\n"},
+			"not anywhere": {},
+		}
+	}
+	for dataAt, data := range places("data", "SHELFLIFE_DATA", "/folder") {
+		for storeAt, store := range places("store", "SHELFLIFE_STORE", url) {
+			t.Run(dataAt+storeAt, func(t *testing.T) {
+				t.Setenv("SHELFLIFE_DATA", data.variable)
+				t.Setenv("SHELFLIFE_STORE", store.variable)
+				args := []string{"--config", writeConfig(t, "prefix = /\n"+data.line+store.line)}
+				if data.option != "" {
+					args = append(args, "--data", data.option)
+				}
+				if store.option != "" {
+					args = append(args, "--store", store.option)
+				}
+				c, err := parseServe(t, args...)
+				if data == (named{}) || store == (named{}) {
+					require.NoError(t, err)
+					require.Equal(t, data != (named{}), c.Data == "/folder")
+					require.Equal(t, store != (named{}), c.Store == url)
+					return
+				}
+				require.ErrorContains(t, err, "name two stores")
+				require.ErrorContains(t, err, dataAt)
+				require.ErrorContains(t, err, storeAt)
+				require.NotContains(t, err.Error(), "sesame")
+			})
+		}
+	}
 }
 
 func TestWrongSettings(t *testing.T) {

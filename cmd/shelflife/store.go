@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"math"
+	"net/url"
 	"strings"
 	"time"
 
@@ -23,7 +24,13 @@ import (
 type storeFlags struct {
 	Data  string `placeholder:"DIR" help:"Folder of the store."`
 	Store string `placeholder:"URL" env:"SHELFLIFE_STORE" help:"Store in a database that several processes share: postgres://USER@HOST/DATABASE. Instead of --data. SHELFLIFE_STORE keeps it, and a password in it, from other users of the machine."`
+
+	StoreConnections int `placeholder:"N" env:"SHELFLIFE_STORE_CONNECTIONS" help:"How many connections this process may have to the database of --store, 4 to 1000: half for calls, half for loops over many products. Those of all processes must fit into its max_connections. Default: 32."`
 }
+
+// Bounds of --store-connections: two for calls, one of which waits for another, and two
+// for loops.
+const minStoreConnections, maxStoreConnections = 4, 1000
 
 // place returns the one place that the flags name.
 func (f storeFlags) place() (place, error) {
@@ -34,18 +41,30 @@ func (f storeFlags) place() (place, error) {
 		return place{}, errors.New("--store (or SHELFLIFE_STORE) is no URL that begins with postgres://")
 	case f.Data == "" && f.Store == "":
 		return place{}, errors.New("--data or --store is missing (try --help)")
+	case f.StoreConnections != 0 && f.Store == "":
+		return place{}, errors.New("--store-connections (or SHELFLIFE_STORE_CONNECTIONS) is given, but no --store")
+	case f.StoreConnections != 0 && (f.StoreConnections < minStoreConnections || f.StoreConnections > maxStoreConnections):
+		return place{}, fmt.Errorf("--store-connections (or SHELFLIFE_STORE_CONNECTIONS) is not within %d and %d", minStoreConnections, maxStoreConnections)
 	}
-	return place{dir: f.Data, url: f.Store}, nil
+	if u, err := url.Parse(f.Store); err == nil && (u.Query().Has("pool_max_conns") || u.Query().Has("pool_min_conns")) {
+		return place{}, errors.New("--store (or SHELFLIFE_STORE) sets pool_max_conns or pool_min_conns: --store-connections says how many there may be")
+	}
+	return place{dir: f.Data, url: f.Store, connections: f.StoreConnections}, nil
 }
 
 // place is where a store is: a folder, or a database. The URL may hold a
 // password: it is in no log and no error.
-type place struct{ dir, url string }
+type place struct {
+	dir, url    string
+	connections int // to the database, 0 for the default
+}
 
 // String names the place for logs.
 func (p place) String() string {
 	if p.url != "" {
-		return "PostgreSQL"
+		// One that can't be read is refused when it is opened.
+		where, _ := postgres.Address(p.url)
+		return "PostgreSQL at " + where
 	}
 	return p.dir
 }
@@ -56,7 +75,7 @@ func openStore(ctx context.Context, at place, engine pebble.Options, o catalog.O
 	var b backend.Backend
 	var err error
 	if at.url != "" {
-		b, err = openDatabase(ctx, at.url, engine, engine.MustExist)
+		b, err = openDatabase(ctx, at, engine, engine.MustExist)
 		if errors.Is(err, fs.ErrNotExist) {
 			err = noStore(at)
 		}
@@ -106,8 +125,10 @@ func (e *noStoreError) Error() string { return fmt.Sprintf("there is no store in
 
 // openDatabase opens the engine's store in a database. All that an account owns
 // lies together there.
-func openDatabase(ctx context.Context, url string, engine pebble.Options, mustExist bool) (backend.Backend, error) {
-	return postgres.Open(ctx, url, &postgres.Options{
+func openDatabase(ctx context.Context, at place, engine pebble.Options, mustExist bool) (backend.Backend, error) {
+	calls := at.connections / 2
+	return postgres.Open(ctx, at.url, &postgres.Options{
+		Connections: calls, Loops: at.connections - calls,
 		Partition: encoding.AccountPartition{},
 		MustExist: mustExist,
 		CacheSize: int(engine.CacheSize / 8),
@@ -157,7 +178,7 @@ func openCatalogQuietly(ctx context.Context, b backend.Backend) (*catalog.Catalo
 // openDatabaseForCheck opens the engine's store in a database, which must be
 // there.
 func openDatabaseForCheck(ctx context.Context, at place) (backend.Backend, error) {
-	b, err := openDatabase(ctx, at.url, pebble.Options{CacheSize: ownCache()}, true)
+	b, err := openDatabase(ctx, at, pebble.Options{CacheSize: ownCache()}, true)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, noStore(at)
 	}

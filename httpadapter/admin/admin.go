@@ -175,11 +175,15 @@ func (h *Handler) stats(w http.ResponseWriter, r *http.Request) {
 	if s.Sweeper.LastError != nil {
 		sweepError = s.Sweeper.LastError.Error()
 	}
+	var sweptTo time.Time // zero where another process sweeps
+	if s.Sweeper.SweptTo != 0 {
+		sweptTo = time.UnixMilli(s.Sweeper.SweptTo).UTC()
+	}
 	answer(w, http.StatusOK, statsBody{
 		ProductBytes: s.ProductBytes, ImageBytes: s.ImageBytes, PendingUses: s.PendingUses,
 		CacheBytes: s.CacheBytes, IndexEntries: s.IndexEntries,
 		Sweeper: sweeperBody{
-			Expired: s.Sweeper.Expired, SweptTo: time.UnixMilli(s.Sweeper.SweptTo).UTC(),
+			Expired: s.Sweeper.Expired, SweptTo: sweptTo,
 			Paused: s.Sweeper.Paused, Errors: s.Sweeper.Errors, LastError: sweepError,
 		},
 	})
@@ -197,7 +201,7 @@ type statsBody struct {
 
 type sweeperBody struct {
 	Expired   uint64    `json:"expired"` // since the start
-	SweptTo   time.Time `json:"sweptTo"`
+	SweptTo   time.Time `json:"sweptTo,omitzero"`
 	Paused    bool      `json:"paused"`
 	Errors    uint64    `json:"errors"`
 	LastError string    `json:"lastError,omitempty"`

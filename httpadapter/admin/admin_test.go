@@ -63,8 +63,11 @@ func TestHealth(t *testing.T) {
 	var stats map[string]any
 	require.NoError(t, json.Unmarshal(ask(t, h, "GET", "/stats", nil).Body.Bytes(), &stats))
 	require.Contains(t, stats, "pendingUses")
+	require.NotContains(t, ask(t, h, "GET", "/stats", nil).Body.String(), "1970", "nothing was swept here")
 	require.NoError(t, c.Close())
-	require.Equal(t, 503, ask(t, h, "GET", "/readyz", nil).Code)
+	closed := ask(t, h, "GET", "/readyz", nil)
+	require.Equal(t, 503, closed.Code)
+	require.JSONEq(t, `{"status":"unavailable","reason":"shelflife: ready: catalog is closed"}`, closed.Body.String())
 	require.Equal(t, 503, ask(t, h, "GET", "/stats", nil).Code)
 	require.Equal(t, 503, ask(t, h, "POST", "/backup", nil).Code)
 }

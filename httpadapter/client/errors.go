@@ -32,7 +32,8 @@ var (
 	ErrRateLimited = errors.New("rate limited")
 	// ErrUnavailable: the server can't do it now. Nothing happened.
 	ErrUnavailable = errors.New("unavailable")
-	// ErrUnknownOutcome: the write may or may not have happened.
+	// ErrUnknownOutcome: the write may or may not have happened, or may happen yet. A
+	// write under a condition on the version that is read now settles it.
 	ErrUnknownOutcome = errors.New("outcome is unknown")
 )
 

@@ -5,6 +5,12 @@ const hang = "backend/pebble/internal/diskguard/hang.go"
 // engineMutations break the rules of the engines.
 var engineMutations = []mutation{
 	{"postgres: a connection that is refused is no fault of the call", "backend/postgres/errors.go", `case refused(err), code == "",`, `case code == "",`},
+	{"postgres: a read that is answered says nothing of writes", "backend/postgres/ready.go", `o != nil && !o.writes {
+		s.found(o)`, `o != nil {
+		s.found(o)`},
+	{"postgres: a commit that wrote nothing says nothing of writes", "backend/postgres/commit.go", `if s.reached(); wrote {`, `if s.reached(); true {`},
+	{"postgres: a write that was lost says nothing of later ones", "backend/postgres/ready.go", `if time.Duration(s.answered.Load()) <= sent {`, `if true {`},
+	{"postgres: commits that hang are few", "backend/postgres/ready.go", `int(s.stuck.Load()) < s.o.Connections/2`, `true`},
 	{"postgres: of units that share a call none is out of date", "backend/postgres/sql.go", `WHERE coalesce(c.ver, 0) <> r.ver);`, `WHERE false);`},
 	{"postgres: what is removed is of the version that was read", "backend/postgres/sql.go", `bool_or(x.ver >= 0 AND x.ver <> coalesce(c.ver, 0))`, `bool_or(x.ver < -1)`},
 	{"postgres: none is written whose locks others hold", "backend/postgres/sql.go", `bad := bad || busy;`, `bad := bad;`},

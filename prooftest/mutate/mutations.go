@@ -34,6 +34,8 @@ func allMutations() []mutation {
 
 // mutations break every rule of validation, merging and lifetimes.
 var mutations = []mutation{
+	{"a server that stops ends connections by its answers", "cmd/shelflife/leave.go", `w.Header().Set("Connection", "close")`, `_ = w`},
+	{"a server that stops is not ready", "cmd/shelflife/leave.go", `return errStopping`, `return of()`},
 	{"views: the pending use is on top", viewing, `v.lastUsedAt, v.anchor = s.header.LastUsedAt, s.header.Anchor`, `h := v.record.Header(); v.lastUsedAt, v.anchor = h.LastUsedAt, h.Anchor`},
 	{"views: their shape is looked at", viewing, `} else if v.record, err = encoding.ViewRecord(s.data); err != nil {`, `} else if v.record = encoding.ViewChecked(s.data); false {`},
 	{"views: Close waits for them", viewing, `	defer c.calls.Exit()

@@ -49,6 +49,9 @@ func (*Server) Restart() error { return errSystem }
 // Kill fails.
 func (*Server) Kill() error { return errSystem }
 
+// Quit fails.
+func (*Server) Quit() error { return errSystem }
+
 // Freeze fails.
 func (*Server) Freeze() error { return errSystem }
 

@@ -412,6 +412,16 @@ func (s *Server) Kill() error {
 	return errors.Join(err, s.stop())
 }
 
+// Quit has the server stop at once, as pg_ctl stop -m immediate does, and warn what is
+// connected. Restart starts it again.
+func (s *Server) Quit() error {
+	pid := s.pid()
+	if pid == 0 {
+		return errors.New("the server does not run")
+	}
+	return errors.Join(syscall.Kill(pid, syscall.SIGQUIT), s.stop())
+}
+
 // Freeze stops the server and what it has started, without an end to any
 // connection; Thaw lets it go on.
 func (s *Server) Freeze() error { return s.signal(syscall.SIGSTOP) }

@@ -54,7 +54,7 @@ func StartSecured(t testing.TB, password string, settings ...string) *Secured {
 	if err := execute(s.DSN("postgres"), fmt.Sprintf("CREATE ROLE keeper LOGIN CREATEDB PASSWORD '%s'", password)); err != nil {
 		t.Fatal("the role could not be created") // the statement has the password
 	}
-	if err := execute(s.DSN("postgres"), "CREATE DATABASE keeper OWNER keeper"); err != nil {
+	if err := execute(s.DSN("postgres"), "CREATE DATABASE vault OWNER keeper"); err != nil {
 		t.Fatal(err)
 	}
 	return out
