@@ -121,22 +121,15 @@ type manyUpserts struct {
 // probe asks whether a product of the account stands between the first and the last of
 // the items. The answer is out of date when it comes: the commits say whether it holds.
 func (m *manyUpserts) probe() {
-	first, last := m.items[0].ExternalID, m.items[0].ExternalID
+	all := newOnes{m.account, m.items[0].ExternalID, m.items[0].ExternalID}
 	for i := range m.items {
-		first, last = min(first, m.items[i].ExternalID), max(last, m.items[i].ExternalID)
-	}
-	r := backend.Range{
-		Start: encoding.AppendProductKey(nil, m.account, first),
-		End:   encoding.AppendSuccessor(nil, encoding.AppendProductKey(nil, m.account, last)),
+		all.first, all.last = min(all.first, m.items[i].ExternalID), max(all.last, m.items[i].ExternalID)
 	}
 	m.probed = make(chan struct{})
 	go func() {
 		defer close(m.probed)
-		none := true
-		for range m.c.backend.Scan(m.ctx, r, backend.ScanOptions{KeysOnly: true, Limit: 1}) {
-			none = false // or an error, which the Updates meet as well
-		}
-		m.allNew = none
+		// With an error, which the Updates meet as well, it is false.
+		m.allNew, _ = areNew(m.ctx, m.c.backend, []newOnes{all})
 	}()
 }
 

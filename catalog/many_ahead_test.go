@@ -3,6 +3,7 @@ package catalog_test
 import (
 	"context"
 	"fmt"
+	"iter"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -68,4 +69,46 @@ func TestUpsertManyAhead(t *testing.T) {
 			require.Equal(t, "299", p.Title)
 		})
 	}
+}
+
+// stepsBackend counts what the loops over its products take.
+type stepsBackend struct {
+	backend.Backend
+	steps *atomic.Int64
+}
+
+func (b stepsBackend) Scan(ctx context.Context, r backend.Range, o backend.ScanOptions) iter.Seq2[backend.Entry, error] {
+	entries := b.Backend.Scan(ctx, r, o)
+	if r.Start == nil || r.Start[0] != encoding.SpaceProduct {
+		return entries
+	}
+	return func(yield func(backend.Entry, error) bool) {
+		for e, err := range entries {
+			b.steps.Add(1)
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// UpsertMany finds out whether its items are new by the first product that is among
+// them, however many there are.
+func TestUpsertManyLooksAtOneProduct(t *testing.T) {
+	b := stepsBackend{memory.New(&memory.Options{Shared: true}), new(atomic.Int64)}
+	c, err := catalog.Open(t.Context(), b, nil)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, c.Close()) }()
+	items := make([]catalog.UpsertItem, 100)
+	for i := range items {
+		items[i] = catalog.UpsertItem{ExternalID: fmt.Sprintf("p%03d", i), Patch: withImage(catalog.Patch{})}
+	}
+	for range 2 {
+		b.steps.Store(0)
+		for _, r := range c.UpsertMany(t.Context(), acme, items) {
+			require.NoError(t, r.Err)
+		}
+		require.LessOrEqual(t, b.steps.Load(), int64(1))
+	}
+	require.Equal(t, int64(1), b.steps.Load(), "it did not look")
 }
