@@ -437,9 +437,7 @@ func (s *Images) skip() {
 		return
 	}
 	in.str("image URL")
-	if rest := in.data[in.off:]; len(rest) >= len(urlOnly) && string(rest[:len(urlOnly)]) == urlOnly {
-		in.off += len(urlOnly)
-	} else {
+	if !in.takeURLOnly() {
 		var hash [len(Image{}.SHA256)]byte
 		in.bin(hash[:len(BlobID{})], "image blob")
 		in.str("image content type")
@@ -484,6 +482,15 @@ func (s *Images) End() error {
 // no more than a URL, as most are: no blob, content type, size, width, height and hash.
 const urlOnly = "\xc0\xa0\x00\x00\x00\xc0"
 
+// takeURLOnly reports whether urlOnly comes next, and takes it if so.
+func (r *reader) takeURLOnly() bool {
+	if rest := r.data[r.off:]; len(rest) < len(urlOnly) || string(rest[:len(urlOnly)]) != urlOnly {
+		return false
+	}
+	r.off += len(urlOnly)
+	return true
+}
+
 func decodeImage(in *reader, im *Image) {
 	n := in.arrayLen("image")
 	if n < imageElements {
@@ -491,19 +498,16 @@ func decodeImage(in *reader, im *Image) {
 		return
 	}
 	im.URL = alias(in.str("image URL"))
-	if rest := in.data[in.off:]; len(rest) >= len(urlOnly) && string(rest[:len(urlOnly)]) == urlOnly {
-		in.off += len(urlOnly)
+	if in.takeURLOnly() {
 		im.Blob, im.ContentType, im.Size, im.Width, im.Height, im.SHA256 = BlobID{}, "", 0, 0, 0, [32]byte{}
-		im.Classifications = decodeJSON(in, "image classifications")
-		im.extra = in.elements(n-imageElements, "unknown elements of an image")
-		return
+	} else {
+		in.bin(im.Blob[:], "image blob")
+		im.ContentType = alias(in.str("image content type"))
+		im.Size = in.int("image size")
+		im.Width = in.smallInt("image width")
+		im.Height = in.smallInt("image height")
+		in.bin(im.SHA256[:], "image hash")
 	}
-	in.bin(im.Blob[:], "image blob")
-	im.ContentType = alias(in.str("image content type"))
-	im.Size = in.int("image size")
-	im.Width = in.smallInt("image width")
-	im.Height = in.smallInt("image height")
-	in.bin(im.SHA256[:], "image hash")
 	im.Classifications = decodeJSON(in, "image classifications")
 	im.extra = in.elements(n-imageElements, "unknown elements of an image")
 }

@@ -75,27 +75,22 @@ func (v RecordView) at(off int) uint64 {
 }
 
 // ID returns the product's ID.
-func (v RecordView) ID() []byte {
-	in := v.behindHeader()
-	in.str("account")
-	return in.str("ID")
-}
+func (v RecordView) ID() []byte { return v.text(1) }
 
 // Title returns the title.
-func (v RecordView) Title() []byte {
-	in := v.behindHeader()
-	in.str("account")
-	in.str("ID")
-	return in.str("title")
-}
+func (v RecordView) Title() []byte { return v.text(2) }
 
 // Description returns the description.
-func (v RecordView) Description() []byte {
+func (v RecordView) Description() []byte { return v.text(3) }
+
+// text returns the n-th of the strings behind the header, of which the account is the
+// first, at 0.
+func (v RecordView) text(n int) []byte {
 	in := v.behindHeader()
-	in.str("account")
-	in.str("ID")
-	in.str("title")
-	return in.str("description")
+	for range n {
+		in.str("text")
+	}
+	return in.str("text")
 }
 
 // Texts returns the elements between the header and the images.
