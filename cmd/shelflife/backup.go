@@ -55,11 +55,8 @@ func (c *backupCmd) Run(p *process) error {
 // source returns what writes a backup of the store that the flags name.
 func (c *backupCmd) source(ctx context.Context) (func(io.Writer) (catalog.BackupInfo, error), error) {
 	if c.Admin != "" {
-		if c.Data != "" {
-			return nil, errors.New("--data and --admin name two stores: give one of them")
-		}
-		if c.Store != "" {
-			return nil, errors.New("--store (or SHELFLIFE_STORE) and --admin name two stores: give one of them")
+		if err := c.besideAdmin(); err != nil {
+			return nil, err
 		}
 		operators, err := newAdminClient(c.Admin)
 		if err != nil {

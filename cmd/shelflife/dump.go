@@ -74,12 +74,10 @@ func (c *dumpCmd) Run(p *process) (err error) {
 // that.
 func (c *dumpCmd) source(p *process, bar *progress) (write func(io.Writer) (dump.Info, error), end func() error, err error) {
 	if c.Admin != "" {
-		switch {
-		case c.Data != "":
-			return nil, nil, errors.New("--data and --admin name two stores: give one of them")
-		case c.Store != "":
-			return nil, nil, errors.New("--store (or SHELFLIFE_STORE) and --admin name two stores: give one of them")
-		case c.PastDamage:
+		if err := c.besideAdmin(); err != nil {
+			return nil, nil, err
+		}
+		if c.PastDamage {
 			return nil, nil, errors.New("--past-damage is for a store that no server has open")
 		}
 		operators, err := newAdminClient(c.Admin)

@@ -52,6 +52,18 @@ func (f storeFlags) place() (place, error) {
 	return place{dir: f.Data, url: f.Store, connections: f.StoreConnections}, nil
 }
 
+// besideAdmin returns an error if the flags name a store, where --admin names the one of
+// a server.
+func (f storeFlags) besideAdmin() error {
+	switch {
+	case f.Data != "":
+		return errors.New("--data and --admin name two stores: give one of them")
+	case f.Store != "":
+		return errors.New("--store (or SHELFLIFE_STORE) and --admin name two stores: give one of them")
+	}
+	return nil
+}
+
 // place is where a store is: a folder, or a database. The URL may hold a
 // password: it is in no log and no error.
 type place struct {
