@@ -22,6 +22,22 @@ type logMeter interface {
 // so that a full run sees what is put off several times.
 const useSegments = 3
 
+// uses measures uses that are not durable. They have turns of their own, before any
+// edits, since what they are compared with was read before any: compactions of edits
+// would go on beside them.
+func (r *run) uses(ctx context.Context) error {
+	all := []result.Workload{useBuffered, useLog, touch}
+	return r.turns(ctx, r.options(false), all, func(ctx context.Context, t *turn) error {
+		if err := t.touch(ctx); err != nil {
+			return err
+		}
+		if err := t.bufferedUses(ctx); err != nil {
+			return err
+		}
+		return t.bufferedTouches(ctx)
+	})
+}
+
 // bufferedUses measures uses, and the log that they take where it is known.
 func (t *turn) bufferedUses(ctx context.Context) error {
 	meter, metered := t.store.(logMeter)

@@ -25,18 +25,11 @@ func (r *run) durableWrites(ctx context.Context) error {
 
 func (r *run) bufferedWrites(ctx context.Context) error {
 	list := r.editsBy(false)
-	all := append(workloadsOf(list), useBuffered, useLog, touch)
-	return r.turns(ctx, r.options(false), all, func(ctx context.Context, t *turn) error {
+	return r.turns(ctx, r.options(false), workloadsOf(list), func(ctx context.Context, t *turn) error {
 		if err := t.touch(ctx); err != nil {
 			return err
 		}
-		if err := t.repeat(ctx, list); err != nil {
-			return err
-		}
-		if err := t.bufferedUses(ctx); err != nil {
-			return err
-		}
-		return t.bufferedTouches(ctx)
+		return t.repeat(ctx, list)
 	})
 }
 
