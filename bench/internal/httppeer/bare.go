@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -13,12 +14,12 @@ import (
 	"github.com/shelflife-db/shelflife/catalog"
 )
 
-// Bare returns the floor: a handler that answers from a map the bytes that Shelflife
-// answers, and reads a body without doing anything with it.
+// Bare returns the floor: a handler that answers from a map what Shelflife answers, header
+// and body, and reads a body without doing anything with it.
 func Bare() Peer {
 	return Peer{
 		Name: "bare-http", Module: "std", Floor: true,
-		About: "net/http handler that returns the same bytes from memory",
+		About: "net/http handler that returns the same header and body from memory",
 		Open:  openBare,
 	}
 }
@@ -38,8 +39,8 @@ var (
 
 // content is an answer.
 type content struct {
-	contentType string
-	body        []byte
+	header http.Header // read alone once it is made
+	body   []byte
 }
 
 func openBare(ctx context.Context, _ string, d Data) (Server, error) {
@@ -73,7 +74,9 @@ func (s *bare) answer(ctx context.Context, account string, q Request) content {
 	r.Header.Set(AccountHeader, account)
 	w := httptest.NewRecorder()
 	s.shelflife.ServeHTTP(w, r)
-	return content{w.Header().Get("Content-Type"), w.Body.Bytes()}
+	h := w.Header()
+	h.Set("Content-Length", strconv.Itoa(w.Body.Len()))
+	return content{h, w.Body.Bytes()}
 }
 
 func (s *bare) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -82,8 +85,7 @@ func (s *bare) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	w.Header().Set("Content-Type", c.contentType)
-	w.Header().Set("Content-Length", strconv.Itoa(len(c.body)))
+	maps.Copy(w.Header(), c.header)
 	_, _ = w.Write(c.body)
 }
 
