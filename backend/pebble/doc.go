@@ -17,6 +17,11 @@
 // remembers the position of its last commit. What an Update could have read is
 // durable when the log is synced up to there, whichever call synced it.
 //
+// One sync is under way at a time, and those who wait meanwhile share the next, which
+// also awaits those whom the last one has answered: for as long as a sync takes, 10 ms
+// at most, and not where that was in vain lately. An Update that nobody is beside is
+// synced at once.
+//
 // # Bulk loads
 //
 // What an Update with backend.UpdateOptions.Bulk puts is written to tables in the

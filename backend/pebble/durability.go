@@ -1,12 +1,12 @@
 package pebble
 
 import (
-	"sync"
-	"sync/atomic"
+	"time"
 
 	crdb "github.com/cockroachdb/pebble/v2"
 
 	"github.com/shelflife-db/shelflife/backend/pebble/internal/diskguard"
+	"github.com/shelflife-db/shelflife/backend/pebble/internal/groupsync"
 	"github.com/shelflife-db/shelflife/backend/pebble/internal/scopelock"
 )
 
@@ -15,57 +15,97 @@ import (
 type durability struct {
 	*engine
 	// upTo is the position up to which everything is durable, syncing the
-	// highest one that a caller waits to be synced, and will report.
+	// highest one of a sync that has begun.
 	upTo, syncing scopelock.Position
-
-	waiting atomic.Int64
-	// mu guards advanced, which is closed and replaced when upTo has risen
-	// while a call was waiting. No other lock is taken while it is held.
-	mu       sync.Mutex
-	advanced chan struct{}
+	// rounds are the syncs that calls wait for.
+	rounds *groupsync.Group
 }
 
 func newDurability(e *engine) *durability {
-	return &durability{engine: e, advanced: make(chan struct{})}
+	d := &durability{engine: e}
+	opened := time.Now() // for how long syncs take, which nothing else is judged by
+	d.rounds = groupsync.New(d.sync, d.syncs.Go, func() time.Duration { return time.Since(opened) })
+	return d
 }
 
 // A pendingSync is a commit on its way to the disk.
 type pendingSync struct {
-	batch, marker *crdb.Batch
-	pos           uint64
+	round *groupsync.Round // nil if nobody waits for it
+	pos   uint64
 }
 
-// commit applies b and returns when it is visible. durable says that the caller
-// will settle the result, and must; without it the commit becomes durable with
-// a later one. b belongs to durability from here on.
+// commit applies b and returns when it is visible. With durable set, a sync of it is on
+// its way too, which the caller may wait for; without, it becomes durable with a later
+// one. b belongs to durability from here on.
 func (d *durability) commit(b *crdb.Batch, durable bool) (pendingSync, error) {
-	count := uint64(b.Count())
-	if !durable {
-		err := d.apply(b, crdb.NoSync)
-		pos := end(b, count)
-		if err != nil {
-			return pendingSync{}, err
+	if durable {
+		// A commit that is alone is synced as it is applied, which spares it the mark
+		// that a round is synced by.
+		if r := d.rounds.Lead(); r != nil {
+			return d.lead(b, r)
 		}
-		_ = b.Close()
-		if pos == 0 {
-			s, err := d.mark(false)
-			return s, err
-		}
-		return pendingSync{pos: pos}, nil
 	}
-	if err := d.apply(b, crdb.Sync); err != nil {
+	pos, err := d.applyBuffered(b)
+	if err != nil {
 		return pendingSync{}, err
 	}
-	s := pendingSync{batch: b, pos: end(b, count)}
-	if s.pos == 0 {
-		m, err := d.mark(true)
-		if err != nil {
-			return pendingSync{}, err
-		}
-		s.marker, s.pos = m.batch, m.pos
+	s := pendingSync{pos: pos}
+	if durable {
+		s.round = d.rounds.Join() // once it is applied, so that the round's mark is behind it
 	}
-	d.syncing.Raise(s.pos)
 	return s, nil
+}
+
+// applyBuffered applies b, closes it, and returns its position.
+func (d *durability) applyBuffered(b *crdb.Batch) (uint64, error) {
+	count := uint64(b.Count())
+	err := d.apply(b, crdb.NoSync)
+	pos := end(b, count)
+	if err != nil {
+		return 0, err
+	}
+	_ = b.Close()
+	if pos != 0 {
+		return pos, nil
+	}
+	m, err := d.mark(crdb.NoSync)
+	if err != nil {
+		return 0, err
+	}
+	_ = m.batch.Close()
+	return m.pos, nil
+}
+
+// lead applies b, whose sync is that of r.
+func (d *durability) lead(b *crdb.Batch, r *groupsync.Round) (pendingSync, error) {
+	pos, batches, err := d.applyDurable(b)
+	if err == nil {
+		d.syncing.Raise(pos)
+	}
+	// After an error too: others may have joined the round behind this one.
+	d.rounds.Go(r, func() error {
+		if err != nil {
+			return err
+		}
+		return d.settle(pos, batches)
+	})
+	return pendingSync{round: r, pos: pos}, err
+}
+
+// applyDurable applies b, and returns its position and what settle is to wait for.
+func (d *durability) applyDurable(b *crdb.Batch) (pos uint64, batches []*crdb.Batch, err error) {
+	count := uint64(b.Count())
+	if err := d.apply(b, crdb.Sync); err != nil {
+		return 0, nil, err
+	}
+	if pos = end(b, count); pos != 0 {
+		return pos, []*crdb.Batch{b}, nil
+	}
+	m, err := d.mark(crdb.Sync)
+	if err != nil {
+		return 0, nil, err
+	}
+	return m.pos, []*crdb.Batch{b, m.batch}, nil
 }
 
 // end returns the position of an applied batch, 0 if Pebble took its bytes, as
@@ -80,27 +120,24 @@ func end(b *crdb.Batch, count uint64) uint64 {
 	return 0
 }
 
-// mark writes an empty record to the log, which stands for all before it.
-func (d *durability) mark(durable bool) (pendingSync, error) {
+// A mark is an empty record in the log, which stands for all before it.
+type mark struct {
+	batch *crdb.Batch
+	pos   uint64
+}
+
+// mark writes one. Its batch is to be closed, behind the sync if o asks for one.
+func (d *durability) mark(o *crdb.WriteOptions) (mark, error) {
 	b := d.db.NewBatch()
 	if err := b.LogData(nil, nil); err != nil {
-		return pendingSync{}, err
-	}
-	o := crdb.NoSync
-	if durable {
-		o = crdb.Sync
+		return mark{}, err
 	}
 	if err := d.apply(b, o); err != nil {
-		return pendingSync{}, err
+		return mark{}, err
 	}
 	// The record has the number of the operation that will follow it, in
 	// Pebble v2.1.7: TestPositions says whether it still does.
-	s := pendingSync{batch: b, pos: uint64(b.SeqNum()) - 1}
-	if !durable {
-		_ = b.Close()
-		s.batch = nil
-	}
-	return s, nil
+	return mark{b, uint64(b.SeqNum()) - 1}, nil
 }
 
 // apply hands b to Pebble, which reports a commit that it could not apply to
@@ -128,24 +165,11 @@ func (d *durability) apply(b *crdb.Batch, o *crdb.WriteOptions) (err error) {
 	return nil
 }
 
-// settle waits until s is durable, or the call does not wait for it any more.
-func (d *durability) settle(w diskguard.Wait, s pendingSync) error {
-	if w.Patient() {
-		return d.settlePatiently(s)
-	}
-	settled := make(chan error, 1)
-	d.syncs.Go(func() { settled <- d.settlePatiently(s) })
-	return w.Outcome(settled)
-}
-
-// settlePatiently waits until s is durable, however long that takes.
-func (d *durability) settlePatiently(s pendingSync) error {
+// settle waits for the syncs of batches, of which the last ends at pos, and closes them.
+func (d *durability) settle(pos uint64, batches []*crdb.Batch) error {
 	d.hang.Syncs.Begin()
 	defer d.hang.Syncs.End()
-	for _, b := range [...]*crdb.Batch{s.batch, s.marker} {
-		if b == nil {
-			continue
-		}
+	for _, b := range batches {
 		if err := b.SyncWait(); err != nil {
 			d.fail.Fail(err)
 		}
@@ -155,40 +179,43 @@ func (d *durability) settlePatiently(s pendingSync) error {
 	if d.fail.Failed() {
 		return d.fail.Unknown()
 	}
-	d.upTo.Raise(s.pos)
-	if d.waiting.Load() > 0 {
-		d.mu.Lock()
-		close(d.advanced)
-		d.advanced = make(chan struct{})
-		d.mu.Unlock()
+	d.upTo.Raise(pos)
+	return nil
+}
+
+// outcome waits until s, which has a round, is durable, or the call does not wait for
+// it any more.
+func (d *durability) outcome(w diskguard.Wait, s pendingSync) error {
+	if err := w.Outcome(s.round.Done()); err != nil {
+		return err
+	}
+	if s.round.Err() != nil {
+		return d.fail.Unknown()
 	}
 	return nil
 }
 
-// wait returns when everything up to pos is durable. If no sync of it is under
-// way, wait starts one.
+// wait returns when everything up to pos, which is visible, is durable. If no sync of
+// it is under way, wait has one begin.
 func (d *durability) wait(w diskguard.Wait, pos uint64) error {
-	if d.upTo.Load() >= pos {
-		return nil
-	}
-	if d.syncing.Load() < pos {
-		return d.syncWithin(w)
-	}
-	// In this order: a sync that ends now either finds this call waiting, and
-	// closes advanced, or has raised upTo before it is looked at.
-	d.waiting.Add(1)
-	defer d.waiting.Add(-1)
-	for {
-		d.mu.Lock()
-		advanced := d.advanced
-		d.mu.Unlock()
-		if d.upTo.Load() >= pos {
-			return nil
-		}
-		if err := w.Until(advanced); err != nil {
+	for d.upTo.Load() < pos {
+		if err := w.Hanging(); err != nil {
 			return err
 		}
+		// In this order: a sync that covers pos by the second look, and has not ended,
+		// is that of the round which the first look found, or of a later one.
+		r := d.rounds.Current()
+		if r == nil || d.syncing.Load() < pos {
+			r = d.rounds.Join()
+		}
+		if err := w.Until(r.Done()); err != nil {
+			return err
+		}
+		if r.Err() != nil {
+			return d.fail.Unavailable()
+		}
 	}
+	return nil
 }
 
 // syncWithin is sync, but leaves it alone when the call does not wait for it any
@@ -211,10 +238,10 @@ func (d *durability) sync() error {
 	if err := d.fail.Unavailable(); err != nil {
 		return err
 	}
-	s, err := d.mark(true)
+	m, err := d.mark(crdb.Sync)
 	if err == nil {
-		d.syncing.Raise(s.pos)
-		err = d.settlePatiently(s)
+		d.syncing.Raise(m.pos)
+		err = d.settle(m.pos, []*crdb.Batch{m.batch})
 	}
 	if err != nil {
 		// Nothing was to be written but the mark.

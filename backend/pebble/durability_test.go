@@ -35,9 +35,17 @@ func TestPositions(t *testing.T) {
 
 			q := commit(size, n, true)
 			require.Greater(t, q.pos, d.upTo.Load())
-			require.Equal(t, q.pos, d.syncing.Load())
-			require.NoError(t, d.settle(s.turn.Load().hang.Wait(t.Context(), s.turn.Load().fail, false), q))
+			require.NoError(t, d.outcome(s.turn.Load().hang.Wait(t.Context(), s.turn.Load().fail, false), q))
 			require.Equal(t, q.pos, d.upTo.Load())
+
+			// With another in front, whose sync is not this one's.
+			other := d.rounds.Lead()
+			p = commit(size, n, true)
+			require.Greater(t, p.pos, q.pos)
+			require.Less(t, d.syncing.Load(), p.pos)
+			d.rounds.Go(other, func() error { return nil })
+			require.NoError(t, d.outcome(s.turn.Load().hang.Wait(t.Context(), s.turn.Load().fail, false), p))
+			require.GreaterOrEqual(t, d.upTo.Load(), p.pos)
 
 			require.NoError(t, d.sync())
 			last = d.upTo.Load()

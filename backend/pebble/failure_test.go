@@ -32,11 +32,14 @@ func TestEnginePanic(t *testing.T) {
 	require.NoError(t, err)
 	b := s.turn.Load().db.NewBatch()
 	require.NoError(t, b.Set([]byte("k"), nil, nil))
-	first, err := s.turn.Load().durable.commit(b, true)
-	require.NoError(t, err)
-	_, err = s.turn.Load().durable.commit(b, true) // Pebble panics at a batch that is applied twice.
+	require.NoError(t, s.turn.Load().db.Apply(b, nil))
+	d := s.turn.Load().durable
+	alone := d.rounds.Lead()
+	_, err = d.lead(b, alone) // Pebble panics at a batch that is applied twice.
 	require.ErrorIs(t, err, backend.ErrUnknownOutcome)
-	require.NoError(t, first.batch.SyncWait())
+	behind := d.rounds.Join()
+	<-behind.Done() // rounds go on behind one that could not be led
+	require.ErrorIs(t, behind.Err(), backend.ErrUnavailable)
 
 	found, err := s.Get(t.Context(), []byte("k"), func([]byte) error { return nil })
 	require.NoError(t, err)
@@ -104,7 +107,8 @@ func listing(t *testing.T, fs vfs.FS) map[string]int64 {
 func TestWaitersLearnOfFailure(t *testing.T) {
 	s, err := Open(t.Context(), "d", &Options{FS: vfs.NewMem(), tick: make(chan time.Time)})
 	require.NoError(t, err)
-	// A call is about to sync up to a position, and will fail.
+	// A sync up to a position is under way, and will not end.
+	hanging := s.turn.Load().durable.rounds.Lead()
 	s.turn.Load().durable.syncing.Raise(1 << 40)
 	waiting := make(chan error, 1)
 	go func() {
@@ -115,5 +119,6 @@ func TestWaitersLearnOfFailure(t *testing.T) {
 	require.ErrorIs(t, s.turn.Load().durable.wait(s.turn.Load().hang.Wait(ctx, s.turn.Load().fail, false), 1<<40), context.Canceled)
 	s.turn.Load().fail.Fail(syscall.EIO)
 	require.ErrorIs(t, <-waiting, backend.ErrUnavailable)
+	s.turn.Load().durable.rounds.Go(hanging, s.turn.Load().fail.Unknown)
 	require.ErrorIs(t, s.Close(), backend.ErrUnavailable)
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	crdb "github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
 	"github.com/cockroachdb/pebble/v2/sstable"
 
@@ -148,10 +149,11 @@ func (l *loads) load(ctx context.Context, w diskguard.Wait, h scopelock.Holds, t
 	if err != nil && changed {
 		return 0, false, err
 	}
-	mark, marked := l.durable.mark(false)
+	mark, marked := l.durable.mark(crdb.NoSync)
 	if marked != nil {
 		return 0, false, marked
 	}
+	_ = mark.batch.Close()
 	if err == nil {
 		// All that has this position or one before was applied before the gate was
 		// closed, and is durable, or is the ingestion.

@@ -11,7 +11,7 @@ import (
 
 // outcome is what an Update has done under its locks, and waits for after them.
 type outcome struct {
-	// sync is the commit to be settled, if it has a batch.
+	// sync is the commit to be waited for, if it has a round.
 	sync pendingSync
 	// read is the position up to which the callback can have read.
 	read uint64
@@ -33,8 +33,8 @@ func (o *opening) update(ctx context.Context, scopes []backend.Scope, u backend.
 	}
 	switch {
 	case u.Buffered:
-	case out.sync.batch != nil:
-		err = o.durable.settle(w, out.sync)
+	case out.sync.round != nil:
+		err = o.durable.outcome(w, out.sync)
 	default:
 		err = o.durable.wait(w, out.read)
 	}
@@ -76,11 +76,13 @@ func (o *opening) run(ctx context.Context, w diskguard.Wait, scopes []backend.Sc
 	} else if out.sync, err = o.commit(ctx, w, h, t, u); err != nil {
 		return out, err
 	}
-	o.announce(t.visible, out.sync)
+	for _, fn := range t.visible {
+		fn() // should one panic, the sync is on its way nevertheless
+	}
 	return out, nil
 }
 
-// commit applies what t has written. Where the result has no batch it is durable, or
+// commit applies what t has written. Where the result has no round it is durable, or
 // need not be.
 func (o *opening) commit(ctx context.Context, w diskguard.Wait, h scopelock.Holds, t *txn, u backend.UpdateOptions) (sync pendingSync, err error) {
 	if err := o.fail.Unavailable(); err != nil {
@@ -116,24 +118,6 @@ func (o *opening) note(keys []reclaim.Key, ranges []rangeDelete) {
 		o.ledger.DeletedRange(r.start, r.end, int64(n))
 		o.ranged.Store(true)
 	}
-}
-
-// announce calls the functions of a commit that is visible. Should one of them
-// panic, others still wait for the commit's sync.
-func (o *opening) announce(fns []func(), sync pendingSync) {
-	if len(fns) == 0 {
-		return
-	}
-	called := false
-	defer func() {
-		if !called && sync.batch != nil {
-			_ = o.durable.settlePatiently(sync)
-		}
-	}()
-	for _, fn := range fns {
-		fn()
-	}
-	called = true
 }
 
 // makeDurable is Durable of the Store.

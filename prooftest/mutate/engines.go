@@ -61,6 +61,54 @@ var engineMutations = []mutation{
 			return errOpening
 `, ``},
 	{"healing: tries get rarer", "backend/pebble/heal.go", `min(max(1, 2*h.interval), maxHealInterval)`, `max(1, 2*h.interval)`},
+	{"rounds: nobody joins one whose sync has begun", "backend/pebble/internal/groupsync/group.go", `	if g.next == nil {
+		g.next = &Round{done: make(chan struct{})}
+	}
+	r := g.next
+`, `	if g.next == nil && g.current != nil {
+		g.next = g.current
+	}
+	if g.next == nil {
+		g.next = &Round{done: make(chan struct{})}
+	}
+	r := g.next
+	if r == g.current {
+		g.next = nil
+	}
+`},
+	{"rounds: a commit joins behind its record", "backend/pebble/durability.go", `	pos, err := d.applyBuffered(b)
+	if err != nil {
+		return pendingSync{}, err
+	}
+	s := pendingSync{pos: pos}
+	if durable {
+		s.round = d.rounds.Join() // once it is applied, so that the round's mark is behind it
+	}
+	return s, nil`, `	var round *groupsync.Round
+	if durable {
+		round = d.rounds.Join()
+		<-round.Done()
+	}
+	pos, err := d.applyBuffered(b)
+	return pendingSync{pos: pos, round: round}, err`},
+	{"rounds: those who were answered are awaited", "backend/pebble/internal/groupsync/group.go", `wait > 0 && g.next.members < g.awaited {`, `false {`},
+	{"rounds: nobody leads who should await others", "backend/pebble/internal/groupsync/group.go", `if g.busy || g.wait() > 0 && g.awaited > 1 {`, `if g.busy {`},
+	{"rounds: who does not come back is not awaited again", "backend/pebble/internal/groupsync/group.go", `	g.skips = g.penalty
+`, ``},
+	{"rounds: a hang makes nobody wait as long", "backend/pebble/internal/groupsync/group.go", `min(took, 2*g.usual)`, `took`},
+	{"rounds: go on behind a commit that failed", "backend/pebble/durability.go", `	// After an error too: others may have joined the round behind this one.
+`, `	if err != nil {
+		return pendingSync{}, err
+	}
+`},
+	{"rounds: a failed sync is an unknown outcome", "backend/pebble/durability.go", `	if s.round.Err() != nil {
+		return d.fail.Unknown()
+	}
+	return nil`, `	return nil`},
+	{"rounds: who waits for another's sync hears of its failure", "backend/pebble/durability.go", `		if r.Err() != nil {
+			return d.fail.Unavailable()
+		}
+`, ``},
 	{"blob files: a tick leaves a pass its aim", "backend/pebble/blobrewrites.go", `if on != b.loop.on {`, `if b.pass.on = false; on != b.loop.on {`},
 	{"blob files: a pass has an aim of its own", "backend/pebble/blobrewrites.go", `[]rewriteAim{b.loop, b.pass}`, `[]rewriteAim{b.loop}`},
 	{"a store without its log is refused", "backend/pebble/store.go", `if err := refuseWithoutLog(o.FS, dir); err != nil {`, `if err := refuseWithoutLog(o.FS, dir); false {`},

@@ -70,27 +70,25 @@ func (w Wait) Until(c <-chan struct{}) error {
 // Patient reports whether a hang is no reason to give up.
 func (w Wait) Patient() bool { return w.hang == nil }
 
-// Outcome returns what settled receives, the outcome of a commit that is applied.
-// Neither the context nor a failure ends that: the caller must be told what
+// Outcome returns when settled is closed, when what became of a commit that is applied is
+// known. Neither the context nor a failure ends that: the caller must be told what
 // became of the commit. A hang does, unless the caller is patient, with an error
 // that matches backend.ErrUnknownOutcome.
-func (w Wait) Outcome(settled <-chan error) error {
+func (w Wait) Outcome(settled <-chan struct{}) error {
 	hung := w.hung()
 	if isDone(hung) {
 		// Pebble has just finished this commit: the disk may answer again.
 		hung = afterTwoLooks()
 	}
 	select {
-	case err := <-settled:
-		return err
+	case <-settled:
+		return nil
 	case <-hung:
 	}
-	select {
-	case err := <-settled:
-		return err
-	default:
-		return errHungUp
+	if isDone(settled) {
+		return nil
 	}
+	return errHungUp
 }
 
 // afterTwoLooks returns a channel that is closed when two looks have passed.
