@@ -139,28 +139,30 @@ func TestLoneCallerIsNotHeldUp(t *testing.T) {
 	})
 }
 
-// TestStrangersAreNotAwaitedForLong: of callers who write once, rounds learn to await
-// nobody, and the few that do await them for no longer than a sync takes.
-func TestStrangersAreNotAwaitedForLong(t *testing.T) {
-	const strangers = 2_000
+// TestStrangersAreNotAwaited: where callers come in pairs and never again, of which the
+// second awaits the first in vain, rounds learn to await nobody.
+func TestStrangersAreNotAwaited(t *testing.T) {
+	const pairs = 1_000
 	synctest.Test(t, func(t *testing.T) {
 		d := &disk{takes: time.Millisecond}
 		g := open(d)
-		var all sync.WaitGroup
-		var waited atomic.Int64
-		for range strangers {
-			all.Go(func() {
-				begun := time.Now()
-				write(t, g, d)
-				if time.Since(begun) > 2*d.takes { // the sync that was under way, and its own
-					waited.Add(1)
-				}
-				require.LessOrEqual(t, time.Since(begun), 3*d.takes)
-			})
-			time.Sleep(1100 * time.Microsecond)
+		var heldUp int
+		for range pairs {
+			var pair sync.WaitGroup
+			begun := time.Now()
+			for range 2 {
+				pair.Go(func() { write(t, g, d) })
+			}
+			pair.Wait()
+			took := time.Since(begun)
+			require.LessOrEqual(t, took, 3*d.takes, "two syncs, and no longer a wait than a third")
+			if took > 2*d.takes {
+				heldUp++
+			}
+			time.Sleep(5 * d.takes)
 		}
-		all.Wait()
-		require.Less(t, waited.Load(), int64(strangers/maxSkips+10))
+		require.Positive(t, heldUp, "no round awaited anyone")
+		require.Less(t, heldUp, 2*pairs/maxSkips+10, "a pair has two rounds")
 	})
 }
 
