@@ -1,11 +1,9 @@
 package catalog
 
 import (
-	"encoding/binary"
 	"math"
 	"strconv"
 	"time"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -21,13 +19,14 @@ type jsonFields struct {
 	version                                     Version
 }
 
-func appendTexts(dst, id, title, description []byte) []byte {
+// appendTexts begins a product. plain is as in appendText.
+func appendTexts(dst, id, title, description []byte, plain bool) []byte {
 	dst = append(dst, `{"externalId":`...)
-	dst = appendText(dst, id)
+	dst = appendText(dst, id, plain)
 	dst = append(dst, `,"title":`...)
-	dst = appendText(dst, title)
+	dst = appendText(dst, title, plain)
 	dst = append(dst, `,"description":`...)
-	dst = appendText(dst, description)
+	dst = appendText(dst, description, plain)
 	return append(dst, `,"images":[`...)
 }
 
@@ -51,21 +50,18 @@ func (f *jsonFields) append(dst []byte) []byte {
 	dst = append(dst, `,"expiresAt":`...)
 	dst = appendMillis(dst, f.expiresAt)
 	dst = append(dst, `,"createdAt":`...)
+	created := len(dst)
 	dst = appendMillis(dst, f.createdAt)
+	written := dst[created:]
 	dst = append(dst, `,"updatedAt":`...)
-	dst = appendMillis(dst, f.updatedAt)
+	if f.updatedAt == f.createdAt {
+		dst = append(dst, written...)
+	} else {
+		dst = appendMillis(dst, f.updatedAt)
+	}
 	dst = append(dst, `,"version":"`...)
 	dst = f.version.append(dst)
 	return append(dst, `"}`...)
-}
-
-// jsonImage is an image without its source, in the JSON form of a product.
-type jsonImage struct {
-	order           int
-	classifications []byte
-	contentType     []byte
-	size            int64
-	width, height   int
 }
 
 // hrefs are the paths of uploaded images.
@@ -79,130 +75,103 @@ func (h *hrefs) append(dst []byte, order int) []byte {
 	if h.path == "" {
 		h.path = h.of() + "/"
 	}
-	return appendText(dst, bytesOf(h.path+strconv.Itoa(order)))
+	return appendText(dst, bytesOf(h.path+strconv.Itoa(order)), false)
 }
 
-// append appends what follows the source.
-func (i *jsonImage) append(dst []byte, hrefs *hrefs) []byte {
+// appendPlace appends what every image has behind its source.
+func appendPlace(dst []byte, order int, classifications []byte) []byte {
 	dst = append(dst, `,"order":`...)
-	dst = strconv.AppendInt(dst, int64(i.order), 10)
-	if i.classifications != nil {
+	dst = strconv.AppendInt(dst, int64(order), 10)
+	if classifications != nil {
 		dst = append(dst, `,"classifications":`...)
-		dst = append(dst, i.classifications...)
+		dst = append(dst, classifications...)
 	}
-	if len(i.contentType) > 0 {
-		dst = append(dst, `,"contentType":`...)
-		dst = appendText(dst, i.contentType)
-		dst = append(dst, `,"size":`...)
-		dst = strconv.AppendInt(dst, i.size, 10)
-		dst = append(dst, `,"width":`...)
-		dst = strconv.AppendInt(dst, int64(i.width), 10)
-		dst = append(dst, `,"height":`...)
-		dst = strconv.AppendInt(dst, int64(i.height), 10)
-		if hrefs.of != nil {
-			dst = append(dst, `,"href":`...)
-			dst = hrefs.append(dst, i.order)
-		}
+	return dst
+}
+
+// jsonUpload is what an image that was uploaded has behind the classifications.
+type jsonUpload struct {
+	contentType   []byte
+	size          int64
+	width, height int
+}
+
+// append appends it for the image at the position order. plain is as in appendText.
+func (u *jsonUpload) append(dst []byte, order int, hrefs *hrefs, plain bool) []byte {
+	dst = append(dst, `,"contentType":`...)
+	dst = appendText(dst, u.contentType, plain)
+	dst = append(dst, `,"size":`...)
+	dst = strconv.AppendInt(dst, u.size, 10)
+	dst = append(dst, `,"width":`...)
+	dst = strconv.AppendInt(dst, int64(u.width), 10)
+	dst = append(dst, `,"height":`...)
+	dst = strconv.AppendInt(dst, int64(u.height), 10)
+	if hrefs.of != nil {
+		dst = append(dst, `,"href":`...)
+		dst = hrefs.append(dst, order)
 	}
-	return append(dst, '}')
+	return dst
+}
+
+// appendUploaded appends the source of an image that is more than a URL, and what
+// follows it.
+func appendUploaded(dst []byte, i *encoding.ImageView, order int, hrefs *hrefs, plain bool) []byte {
+	u := i.Upload()
+	if u.Blob.IsZero() {
+		dst = appendText(dst, i.URL(), plain)
+	} else {
+		dst = append(dst, '"')
+		dst = append(appendUploadURL(dst, u.Blob), '"')
+	}
+	dst = appendPlace(dst, order, i.Classifications())
+	if len(u.ContentType) > 0 {
+		rest := jsonUpload{u.ContentType, u.Size, u.Width, u.Height}
+		dst = rest.append(dst, order, hrefs, plain)
+	}
+	return dst
 }
 
 // appendJSON is AppendJSONWithHref; a nil imagesPath leaves href out.
 func (v ProductView) appendJSON(dst []byte, imagesPath func() string) []byte {
 	hrefs := hrefs{of: imagesPath}
+	v.record.Prefetch()
+	plain := v.record.Plain()
 	t := v.record.Texts()
-	dst = appendTexts(dst, t.ID, t.Title, t.Description)
+	dst = appendTexts(dst, t.ID, t.Title, t.Description, plain)
 	images := v.record.Images()
-	var i encoding.Image
-	for order := 0; images.Next(&i); order++ {
+	var i encoding.ImageView
+	for order := 0; images.NextView(&i); order++ {
 		if order > 0 {
 			dst = append(dst, ',')
 		}
 		dst = append(dst, `{"sourceUrl":`...)
-		if i.Blob.IsZero() {
-			dst = appendText(dst, bytesOf(i.URL))
+		if i.URLOnly() {
+			dst = appendText(dst, i.URL(), plain)
+			dst = appendPlace(dst, order, i.Classifications())
 		} else {
-			dst = append(dst, '"')
-			dst = append((&ImageView{image: i}).appendSourceURL(dst), '"')
+			dst = appendUploaded(dst, &i, order, &hrefs, plain)
 		}
-		rest := jsonImage{order, i.Classifications, bytesOf(i.ContentType), i.Size, i.Width, i.Height}
-		dst = rest.append(dst, &hrefs)
+		dst = append(dst, '}')
 	}
-	h := v.header()
 	rest := jsonFields{
-		t.Metadata, h.ValidForDays, h.Listed,
-		jsonMillis(h.LastUsedAt), jsonMillis(h.ExpiresAt()), jsonMillis(h.CreatedAt), jsonMillis(h.UpdatedAt),
-		Version{h.Incarnation, h.Edit},
+		t.Metadata, v.record.ValidForDays(), v.record.Listed(),
+		jsonMillis(v.lastUsedAt), jsonMillis(v.expiresAt()), jsonMillis(v.record.CreatedAt()), jsonMillis(v.record.UpdatedAt()),
+		v.Version(),
 	}
 	return rest.append(dst)
 }
 
-const (
-	everyByte = 0x0101010101010101
-	highBits  = 0x80 * everyByte
-)
-
 // appendText appends s in quotes. The catalog stores valid UTF-8 only, for which
 // quoting can't fail; in a product that a caller changed, invalid bytes become
-// U+FFFD.
-func appendText(dst, s []byte) []byte {
-	if !isPlainText(s) {
+// U+FFFD. plain says that [encoding.IsPlainText] is known to hold for s.
+func appendText(dst, s []byte, plain bool) []byte {
+	if !plain && !encoding.IsPlainText(s) {
 		dst, _ = jsontext.AppendQuote(dst, s)
 		return dst
 	}
 	dst = append(dst, '"')
 	dst = append(dst, s...)
 	return append(dst, '"')
-}
-
-// isPlainText reports whether s stands in JSON as it is: valid UTF-8 without
-// control characters, quotes and backslashes. It looks at eight bytes at a time.
-// In each byte of a word x without a high bit, x-n*everyByte has one where the byte
-// is below n; the borrow goes no further than to bytes behind such a one.
-func isPlainText(s []byte) bool {
-	var escaped, all uint64
-	rest := s
-	for len(rest) >= 32 {
-		w, x := binary.LittleEndian.Uint64(rest), binary.LittleEndian.Uint64(rest[8:])
-		y, z := binary.LittleEndian.Uint64(rest[16:]), binary.LittleEndian.Uint64(rest[24:])
-		escaped |= escapes(w) | escapes(x) | escapes(y) | escapes(z)
-		all |= w | x | y | z
-		rest = rest[32:]
-	}
-	for len(rest) >= 8 {
-		x := binary.LittleEndian.Uint64(rest)
-		escaped |= escapes(x)
-		all |= x
-		rest = rest[8:]
-	}
-	if len(rest) > 0 {
-		x := lastWord(s, rest)
-		escaped |= escapes(x)
-		all |= x
-	}
-	return escaped == 0 && (all&highBits == 0 || utf8.Valid(s))
-}
-
-// lastWord returns the last eight bytes of s, which ends with rest, or rest with spaces
-// behind it where s is shorter.
-func lastWord(s, rest []byte) uint64 {
-	if len(s) >= 8 {
-		return binary.LittleEndian.Uint64(s[len(s)-8:])
-	}
-	x := uint64(' ') * everyByte
-	for i, b := range rest {
-		shift := 8 * i
-		x = x&^(0xff<<shift) | uint64(b)<<shift
-	}
-	return x
-}
-
-// escapes is 0 if none of the bytes of x has to be escaped.
-func escapes(x uint64) uint64 {
-	control := x - ' '*everyByte
-	quote := (x ^ '"'*everyByte) - everyByte
-	backslash := (x ^ '\\'*everyByte) - everyByte
-	return (control | quote | backslash) & ^x & highBits
 }
 
 const (

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"encoding/json"
 	"math"
 	"strings"
 	"testing"
@@ -34,10 +35,10 @@ func TestTextsAreQuotedAsTheLibraryDoes(t *testing.T) {
 
 func requireQuoted(t *testing.T, text []byte) {
 	want, err := jsontext.AppendQuote(nil, text)
-	if got := appendText(nil, text); string(got) != string(want) {
+	if got := appendText(nil, text, false); string(got) != string(want) {
 		require.Equal(t, string(want), string(got))
 	}
-	if plain := isPlainText(text); plain != (err == nil && len(want) == len(text)+2) {
+	if plain := encoding.IsPlainText(text); plain != (err == nil && len(want) == len(text)+2) {
 		require.Equal(t, !plain, plain, "%q", text)
 	}
 }
@@ -47,7 +48,42 @@ func FuzzText(f *testing.F) {
 	f.Add("with \" and \\ and \x1f and é")
 	f.Fuzz(func(t *testing.T, text string) {
 		requireQuoted(t, []byte(text))
-		require.True(t, utf8.Valid(appendText(nil, []byte(text))))
+		require.True(t, utf8.Valid(appendText(nil, []byte(text), false)))
+	})
+}
+
+// FuzzViewJSON: the JSON of a view is that of the product, byte for byte, whether the
+// record says that its texts are plain or leaves them to be looked at.
+func FuzzViewJSON(f *testing.F) {
+	f.Add("p", "Red tee", "Soft cotton", "https://cdn.example/front.jpg", "image/png", int64(1), int64(2), 30)
+	f.Add(`with "quotes"`, "größer", "two\nlines", `a\b`, "", int64(0), int64(0), 0)
+	f.Add("p", "\xff", "", "", "", int64(-1), int64(year10000), -1)
+	f.Fuzz(func(t *testing.T, id, title, description, url, contentType string, created, updated int64, days int) {
+		r := &encoding.Record{
+			ID: id, Title: title, Description: description, CreatedAt: created, UpdatedAt: updated, LastUsedAt: encoding.None,
+			Anchor: created, ValidForDays: days & math.MaxInt32, Metadata: []byte(`{"price":19.90}`),
+			Images: []encoding.Image{
+				{URL: url, Classifications: []byte(`{"view":"front"}`)},
+				{Blob: encoding.BlobID{1}, ContentType: contentType, Size: updated, Width: 8, Height: 9},
+				{URL: url, ContentType: contentType},
+			},
+		}
+		data := encoding.AppendRecord(nil, r)
+		viewed := func() string {
+			s := new(seen)
+			s.set(data, true)
+			v, err := s.view()
+			require.NoError(t, err)
+			return string(v.AppendJSON(nil)) + string(v.AppendJSONWithHref(nil, func() string { return "/p" }))
+		}
+		product := newProduct(r)
+		want := string(product.AppendJSON(nil)) + string(product.AppendJSONWithHref(nil, func() string { return "/p" }))
+		require.Equal(t, want, viewed())
+		const flags = 11 // the low byte
+		data[flags] &^= 1 << 2
+		require.False(t, encoding.ViewChecked(data).Plain())
+		require.Equal(t, want, viewed())
+		require.True(t, json.Valid(product.AppendJSON(nil)))
 	})
 }
 

@@ -65,7 +65,8 @@ func (p Problem) String() string {
 // Check reads the whole store, as it is at one instant, and reports every
 // broken invariant: a product without its current expiry entry, or with another
 // one, or one that does not say what there is to remove with it, a list that
-// disagrees with the products, a key that disagrees with its record, an image
+// disagrees with the products, a key that disagrees with its record, a record that
+// says of its texts what is not so, an image
 // whose bytes are missing, damaged or without an owner, a part of the use journal that
 // can't be read. Where a stretch of the store can't be read at all, it names the
 // products concerned, as far as the rest of the store knows them, and otherwise
@@ -197,6 +198,9 @@ func (k *checker) product(key, value []byte) error {
 	if r.Account != account || r.ID != id {
 		k.problem(account, id, "the record says account %q, product %q", r.Account, r.ID)
 		return nil
+	}
+	if err := encoding.CheckTexts(value, &r); err != nil {
+		k.problem(account, id, "%v", err) // its JSON would be broken
 	}
 	if !isLive(k.c.uses.On(&r), k.c.now.Now()) {
 		k.report.Expired++

@@ -1,6 +1,8 @@
 package catalog_test
 
 import (
+	"encoding/binary"
+	"hash/crc32"
 	"strings"
 	"testing"
 
@@ -50,6 +52,16 @@ func (d *damage) putExpiry(flags encoding.ExpiryFlags) {
 	d.put(d.expiryKey(), encoding.AppendExpiryValue(nil, encoding.ExpiryValue{Flags: flags}))
 }
 
+// saidToBePlain gives a record the flag of plain texts, and the checksum that it has
+// with that.
+func saidToBePlain(record []byte) []byte {
+	const checksum, flags = 5, 11
+	record[flags] |= 1 << 2
+	sum := crc32.Update(binary.BigEndian.Uint32(record), crc32.MakeTable(crc32.Castagnoli), record[checksum+4:])
+	binary.BigEndian.PutUint32(record[checksum:], sum)
+	return record
+}
+
 // contract 7: Check finds each kind of damage, says where, changes nothing, and
 // is clean otherwise.
 func TestCheckFindsDamage(t *testing.T) {
@@ -63,6 +75,11 @@ func TestCheckFindsDamage(t *testing.T) {
 			d.put(encoding.AppendProductKey(nil, acme, "q"), encoding.AppendRecord(nil, d.record))
 		}, []string{acme, "q"}},
 		{"damaged record", func(d *damage) { d.put(encoding.AppendProductKey(nil, acme, "p"), []byte("x")) }, []string{acme, "p"}},
+		{"texts that are not plain but said to be", func(d *damage) {
+			r := *d.record
+			r.Title = `a "quoted" title`
+			d.put(encoding.AppendProductKey(nil, acme, "p"), saidToBePlain(encoding.AppendRecord(nil, &r)))
+		}, []string{acme, "p", "not plain"}},
 		{"damaged product key", func(d *damage) { d.put([]byte{encoding.SpaceProduct, 'x'}, nil) }, []string{"", ""}},
 		{"no expiry entry", func(d *damage) { d.delete(d.expiryKey()) }, []string{acme, "p"}},
 		{"expiry entry too late", func(d *damage) {

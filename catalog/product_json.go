@@ -32,7 +32,7 @@ func (p *Product) HasUploads() bool {
 // appendJSON is AppendJSONWithHref; a nil imagesPath leaves href out.
 func (p *Product) appendJSON(dst []byte, imagesPath func() string) []byte {
 	hrefs := hrefs{of: imagesPath}
-	dst = appendTexts(dst, bytesOf(p.ExternalID), bytesOf(p.Title), bytesOf(p.Description))
+	dst = appendTexts(dst, bytesOf(p.ExternalID), bytesOf(p.Title), bytesOf(p.Description), false)
 	for i := range p.Images {
 		if i > 0 {
 			dst = append(dst, ',')
@@ -61,7 +61,11 @@ func (p Product) MarshalJSON() ([]byte, error) {
 
 func (i *Image) appendJSON(dst []byte, hrefs *hrefs) []byte {
 	dst = append(dst, `{"sourceUrl":`...)
-	dst = appendText(dst, bytesOf(i.SourceURL))
-	rest := jsonImage{i.Order, i.Classifications, bytesOf(i.ContentType), i.Size, i.Width, i.Height}
-	return rest.append(dst, hrefs)
+	dst = appendText(dst, bytesOf(i.SourceURL), false)
+	dst = appendPlace(dst, i.Order, i.Classifications)
+	if i.ContentType != "" {
+		rest := jsonUpload{bytesOf(i.ContentType), i.Size, i.Width, i.Height}
+		dst = rest.append(dst, i.Order, hrefs, false)
+	}
+	return append(dst, '}')
 }

@@ -17,8 +17,10 @@ type seen struct {
 	// shared says that the cache has data too: raw JSON must be copied before it is
 	// given away.
 	shared bool
-	// lender, if it is not nil, has the memory for what is read from the store, and
-	// data is good for as long as that is this reader's.
+	// lends says that data, where the store is read for it and the cache does not take
+	// it, may be the memory of lender, and good until endLoan.
+	lends bool
+	// lender is nil until the store is read: a record that is cached needs none.
 	lender *query
 	// key is that of the record where a walk has met it, lent as data is.
 	key []byte
@@ -109,7 +111,7 @@ func (c *Catalog) readLive(ctx context.Context, account, id string, s *seen) err
 
 // read reads a record as it is stored; found is false if there is none.
 func (c *Catalog) read(ctx context.Context, k productkey.Key, s *seen) (found bool, err error) {
-	data, shared, err := c.readEncoded(ctx, k, s.lender)
+	data, shared, err := c.readEncoded(ctx, k, s)
 	if err != nil || data == nil {
 		return false, err
 	}
@@ -118,9 +120,8 @@ func (c *Catalog) read(ctx context.Context, k productkey.Key, s *seen) (found bo
 }
 
 // readEncoded returns the encoding of a record as it is stored, nil if there is
-// none. Its memory is the lender's, if that is not nil and the cache does not take
-// the record.
-func (c *Catalog) readEncoded(ctx context.Context, k productkey.Key, lender *query) (data []byte, shared bool, err error) {
+// none. Its memory is as s says.
+func (c *Catalog) readEncoded(ctx context.Context, k productkey.Key, s *seen) (data []byte, shared bool, err error) {
 	var token recordcache.Token
 	if c.cache != nil {
 		if data, ok := c.cache.Get(k); ok {
@@ -128,12 +129,16 @@ func (c *Catalog) readEncoded(ctx context.Context, k productkey.Key, lender *que
 		}
 		token = c.cache.BeforeRead(k)
 	}
-	q := lender
+	q := s.lender
 	if q == nil {
 		q = c.takeQuery()
+	}
+	if s.lends {
+		s.lender = q
+	} else {
 		defer c.queries.Put(q)
 	}
-	q.lends = lender != nil && !token.Fills()
+	q.lends = s.lends && !token.Fills()
 	q.key = encoding.AppendProductKey(q.key[:0], k.Account, k.ID)
 	found, err := c.backend.Get(ctx, q.key, q.keep)
 	data, q.data = q.data, nil
@@ -141,6 +146,18 @@ func (c *Catalog) readEncoded(ctx context.Context, k productkey.Key, lender *que
 		return nil, false, err
 	}
 	return data, c.fill(k, token, data), nil
+}
+
+// endLoan leaves the query that lends data to the next read, and its memory with it.
+func (c *Catalog) endLoan(s *seen) {
+	q := s.lender
+	if q == nil {
+		return
+	}
+	if cap(q.memory) > maxReused {
+		q.memory = nil
+	}
+	c.queries.Put(q)
 }
 
 // fill has the cache keep a record that was read, and was verified, if it wants it,

@@ -64,9 +64,7 @@ func (c *Catalog) touch(ctx context.Context, account, id string) (deadline int64
 	if deadline, ok := c.touchKnown(k); ok {
 		return deadline, nil
 	}
-	q := c.takeQuery()
-	defer c.returnLender(q)
-	u, err := c.use(ctx, k, usage{lender: q})
+	u, err := c.use(ctx, k, usage{})
 	if err != nil {
 		return encoding.None, err
 	}
@@ -100,8 +98,6 @@ type usage struct {
 	want *Version
 	// whole says that the product is wanted.
 	whole bool
-	// lender has memory for the record, see seen; nil where the product keeps it.
-	lender *query
 
 	product  *Product // as it is with the use, where it is wanted
 	deadline int64    // when it expires then
@@ -135,7 +131,8 @@ func (c *Catalog) holdUse(ctx context.Context, k productkey.Key, u *usage) (held
 		return false, nil
 	}
 	generation := c.generation()
-	s := seen{lender: u.lender}
+	s := seen{lends: !u.whole} // a product keeps its record
+	defer c.endLoan(&s)
 	// Before the read: the overlay keeps the lifetime that Add brings only if no
 	// change of the product became visible since.
 	token := c.uses.BeforeRead(k)

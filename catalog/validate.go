@@ -137,12 +137,23 @@ func isPlainName(s string) bool {
 		bad |= (x - ' '*everyByte) | (x + ('\x7f'-'~')*everyByte) | x
 		rest = rest[8:]
 	}
-	if len(rest) > 0 {
-		x := lastWord(bytesOf(s), rest)
+	if len(rest) > 0 && len(s) >= 8 {
+		x := binary.LittleEndian.Uint64(bytesOf(s)[len(s)-8:])
 		bad |= (x - ' '*everyByte) | (x + ('\x7f'-'~')*everyByte) | x
+		rest = nil
+	}
+	for _, b := range rest {
+		if b < ' ' || b > '~' {
+			return false
+		}
 	}
 	return bad&highBits == 0
 }
+
+const (
+	everyByte = 0x0101010101010101
+	highBits  = 0x80 * everyByte
+)
 
 // prepare checks p and adds its faults. What it returns is of use only if there
 // are none; uploads and staged images are resolved later.

@@ -65,10 +65,9 @@ func (v ProductView) Listed() bool { return v.record.Listed() }
 func (v ProductView) LastUsedAt() time.Time { return timeOf(v.lastUsedAt) }
 
 // ExpiresAt is as in [Product].
-func (v ProductView) ExpiresAt() time.Time {
-	h := encoding.Header{Anchor: v.anchor, ValidForDays: v.record.ValidForDays()}
-	return timeOf(h.ExpiresAt())
-}
+func (v ProductView) ExpiresAt() time.Time { return timeOf(v.expiresAt()) }
+
+func (v ProductView) expiresAt() int64 { return encoding.ExpiresAt(v.anchor, v.record.ValidForDays()) }
 
 // CreatedAt is as in [Product].
 func (v ProductView) CreatedAt() time.Time { return timeOf(v.record.CreatedAt()) }
@@ -87,16 +86,15 @@ func (v ProductView) ETag() string { return string(v.AppendETag(make([]byte, 0, 
 
 // AppendETag appends what ETag returns.
 func (v ProductView) AppendETag(dst []byte) []byte {
-	h := v.header()
-	return appendETag(dst, Version{h.Incarnation, h.Edit}, h.LastUsedAt, h.ExpiresAt())
+	return appendETag(dst, v.Version(), v.lastUsedAt, v.expiresAt())
 }
 
 // HasUploads is [Product.HasUploads].
 func (v ProductView) HasUploads() bool {
 	images := v.record.Images()
-	var image encoding.Image
-	for images.Next(&image) {
-		if image.ContentType != "" {
+	var image encoding.ImageView
+	for images.NextView(&image) {
+		if len(image.Upload().ContentType) > 0 {
 			return true
 		}
 	}
@@ -117,7 +115,7 @@ func (v ProductView) Images() iter.Seq[ImageView] {
 func (v ProductView) eachImage(yield func(ImageView) bool) {
 	images := v.record.Images()
 	i := ImageView{}
-	for images.Next(&i.image) {
+	for images.NextView(&i.image) {
 		if !yield(i) {
 			return
 		}
@@ -143,42 +141,42 @@ func (v ProductView) AppendJSONWithHref(dst []byte, imagesPath func() string) []
 
 // ImageView is one image of a [ProductView], lent as that is.
 type ImageView struct {
-	image encoding.Image
+	image encoding.ImageView
 	order int
 }
 
 // SourceURL is as in [Image].
 func (i ImageView) SourceURL() []byte {
-	if i.Uploaded() {
-		return i.appendSourceURL(nil)
+	if u := i.image.Upload(); !u.Blob.IsZero() {
+		return appendUploadURL(nil, u.Blob)
 	}
-	return bytesOf(i.image.URL)
+	return i.image.URL()
 }
 
-func (i *ImageView) appendSourceURL(dst []byte) []byte {
-	return append(append(dst, uploadScheme...), i.image.Blob.String()...)
+func appendUploadURL(dst []byte, id encoding.BlobID) []byte {
+	return append(append(dst, uploadScheme...), id.String()...)
 }
 
 // Uploaded is [Image.Uploaded].
-func (i ImageView) Uploaded() bool { return !i.image.Blob.IsZero() }
+func (i ImageView) Uploaded() bool { return !i.image.Upload().Blob.IsZero() }
 
 // Order is the position among the images, from 0.
 func (i ImageView) Order() int { return i.order }
 
 // Classifications is as in [Image].
-func (i ImageView) Classifications() json.RawMessage { return i.image.Classifications }
+func (i ImageView) Classifications() json.RawMessage { return i.image.Classifications() }
 
 // ContentType is as in [Image].
-func (i ImageView) ContentType() []byte { return bytesOf(i.image.ContentType) }
+func (i ImageView) ContentType() []byte { return i.image.Upload().ContentType }
 
 // Size is as in [Image].
-func (i ImageView) Size() int64 { return i.image.Size }
+func (i ImageView) Size() int64 { return i.image.Upload().Size }
 
 // Width and Height are as in [Image].
-func (i ImageView) Width() int { return i.image.Width }
+func (i ImageView) Width() int { return i.image.Upload().Width }
 
 // Height is as Width.
-func (i ImageView) Height() int { return i.image.Height }
+func (i ImageView) Height() int { return i.image.Upload().Height }
 
 // View calls fn with a live product, listed or not, or fails with ErrNotFound. It
 // is [Catalog.Get] for a caller that only looks: one whose record is in memory
@@ -213,9 +211,8 @@ func (c *Catalog) view(ctx context.Context, account, id string, fn func(ProductV
 		return err
 	}
 	defer c.calls.Exit()
-	q := c.takeQuery()
-	defer c.returnLender(q)
-	s := seen{lender: q}
+	s := seen{lends: true}
+	defer c.endLoan(&s)
 	if err := c.lookLive(ctx, productkey.Of(account, id), &s); err != nil {
 		return err
 	}
@@ -224,15 +221,6 @@ func (c *Catalog) view(ctx context.Context, account, id string, fn func(ProductV
 		return err
 	}
 	return fn(v)
-}
-
-// returnLender leaves a query to the next read, and with it the memory that it
-// lent.
-func (c *Catalog) returnLender(q *query) {
-	if cap(q.memory) > maxReused {
-		q.memory = nil
-	}
-	c.queries.Put(q)
 }
 
 // ErrEndPage is returned by a callback of [Catalog.ListViews] to have the page end

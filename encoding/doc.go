@@ -35,6 +35,9 @@
 // the journal's start, the sweeper's progress and the lease are replaced, never rewritten:
 // what a newer writer appended to one is ignored, and goes with it.
 //
+// A flag of a record says that its texts need no escaping in JSON. Whoever encodes a
+// record sets it by what it has, so it was there from the first schema on.
+//
 // A record has a checksum of itself, and its images last, behind everything that
 // is read more often and behind what a newer writer appended.
 //

@@ -44,6 +44,7 @@ func FuzzDecodeRecord(f *testing.F) {
 
 		encoded := AppendRecord(nil, &r)
 		require.LessOrEqual(t, len(encoded), recordBound(&r))
+		require.NoError(t, CheckTexts(encoded, &r))
 		var again Record
 		require.NoError(t, DecodeRecord(encoded, &again))
 		require.Equal(t, r, again)

@@ -85,7 +85,11 @@ type Header struct {
 const (
 	flagListed    = 1 << 0
 	flagGenerated = 1 << 1
-	flagsKnown    = flagListed | flagGenerated
+	// flagPlain says that hasPlainTexts, so that whoever writes the texts as JSON need
+	// not look at them. It is set by what is encoded, never kept: a record that is
+	// edited may have other texts.
+	flagPlain  = 1 << 2
+	flagsKnown = flagListed | flagGenerated | flagPlain
 )
 
 // Where the elements of fixed width stand. Each begins with its code; the array
@@ -119,13 +123,14 @@ const (
 
 // ExpiresAt returns when the product expires in Unix milliseconds, [None] if
 // never.
-func (r *Record) ExpiresAt() int64 { return expiresAt(r.Anchor, r.ValidForDays) }
+func (r *Record) ExpiresAt() int64 { return ExpiresAt(r.Anchor, r.ValidForDays) }
 
 // ExpiresAt returns when the product expires in Unix milliseconds, [None] if
 // never.
-func (h *Header) ExpiresAt() int64 { return expiresAt(h.Anchor, h.ValidForDays) }
+func (h *Header) ExpiresAt() int64 { return ExpiresAt(h.Anchor, h.ValidForDays) }
 
-func expiresAt(anchor int64, days int) int64 {
+// ExpiresAt is [Record.ExpiresAt] of a record with that Anchor and ValidForDays.
+func ExpiresAt(anchor int64, days int) int64 {
 	if days <= 0 {
 		return None
 	}
@@ -298,6 +303,9 @@ func appendHeader(dst []byte, r *Record) []byte {
 	}
 	if r.Generated {
 		flags |= flagGenerated
+	}
+	if hasPlainTexts(r) {
+		flags |= flagPlain
 	}
 	n := len(dst)
 	dst = dst[:n+headerLen]

@@ -53,8 +53,17 @@ func (v RecordView) Header() Header {
 func (v RecordView) ValidForDays() int { return int(v.at(offValidFor)) }
 
 // Listed is as in [Record].
-func (v RecordView) Listed() bool {
-	return len(v.data) >= headerLen && binary.BigEndian.Uint16(v.data[offFlags+1:])&flagListed != 0
+func (v RecordView) Listed() bool { return v.flags()&flagListed != 0 }
+
+// Plain reports whether the encoder found that [IsPlainText] holds for the ID, the
+// title, the description, and the URLs and content types of the images.
+func (v RecordView) Plain() bool { return v.flags()&flagPlain != 0 }
+
+func (v RecordView) flags() uint16 {
+	if len(v.data) < headerLen {
+		return 0
+	}
+	return binary.BigEndian.Uint16(v.data[offFlags+1:])
 }
 
 // CreatedAt is as in [Record].
@@ -123,3 +132,26 @@ func (v RecordView) behindHeader() reader {
 
 // Clone returns a copy of the encoding.
 func (v RecordView) Clone() []byte { return append([]byte(nil), v.data...) }
+
+const (
+	cacheLine = 64
+	// prefetched is more than most records are long. What is behind it is read in large
+	// pieces, in which the processor looks ahead by itself.
+	prefetched = 4 << 10
+)
+
+// Prefetch is for a caller that reads most of a record which may have lain in memory
+// for long. The lines of memory are asked for at once, where reading one element
+// behind the other waits for each of them: a fifth of the time of JSON.
+func (v RecordView) Prefetch() { touchLines(v.data[:min(len(v.data), prefetched)]) }
+
+// touchLines reads a byte of each line. Inlined, its reads would be left out, since
+// nobody wants the result.
+//
+//go:noinline
+func touchLines(b []byte) (x byte) {
+	for i := 0; i < len(b); i += cacheLine {
+		x |= b[i]
+	}
+	return x
+}

@@ -29,6 +29,19 @@ func TestRecordView(t *testing.T) {
 		images := v.Images()
 		require.NoError(t, images.Rest(&again))
 		require.Equal(t, r.Images, again.Images)
+		images = v.Images()
+		var view ImageView
+		for i := range r.Images {
+			want := &r.Images[i]
+			require.True(t, images.NextView(&view))
+			require.Equal(t, want.URL, string(view.URL()))
+			require.Equal(t, want.Classifications, view.Classifications())
+			u := view.Upload()
+			require.Equal(t, want.ContentType, string(u.ContentType))
+			require.Equal(t, Upload{want.Blob, u.ContentType, want.Size, want.Width, want.Height}, u)
+			require.Equal(t, want.Blob.IsZero(), view.URLOnly())
+		}
+		require.False(t, images.NextView(&view))
 		copied := v.Clone()
 		require.Equal(t, data, copied)
 		clear(data)
@@ -59,6 +72,11 @@ func TestViewOfDamagedRecords(t *testing.T) {
 			images := v.Images()
 			for im := (Image{}); images.Next(&im); {
 			}
+			images = v.Images()
+			for im := (ImageView{}); images.NextView(&im); {
+				im.Upload()
+			}
+			v.Prefetch()
 		}
 	}
 }

@@ -39,8 +39,13 @@ var mutations = []mutation{
 	{"views: the pending use is on top", viewing, `v.lastUsedAt, v.anchor = s.header.LastUsedAt, s.header.Anchor`, `h := v.record.Header(); v.lastUsedAt, v.anchor = h.LastUsedAt, h.Anchor`},
 	{"views: their shape is looked at", viewing, `} else if v.record, err = encoding.ViewRecord(s.data); err != nil {`, `} else if v.record = encoding.ViewChecked(s.data); false {`},
 	{"views: Close waits for them", viewing, `	defer c.calls.Exit()
-	q := c.takeQuery()`, `	c.calls.Exit()
-	q := c.takeQuery()`},
+	s := seen{lends: true}`, `	c.calls.Exit()
+	s := seen{lends: true}`},
+	{"views: what is lent is kept until the view ends", viewing, `	defer c.endLoan(&s)`, `	c.endLoan(&s)`},
+	{"records: plain texts are looked at", "encoding/plaintext.go", `if !isPlain(r.ID) || !isPlain(r.Title) || !isPlain(r.Description) {`, `if !isPlain(r.ID) || !isPlain(r.Title) {`},
+	{"records: so are those of images", "encoding/plaintext.go", `!isPlain(im.URL) || !isPlain(im.ContentType)`, `!isPlain(im.URL)`},
+	{"records: the flag of plain texts is not kept", record, `flagsKnown = flagListed | flagGenerated | flagPlain`, `flagsKnown = flagListed | flagGenerated`},
+	{"check: of plain texts", "catalog/check.go", `encoding.CheckTexts(value, &r); err != nil`, `encoding.CheckTexts(value, &r); false`},
 	{"views: a product does not share what is lent", "encoding/recordview.go", `return append([]byte(nil), v.data...)`, `return v.data`},
 	{"views: a page ends before the product", viewing, `case count > 0 && errors.Is(err, ErrEndPage):`, `case errors.Is(err, ErrEndPage):`},
 	{"views: a page of so many bytes", viewing, `count > 0 && size > o.MaxBytes`, `count > 0 && size >= o.MaxBytes`},
