@@ -36,8 +36,9 @@ type lister struct {
 	// walk says that unlisted products are stepped over one by one, since the
 	// listed space can't be read.
 	walk bool
-	// key is that of the record that was yielded, until the next step.
-	key []byte
+	// key and header are those of the record that was yielded, until the next step.
+	key    []byte
+	header encoding.Header
 	// expired is set by judge when the record has expired.
 	expired bool
 	// dead is what is passed by because nothing lives there.
@@ -162,9 +163,9 @@ func (l *lister) scan(ctx context.Context, r backend.Range, yield func([]byte, e
 		if err == nil && l.breakAt != nil && bytes.HasPrefix(e.Key, l.breakAt) {
 			return l.breakAt, "", false
 		}
-		var h encoding.Header
+		h := &l.header
 		if l.key = e.Key; err == nil {
-			h, err = peekVerified(e.Value)
+			*h, err = peekVerified(e.Value)
 		}
 		if err != nil {
 			err = damageOf(l.account, e.Key, err)
@@ -176,7 +177,7 @@ func (l *lister) scan(ctx context.Context, r backend.Range, yield func([]byte, e
 			l.due.breakRow()
 			continue
 		}
-		dead := l.hasExpired(&h)
+		dead := l.hasExpired(h)
 		switch {
 		case !h.Listed && !l.unlisted:
 			if skipped++; skipped >= unlistedRun && !l.walk {
@@ -220,7 +221,7 @@ func peekVerified(record []byte) (encoding.Header, error) {
 	if err := encoding.VerifyRecord(record); err != nil {
 		return encoding.Header{}, err
 	}
-	return encoding.PeekRecord(record)
+	return encoding.ViewChecked(record).Header(), nil
 }
 
 // hasExpired reports whether the record of l.key has expired for good, as far as
@@ -245,11 +246,10 @@ func (l *lister) unrenewed(k productkey.Key, deadline int64) bool {
 		deadline <= l.began-uses.LongUpdate && !l.c.renewals.PossibleSince(k, l.began)
 }
 
-// judge sets s to a record, which is lent and was verified, with the pending use on
+// judge sets s to the record that was yielded, which is lent and was verified, with the pending use on
 // top, and reports whether a reader may see it. The uses are pinned.
 func (l *lister) judge(ctx context.Context, value []byte, s *seen) (live bool, err error) {
-	*s = seen{key: l.key}
-	s.set(value, false)
+	*s = seen{key: l.key, data: value, header: l.header}
 	// What lives for longer than a walk should take is listed without another look at
 	// the clock; for the rest the time may have come meanwhile.
 	now := l.began + l.patience

@@ -455,7 +455,9 @@ func (s *Images) skip() {
 		in.bin(hash[:], "image hash")
 	}
 	decodeJSON(in, "image classifications")
-	in.elements(n-imageElements, "unknown elements of an image")
+	if n > imageElements {
+		in.elements(n-imageElements, "unknown elements of an image")
+	}
 }
 
 // Rest sets r.Images to all that is left. It takes the memory of r.Images if that

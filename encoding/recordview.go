@@ -15,11 +15,14 @@ func ViewRecord(data []byte) (RecordView, error) {
 		return RecordView{}, err
 	}
 	in := reader{data: data, off: headerLen}
-	for _, what := range [...]string{"account", "ID", "title", "description"} {
-		in.str(what)
-	}
+	in.str("account")
+	in.str("ID")
+	in.str("title")
+	in.str("description")
 	decodeJSON(&in, "metadata")
-	in.elements(count-recordElements, "unknown elements")
+	if count > recordElements {
+		in.elements(count-recordElements, "unknown elements")
+	}
 	images := beginImages(in)
 	for images.Len() > 0 {
 		images.skip()
