@@ -41,7 +41,6 @@ var mutations = []mutation{
 	{"views: Close waits for them", viewing, `	defer c.calls.Exit()
 	s := seen{lends: true}`, `	c.calls.Exit()
 	s := seen{lends: true}`},
-	{"views: what is lent is kept until the view ends", viewing, `	defer c.endLoan(&s)`, `	c.endLoan(&s)`},
 	{"records: plain texts are looked at", "encoding/plaintext.go", `if !isPlain(r.ID) || !isPlain(r.Title) || !isPlain(r.Description) {`, `if !isPlain(r.ID) || !isPlain(r.Title) {`},
 	{"records: so are those of images", "encoding/plaintext.go", `!isPlain(im.URL) || !isPlain(im.ContentType)`, `!isPlain(im.URL)`},
 	{"records: the flag of plain texts is not kept", record, `flagsKnown = flagListed | flagGenerated | flagPlain`, `flagsKnown = flagListed | flagGenerated`},
