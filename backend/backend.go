@@ -176,6 +176,9 @@ type ScanOptions struct {
 	// without it. A decorator passes it on with the other options, and yields
 	// such an error without ending. Default: an error ends the Scan.
 	PastDamage bool
+	// Versions has an engine that knows them fill in Entry.Version. It does nothing
+	// for the Scan of a Txn. Default: it is 0.
+	Versions bool
 }
 
 // An Entry is one key with its value.
@@ -185,6 +188,9 @@ type ScanOptions struct {
 type Entry struct {
 	Key   []byte
 	Value []byte
+	// Version stands for the value: where the key has the same one later, nothing has
+	// written it. It is opaque, 0 where it is not known, and good for [ExpectSeen].
+	Version int64
 }
 
 // Reader reads keys. It is safe for concurrent use, except that of a [Txn].

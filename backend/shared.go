@@ -74,6 +74,27 @@ func ReadTimeOf(ctx context.Context) *ReadTime {
 	return t
 }
 
+type expectSeenKey struct{}
+
+// ExpectSeen returns a context that tells the GetMany of a Txn what a Scan with
+// ScanOptions.Versions has shown of its keys: seen[i] is of keys[i], with a Version of 0
+// where it is of none. An engine that compares at the commit what an Update has read
+// with what is there then may take that for read, at no request, and run the callback
+// again, without believing it, where the key was written since. Others ignore it. It
+// changes nothing that this package promises. seen must not change until the Update has
+// ended. It travels in the context as [WithReadTime] does; what is not read is not
+// stamped.
+func ExpectSeen(ctx context.Context, seen []Entry) context.Context {
+	return context.WithValue(ctx, expectSeenKey{}, seen)
+}
+
+// ExpectedSeen returns what [ExpectSeen] put into ctx, nil if it did not. It is for
+// implementers of [Backend].
+func ExpectedSeen(ctx context.Context) []Entry {
+	seen, _ := ctx.Value(expectSeenKey{}).([]Entry)
+	return seen
+}
+
 type expectMissingKey struct{}
 
 // ExpectMissing returns a context that tells the GetMany of a Txn that the keys are

@@ -31,11 +31,12 @@ type Catalog struct {
 	now     *ttl.Monotone
 	random  identities
 
-	exclusive bool   // see backend.Properties
-	clocked   bool   // time is the store's own, and comes with reads: see timedBackend
-	readOnly  bool   // see backend.Properties: nothing works in the background
-	shards    int    // of the expiry space, fixed when the store was created
-	secret    []byte // the store's: authenticates cursors, and makes IDs of keys
+	exclusive bool              // see backend.Properties
+	clocked   bool              // time is the store's own, and comes with reads: see timedBackend
+	storeTime *storeclock.Clock // that of a store with a clock of its own, else nil
+	readOnly  bool              // see backend.Properties: nothing works in the background
+	shards    int               // of the expiry space, fixed when the store was created
+	secret    []byte            // the store's: authenticates cursors, and makes IDs of keys
 
 	uses     *uses.Overlay
 	renewals *uses.Renewals
@@ -142,6 +143,7 @@ func open(ctx context.Context, b backend.Backend, o *Options) (*Catalog, error) 
 		random:       randomID,
 		exclusive:    props.Exclusive,
 		clocked:      props.Clock,
+		storeTime:    storeTime,
 		readOnly:     props.ReadOnly,
 		maxValueSize: props.MaxValueSize,
 		uses:         uses.NewOverlay(opts.UseCapacity, now.Now),

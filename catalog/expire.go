@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"iter"
@@ -111,7 +112,7 @@ func (x expirer) Entries(ctx context.Context, from, to int64) iter.Seq2[ttl.Entr
 func (x expirer) shard(ctx context.Context, shard byte, from, to int64) iter.Seq2[ttl.Entry, error] {
 	return func(yield func(ttl.Entry, error) bool) {
 		start, end := encoding.ExpiryRange(shard, from, to)
-		for e, err := range x.c.backend.Scan(ctx, backend.Range{Start: start, End: end}, backend.ScanOptions{}) {
+		for e, err := range x.c.backend.Scan(ctx, backend.Range{Start: start, End: end}, backend.ScanOptions{Versions: true}) {
 			if err != nil {
 				x.met(err)
 				yield(ttl.Entry{}, err)
@@ -131,11 +132,31 @@ func (x expirer) shard(ctx context.Context, shard byte, from, to int64) iter.Seq
 					continue
 				}
 			}
-			if !yield(indexEntry(deadline, e.Key), nil) {
+			if !yield(seenEntry(deadline, e), nil) {
 				return
 			}
 		}
 	}
+}
+
+// seenEntry is the index's form of an entry that a Scan has met: its note is the value
+// with the version, where there is one.
+func seenEntry(deadline int64, e backend.Entry) ttl.Entry {
+	if e.Version == 0 {
+		return indexEntry(deadline, e.Key)
+	}
+	all := make([]byte, 0, len(e.Key)+8+len(e.Value)) // one piece for both
+	all = binary.BigEndian.AppendUint64(append(all, e.Key...), uint64(e.Version))
+	text := string(append(all, e.Value...))
+	return ttl.Entry{Deadline: deadline, Key: text[:len(e.Key)], Note: text[len(e.Key):]}
+}
+
+// noted is what the note of an entry says of its value.
+func noted(note string) backend.Entry {
+	if len(note) < 8 {
+		return backend.Entry{}
+	}
+	return backend.Entry{Version: int64(binary.BigEndian.Uint64([]byte(note[:8]))), Value: []byte(note[8:])}
 }
 
 // met remembers damage: the background returns its errors to no caller that would
@@ -191,6 +212,8 @@ func (x expirer) merge(ctx context.Context, from, to int64) iter.Seq2[ttl.Entry,
 type dueEntry struct {
 	encoding.Expiry
 	key []byte
+	// seen is what the index knows of its value.
+	seen backend.Entry
 }
 
 // Expire removes what the entries stand for, or moves them: in one Update where the
@@ -215,7 +238,7 @@ func (x expirer) Expire(ctx context.Context, due []ttl.Entry) (done int, err err
 		if err != nil {
 			continue // only a damaged store has such an entry; Check reports it
 		}
-		entries, numbers = append(entries, dueEntry{e, key}), append(numbers, i)
+		entries, numbers = append(entries, dueEntry{e, key, noted(d.Note)}), append(numbers, i)
 	}
 	lanes, most := []lane{{entries: entries, numbers: numbers}}, len(due)
 	if !c.exclusive {
@@ -344,6 +367,7 @@ func (t *tx) expireUnread(entries []dueEntry) (rest []dueEntry, err error) {
 	}
 	asked := make([]saidEntry, 0, len(entries))
 	keys := make([][]byte, 0, len(entries))
+	seen := make([]backend.Entry, 0, len(entries))
 	for i := range entries {
 		e := &entries[i]
 		// A use that waits to be written may have moved the deadline.
@@ -351,12 +375,17 @@ func (t *tx) expireUnread(entries []dueEntry) (rest []dueEntry, err error) {
 			rest = append(rest, *e)
 			continue
 		}
-		asked, keys = append(asked, saidEntry{entry: e}), append(keys, e.key)
+		asked, keys, seen = append(asked, saidEntry{entry: e}), append(keys, e.key), append(seen, e.seen)
 	}
 	if len(keys) == 0 {
 		return entries, nil
 	}
-	err = t.txn.GetMany(t.ctx, keys, func(n int, value []byte) error {
+	ctx := t.ctx
+	// What is taken for read brings no time, by which it is judged whether it is due.
+	if !t.c.clocked || t.c.storeTime.Fresh() {
+		ctx = backend.ExpectSeen(ctx, seen)
+	}
+	err = t.txn.GetMany(ctx, keys, func(n int, value []byte) error {
 		s := &asked[n]
 		var err error
 		s.value, err = encoding.DecodeExpiryValue(value)

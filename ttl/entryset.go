@@ -38,16 +38,17 @@ func (s *entrySet) Has(e Entry) bool {
 	return found && !s.run[i].gone || s.tree.Has(e)
 }
 
-// Insert adds e, unless it is there.
+// Insert adds e, in the place of the one that is there.
 func (s *entrySet) Insert(e Entry) {
 	i, found := s.find(e)
-	switch {
-	case !found:
+	if !found {
 		s.tree.ReplaceOrInsert(e)
-	case s.run[i].gone:
-		s.run[i].gone = false
+		return
+	}
+	if s.run[i].gone {
 		s.live++
 	}
+	s.run[i] = runEntry{Entry: e}
 }
 
 // Append is Insert of an entry that is likely to be above all that came by Append.
@@ -56,6 +57,7 @@ func (s *entrySet) Append(e Entry) {
 	case n > s.begin && !s.run[n-1].less(e):
 		s.Insert(e)
 	case s.tree.Len() > 0 && s.tree.Has(e):
+		s.tree.ReplaceOrInsert(e)
 	default:
 		if n == cap(s.run) && s.begin > n/2 {
 			kept := copy(s.run, s.run[s.begin:])
@@ -70,7 +72,7 @@ func (s *entrySet) Append(e Entry) {
 // Delete takes e out, if it is there.
 func (s *entrySet) Delete(e Entry) {
 	i, found := s.begin, true
-	if i == len(s.run) || s.run[i].Entry != e { // most that are taken out are the first
+	if i == len(s.run) || !s.run[i].is(e) { // most that are taken out are the first
 		if _, found = s.tree.Delete(e); found {
 			return
 		}
@@ -121,7 +123,7 @@ func (s *entrySet) Ascend(fn func(Entry) bool) {
 func (s *entrySet) find(e Entry) (i int, found bool) {
 	run := s.run[s.begin:]
 	n := sort.Search(len(run), func(i int) bool { return !run[i].less(e) })
-	return s.begin + n, n < len(run) && run[n].Entry == e
+	return s.begin + n, n < len(run) && run[n].is(e)
 }
 
 // trim takes what is gone off both ends of the run.

@@ -22,14 +22,20 @@ type Entry struct {
 	Deadline int64
 	// Key says what the deadline belongs to. This package only compares it.
 	Key string
+	// Note is what the Source says of the entry for Store.Expire, and no part of what
+	// makes two entries one: of these the later takes the place of the other.
+	Note string
 }
+
+// is reports whether two entries are one.
+func (e Entry) is(f Entry) bool { return e.Deadline == f.Deadline && e.Key == f.Key }
 
 func (e Entry) less(f Entry) bool {
 	return e.Deadline < f.Deadline || e.Deadline == f.Deadline && e.Key < f.Key
 }
 
 // next returns the smallest entry greater than e.
-func (e Entry) next() Entry { return Entry{e.Deadline, e.Key + "\x00"} }
+func (e Entry) next() Entry { return Entry{Deadline: e.Deadline, Key: e.Key + "\x00"} }
 
 // Source keeps all entries in order.
 type Source interface {
@@ -114,7 +120,7 @@ func (x *Index) Add(e Entry) (earliest bool) {
 	x.entries.Insert(e)
 	x.cut()
 	first, ok := x.entries.Min()
-	return ok && first == e
+	return ok && first.is(e)
 }
 
 // Takes reports whether Add may take an entry with the deadline: where it does not,

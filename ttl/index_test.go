@@ -19,7 +19,7 @@ func TestIndexStartsEmpty(t *testing.T) {
 	_, ok := x.Next()
 	require.False(t, ok)
 	require.Empty(t, x.Due(endOfTime, 10))
-	require.False(t, x.Add(Entry{5, "a"}), "beyond the end")
+	require.False(t, x.Add(Entry{Deadline: 5, Key: "a"}), "beyond the end")
 	require.Zero(t, x.Len())
 }
 
@@ -27,26 +27,26 @@ func TestIndexWindow(t *testing.T) {
 	ctx := t.Context()
 	x := NewIndex(IndexOptions{Span: 100 * time.Millisecond})
 	s := newTestStore(x)
-	s.write(Entry{10, "b"}, Entry{10, "a"}, Entry{109, "c"}, Entry{110, "d"}, Entry{500, "e"})
+	s.write(Entry{Deadline: 10, Key: "b"}, Entry{Deadline: 10, Key: "a"}, Entry{Deadline: 109, Key: "c"}, Entry{Deadline: 110, Key: "d"}, Entry{Deadline: 500, Key: "e"})
 
 	require.NoError(t, x.Refill(ctx, s, 10))
 	require.Equal(t, int64(110), x.End())
-	require.Equal(t, []Entry{{10, "a"}, {10, "b"}, {109, "c"}}, x.Due(endOfTime, 10))
-	require.Equal(t, []Entry{{10, "a"}, {10, "b"}}, x.Due(108, 10))
-	require.Equal(t, []Entry{{10, "a"}}, x.Due(endOfTime, 1))
+	require.Equal(t, []Entry{{Deadline: 10, Key: "a"}, {Deadline: 10, Key: "b"}, {Deadline: 109, Key: "c"}}, x.Due(endOfTime, 10))
+	require.Equal(t, []Entry{{Deadline: 10, Key: "a"}, {Deadline: 10, Key: "b"}}, x.Due(108, 10))
+	require.Equal(t, []Entry{{Deadline: 10, Key: "a"}}, x.Due(endOfTime, 1))
 	require.Empty(t, x.Due(9, 10))
 
-	require.True(t, s.put(Entry{9, "z"}), "a new earliest entry")
-	require.False(t, s.put(Entry{9, "zz"}))
-	require.False(t, s.put(Entry{110, ""}), "at the end is beyond it")
+	require.True(t, s.put(Entry{Deadline: 9, Key: "z"}), "a new earliest entry")
+	require.False(t, s.put(Entry{Deadline: 9, Key: "zz"}))
+	require.False(t, s.put(Entry{Deadline: 110, Key: ""}), "at the end is beyond it")
 	next, ok := x.Next()
 	require.True(t, ok)
 	require.Equal(t, int64(9), next)
 	require.Equal(t, 5, x.Len())
 
-	s.remove(Entry{9, "z"})
-	s.remove(Entry{9, "zz"})
-	s.remove(Entry{9, "never there"})
+	s.remove(Entry{Deadline: 9, Key: "z"})
+	s.remove(Entry{Deadline: 9, Key: "zz"})
+	s.remove(Entry{Deadline: 9, Key: "never there"})
 	require.Equal(t, 3, x.Len())
 
 	require.NoError(t, x.Refill(ctx, s, 50))
@@ -63,23 +63,23 @@ func TestIndexOverflow(t *testing.T) {
 	ctx := t.Context()
 	x := NewIndex(IndexOptions{Span: time.Second, MaxEntries: 3})
 	s := newTestStore(x)
-	s.write(Entry{1, "a"}, Entry{2, "b"}, Entry{3, "c"}, Entry{4, "d"}, Entry{5, "e"})
+	s.write(Entry{Deadline: 1, Key: "a"}, Entry{Deadline: 2, Key: "b"}, Entry{Deadline: 3, Key: "c"}, Entry{Deadline: 4, Key: "d"}, Entry{Deadline: 5, Key: "e"})
 
 	require.NoError(t, x.Refill(ctx, s, 0))
 	require.Equal(t, 3, x.Len())
 	require.Equal(t, int64(4), x.End(), "cut before what found no room")
 
-	s.put(Entry{2, "a"})
+	s.put(Entry{Deadline: 2, Key: "a"})
 	require.Equal(t, 3, x.Len())
 	require.Equal(t, int64(3), x.End(), "an Add drops the greatest")
-	require.Equal(t, []Entry{{1, "a"}, {2, "a"}, {2, "b"}}, x.Due(endOfTime, 9))
+	require.Equal(t, []Entry{{Deadline: 1, Key: "a"}, {Deadline: 2, Key: "a"}, {Deadline: 2, Key: "b"}}, x.Due(endOfTime, 9))
 	requireComplete(t, x, s)
 
 	for _, e := range x.Due(endOfTime, 9) {
 		s.remove(e)
 	}
 	require.NoError(t, x.Refill(ctx, s, 0))
-	require.Equal(t, []Entry{{3, "c"}, {4, "d"}, {5, "e"}}, x.Due(endOfTime, 9))
+	require.Equal(t, []Entry{{Deadline: 3, Key: "c"}, {Deadline: 4, Key: "d"}, {Deadline: 5, Key: "e"}}, x.Due(endOfTime, 9))
 	requireComplete(t, x, s)
 }
 
@@ -89,7 +89,7 @@ func TestIndexOneDeadlineFlood(t *testing.T) {
 	x := NewIndex(IndexOptions{Span: time.Second, MaxEntries: 7})
 	s := newTestStore(x)
 	for i := range 50 {
-		s.write(Entry{100, fmt.Sprintf("%02d", i)})
+		s.write(Entry{Deadline: 100, Key: fmt.Sprintf("%02d", i)})
 	}
 	var seen []Entry
 	for range 8 {
@@ -108,12 +108,12 @@ func TestIndexOneDeadlineFlood(t *testing.T) {
 func TestIndexAddDuringRefill(t *testing.T) {
 	x := NewIndex(IndexOptions{Span: time.Second, MaxEntries: 4})
 	s := newTestStore(x)
-	s.write(Entry{100, "a"}, Entry{200, "b"}, Entry{300, "c"})
+	s.write(Entry{Deadline: 100, Key: "a"}, Entry{Deadline: 200, Key: "b"}, Entry{Deadline: 300, Key: "c"})
 
 	t.Run("below the pending end", func(t *testing.T) {
 		s.onYield = func() {
 			s.onYield = nil
-			s.put(Entry{50, "behind the scan"})
+			s.put(Entry{Deadline: 50, Key: "behind the scan"})
 		}
 		require.NoError(t, x.Refill(t.Context(), s, 0))
 		require.Equal(t, int64(1000), x.End())
@@ -121,17 +121,17 @@ func TestIndexAddDuringRefill(t *testing.T) {
 		requireComplete(t, x, s)
 	})
 	t.Run("overflowing the refill", func(t *testing.T) {
-		s.write(Entry{1500, "d"}, Entry{1600, "e"})
-		s.remove(Entry{100, "a"})
-		s.remove(Entry{200, "b"})
+		s.write(Entry{Deadline: 1500, Key: "d"}, Entry{Deadline: 1600, Key: "e"})
+		s.remove(Entry{Deadline: 100, Key: "a"})
+		s.remove(Entry{Deadline: 200, Key: "b"})
 		s.onYield = func() {
 			s.onYield = nil
-			s.put(Entry{1200, "x"})
-			s.put(Entry{1300, "y"})
-			s.put(Entry{1400, "z"})
+			s.put(Entry{Deadline: 1200, Key: "x"})
+			s.put(Entry{Deadline: 1300, Key: "y"})
+			s.put(Entry{Deadline: 1400, Key: "z"})
 		}
 		require.NoError(t, x.Refill(t.Context(), s, 1000))
-		require.Equal(t, []Entry{{50, "behind the scan"}, {300, "c"}, {1200, "x"}, {1300, "y"}}, x.Due(endOfTime, 9))
+		require.Equal(t, []Entry{{Deadline: 50, Key: "behind the scan"}, {Deadline: 300, Key: "c"}, {Deadline: 1200, Key: "x"}, {Deadline: 1300, Key: "y"}}, x.Due(endOfTime, 9))
 		require.Equal(t, int64(1400), x.End())
 		requireComplete(t, x, s)
 	})
@@ -140,11 +140,11 @@ func TestIndexAddDuringRefill(t *testing.T) {
 func TestIndexRefillError(t *testing.T) {
 	x := NewIndex(IndexOptions{Span: time.Second})
 	s := newTestStore(x)
-	s.write(Entry{1, "a"}, Entry{2, "b"}, Entry{3, "c"})
+	s.write(Entry{Deadline: 1, Key: "a"}, Entry{Deadline: 2, Key: "b"}, Entry{Deadline: 3, Key: "c"})
 	broken := errors.New("broken")
 	s.scanErr = func(e Entry) error {
 		if e.Deadline == 3 {
-			s.put(Entry{900, "added while reading"})
+			s.put(Entry{Deadline: 900, Key: "added while reading"})
 			return broken
 		}
 		return nil
@@ -152,7 +152,7 @@ func TestIndexRefillError(t *testing.T) {
 	require.ErrorIs(t, x.Refill(t.Context(), s, 0), broken)
 	require.Equal(t, int64(2), x.End(), "what was read counts")
 	requireComplete(t, x, s)
-	require.False(t, x.Add(Entry{800, "n"}), "the pending end is withdrawn")
+	require.False(t, x.Add(Entry{Deadline: 800, Key: "n"}), "the pending end is withdrawn")
 
 	s.scanErr = nil
 	require.NoError(t, x.Refill(t.Context(), s, 0))
@@ -176,17 +176,17 @@ func TestIndexRescan(t *testing.T) {
 	x := NewIndex(IndexOptions{Span: time.Second, MaxEntries: 4})
 	s := newTestStore(x)
 	require.NoError(t, x.Refill(t.Context(), s, 0))
-	s.write(Entry{10, "other process"}, Entry{20, "other process"})
+	s.write(Entry{Deadline: 10, Key: "other process"}, Entry{Deadline: 20, Key: "other process"})
 	require.NoError(t, x.Refill(t.Context(), s, 0))
 	require.Zero(t, x.Len())
 	require.NoError(t, x.Rescan(t.Context(), s, 15, 0))
-	require.Equal(t, []Entry{{20, "other process"}}, x.Due(endOfTime, 9))
+	require.Equal(t, []Entry{{Deadline: 20, Key: "other process"}}, x.Due(endOfTime, 9))
 	require.NoError(t, x.Rescan(t.Context(), s, -1, 0))
 	require.Equal(t, s.all(), x.Due(endOfTime, 9))
 
-	s.put(Entry{500, "a"})
-	s.put(Entry{600, "a"})
-	s.write(Entry{30, "other process"})
+	s.put(Entry{Deadline: 500, Key: "a"})
+	s.put(Entry{Deadline: 600, Key: "a"})
+	s.write(Entry{Deadline: 30, Key: "other process"})
 	require.NoError(t, x.Rescan(t.Context(), s, 0, 0))
 	require.Equal(t, int64(600), x.End(), "what it finds pushes out the greatest")
 	requireComplete(t, x, s)
@@ -197,21 +197,21 @@ func TestIndexRescan(t *testing.T) {
 func TestIndexRescanUpToACut(t *testing.T) {
 	x := NewIndex(IndexOptions{Span: time.Second, MaxEntries: 2})
 	s := newTestStore(x)
-	s.write(Entry{500, "b"}, Entry{500, "d"}, Entry{500, "f"})
+	s.write(Entry{Deadline: 500, Key: "b"}, Entry{Deadline: 500, Key: "d"}, Entry{Deadline: 500, Key: "f"})
 	require.NoError(t, x.Refill(t.Context(), s, 0))
-	require.Equal(t, Entry{500, "f"}, x.end)
-	s.remove(Entry{500, "b"})
-	s.write(Entry{500, "c"})
+	require.Equal(t, Entry{Deadline: 500, Key: "f"}, x.end)
+	s.remove(Entry{Deadline: 500, Key: "b"})
+	s.write(Entry{Deadline: 500, Key: "c"})
 	x.span = 10 // so that the cut is the end
 	require.NoError(t, x.Rescan(t.Context(), s, 0, 0))
-	require.Equal(t, []Entry{{500, "c"}, {500, "d"}}, x.Due(endOfTime, 9))
-	require.Equal(t, Entry{500, "f"}, x.end)
+	require.Equal(t, []Entry{{Deadline: 500, Key: "c"}, {Deadline: 500, Key: "d"}}, x.Due(endOfTime, 9))
+	require.Equal(t, Entry{Deadline: 500, Key: "f"}, x.end)
 }
 
 func TestIndexEndOfTime(t *testing.T) {
 	x := NewIndex(IndexOptions{})
 	s := newTestStore(x)
-	s.write(Entry{endOfTime - 1, "a"})
+	s.write(Entry{Deadline: endOfTime - 1, Key: "a"})
 	require.NoError(t, x.Refill(t.Context(), s, endOfTime-5))
 	require.Equal(t, int64(endOfTime), x.End())
 	require.Equal(t, 1, x.Len())
@@ -219,7 +219,7 @@ func TestIndexEndOfTime(t *testing.T) {
 
 // randomEntry makes collisions of deadlines and of whole entries likely.
 func randomEntry(r *rand.Rand, now int64) Entry {
-	return Entry{max(0, now+r.Int64N(400)-20), string(rune('a' + r.IntN(8)))}
+	return Entry{Deadline: max(0, now+r.Int64N(400)-20), Key: string(rune('a' + r.IntN(8)))}
 }
 
 // The model is the source: an index at rest has all of its entries below its
@@ -349,7 +349,7 @@ func BenchmarkIndexAdd(b *testing.B) {
 		x.skipTo(endOfTime)
 		entries := make([]Entry, 1<<16)
 		for i := range entries {
-			entries[i] = Entry{rand.Int64N(1 << 40), fmt.Sprint(i)}
+			entries[i] = Entry{Deadline: rand.Int64N(1 << 40), Key: fmt.Sprint(i)}
 		}
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i++ {
@@ -358,7 +358,7 @@ func BenchmarkIndexAdd(b *testing.B) {
 	})
 	b.Run("beyond", func(b *testing.B) {
 		x := NewIndex(IndexOptions{})
-		e := Entry{1, "k"}
+		e := Entry{Deadline: 1, Key: "k"}
 		b.ReportAllocs()
 		for b.Loop() {
 			x.Add(e)
@@ -370,7 +370,7 @@ func BenchmarkIndexDue(b *testing.B) {
 	x := NewIndex(IndexOptions{})
 	x.skipTo(endOfTime)
 	for i := range 1 << 16 {
-		x.Add(Entry{int64(i), fmt.Sprint(i)})
+		x.Add(Entry{Deadline: int64(i), Key: fmt.Sprint(i)})
 	}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -216,7 +216,7 @@ func (s *Sweeper) setAside(rest []Entry) []Entry {
 	r := &s.round
 	// A store may fail a batch as a whole: one by one the culprit shows.
 	r.singly = s.o.BatchSize
-	if rest[0] != r.failing {
+	if !rest[0].is(r.failing) {
 		r.failing, r.failures = rest[0], 0
 	}
 	r.failures++
@@ -226,7 +226,7 @@ func (s *Sweeper) setAside(rest []Entry) []Entry {
 	if len(r.aside) == 0 {
 		r.asideEnd = s.clock.Elapsed() + 10*s.o.RetryMax
 	}
-	if !slices.Contains(r.aside, rest[0]) {
+	if !slices.ContainsFunc(r.aside, rest[0].is) {
 		r.aside = append(r.aside, rest[0])
 	}
 	r.failures = 0

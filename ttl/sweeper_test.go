@@ -36,7 +36,7 @@ func newRigFrom(t *testing.T, io IndexOptions, start Progress, o SweeperOptions)
 	return r
 }
 
-func at(d time.Duration, key string) Entry { return Entry{epoch.UnixMilli() + ms(d), key} }
+func at(d time.Duration, key string) Entry { return Entry{Deadline: epoch.UnixMilli() + ms(d), Key: key} }
 
 // run starts Run and returns a function that ends it. It needs a bubble of
 // synctest, which fails the test if a goroutine stays behind.
@@ -367,7 +367,7 @@ func TestSweeperRandom(t *testing.T) {
 				if all := r.store.all(); rnd.IntN(4) == 0 && len(all) > 0 {
 					r.store.remove(all[rnd.IntN(len(all))])
 				}
-				e := Entry{r.clock.Now().UnixMilli() + rnd.Int64N(ms(30*time.Minute)), fmt.Sprint(i)}
+				e := Entry{Deadline: r.clock.Now().UnixMilli() + rnd.Int64N(ms(30*time.Minute)), Key: fmt.Sprint(i)}
 				if r.store.put(e) {
 					r.Wake()
 				}

@@ -111,11 +111,12 @@ func noRows() rows {
 // notRead stands for the version of what is removed whatever it is.
 const notRead = -1
 
-// add adds those of a batch. If once, what was read and is removed is not among what was
-// read, but has its version where it is removed: the server looks it up once.
+// add adds those of a batch. If once, what was there when it was read and is removed is
+// not among what was read, but has its version where it is removed: the server looks it
+// up once.
 func (r *rows) add(s *Store, b *batch, once bool) {
 	for k, ver := range b.reads {
-		if once && b.writes.keys[k].deleted {
+		if once && ver != 0 && b.writes.keys[k].deleted {
 			continue
 		}
 		key := []byte(k)
@@ -132,8 +133,11 @@ func (r *rows) add(s *Store, b *batch, once bool) {
 		w, key := b.writes.keys[k], []byte(k)
 		if w.deleted {
 			ver, read := b.reads[k]
-			if !once || !read {
+			switch {
+			case !once || !read:
 				ver = notRead
+			case ver == 0:
+				continue // nothing to remove, if it is missing still
 			}
 			r.removeParts, r.removeKeys, r.removeVers = append(r.removeParts, s.part(key)), append(r.removeKeys, key), append(r.removeVers, ver)
 		} else {
@@ -154,9 +158,51 @@ type change struct {
 	rangeSums            []string
 	deleteParts          []int32
 	deleteFrom, deleteTo byteas
-	ver                  int64
-	bytes                int  // of what is written, roughly
-	isNew                bool // see batch.isNew
+	removals
+	ver   int64
+	bytes int  // of what is written, roughly
+	isNew bool // see batch.isNew
+}
+
+// removals are the keys that a commit removes, in the order of their groups: of the keys
+// of a part those that were read are one, and the others another.
+type removals struct {
+	groupParts         []int32
+	groupRead          []bool
+	groupFrom, groupTo []int32 // the numbers of the first and the last key, from 1
+	groupKeys          byteas
+	read               readPart // of all that were read
+}
+
+// group makes the groups of what is removed.
+func (r *rows) group() removals {
+	g := removals{groupParts: []int32{}, groupRead: []bool{}, groupFrom: []int32{}, groupTo: []int32{}, groupKeys: make(byteas, 0, len(r.removeKeys))}
+	order := make([]int, len(r.removeKeys))
+	for i := range order {
+		order[i] = i
+	}
+	wasRead := func(i int) bool { return r.removeVers[i] != notRead }
+	slices.SortStableFunc(order, func(i, j int) int {
+		if c := cmp.Compare(r.removeParts[i], r.removeParts[j]); c != 0 || wasRead(i) == wasRead(j) {
+			return c
+		}
+		if wasRead(i) {
+			return -1
+		}
+		return 1
+	})
+	for n, i := range order {
+		if last := len(g.groupParts) - 1; last < 0 || g.groupParts[last] != r.removeParts[i] || g.groupRead[last] != wasRead(i) {
+			g.groupParts, g.groupRead = append(g.groupParts, r.removeParts[i]), append(g.groupRead, wasRead(i))
+			g.groupFrom, g.groupTo = append(g.groupFrom, int32(n+1)), append(g.groupTo, 0)
+		}
+		g.groupTo[len(g.groupTo)-1] = int32(n + 1)
+		g.groupKeys = append(g.groupKeys, r.removeKeys[i])
+		if wasRead(i) {
+			g.read.add(r.removeVers[i])
+		}
+	}
+	return g
 }
 
 // isNew reports whether a batch writes keys and nothing else, and all that it has read was
@@ -187,6 +233,9 @@ func (s *Store) change(b *batch) *change {
 	}
 	c.locks, c.exclusive = s.scopeLocks(b.scopes)
 	c.add(s, b, !s.portable)
+	if !s.portable {
+		c.removals = c.group()
+	}
 	for _, r := range b.ranges {
 		for i := range r.parts {
 			p := &r.parts[i]
@@ -230,7 +279,8 @@ func (c *change) call(ctx context.Context, s *Store, conn *pgx.Conn, lockTimeout
 	err = conn.QueryRow(ctx, s.sql.commit, lockTimeout, c.locks, c.exclusive,
 		c.readParts, c.readKeys, c.readVers,
 		c.rangeParts, c.rangeFrom, c.rangeTo, c.rangeCounts, c.rangeSums,
-		c.deleteParts, c.deleteFrom, c.deleteTo, c.removeParts, c.removeKeys, c.removeVers,
+		c.deleteParts, c.deleteFrom, c.deleteTo,
+		c.groupParts, c.groupRead, c.groupFrom, c.groupTo, c.groupKeys, c.removals.read.count, c.removals.read.text(),
 		c.putParts, c.putKeys, c.putValues, c.ver).Scan(&ok)
 	return ok, err
 }

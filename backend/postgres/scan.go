@@ -146,7 +146,7 @@ func (s *Store) Scan(ctx context.Context, r backend.Range, o backend.ScanOptions
 			yield(backend.Entry{}, err)
 			return
 		}
-		g := s.pager(ctx, r, o, false)
+		g := s.pager(ctx, r, o, o.Versions)
 		fetch := func() ([]entry, error) { return s.fetchPage(ctx, g) }
 		var x *session
 		if o.Limit <= 0 && g.more {
@@ -222,7 +222,7 @@ func yieldAll(all []entry, o backend.ScanOptions, check func() error, yield func
 			yield(backend.Entry{}, err)
 			return false
 		}
-		out := backend.Entry{Key: e.key}
+		out := backend.Entry{Key: e.key, Version: e.ver}
 		if !o.KeysOnly {
 			out.Value = e.value
 		}

@@ -16,7 +16,7 @@ import (
 
 // schemaVersion is that of the tables and functions; a store of another one is
 // refused.
-const schemaVersion = 3
+const schemaVersion = 4
 
 // creationLock is the number of the lock under which stores are created in a
 // database.

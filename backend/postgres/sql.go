@@ -30,7 +30,7 @@ func newStatements(table string) statements {
 	s.getManyTimed = s.sql(`SELECT r.i, t.v, coalesce(t.ver, 0), ` + stamp + `
 		FROM unnest($1::int4[], $2::bytea[]) WITH ORDINALITY r(p, k, i)
 		LEFT JOIN LATERAL (SELECT v, ver FROM T WHERE part = r.p AND k = r.k OFFSET 0) t ON true`)
-	s.commit = s.sql(`SELECT T_commit_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)`)
+	s.commit = s.sql(`SELECT T_commit_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)`)
 	s.edit = s.sql(edit)
 	s.insert = s.sql(insert)
 	s.together = s.sql(`SELECT T_together_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`)
@@ -130,15 +130,14 @@ CREATE OR REPLACE FUNCTION T_commit_1(
 	a_rpart int4[], a_rkey bytea[], a_rver int8[],
 	a_spart int4[], a_sfrom bytea[], a_sto bytea[], a_scount int8[], a_ssum text[],
 	a_dpart int4[], a_dfrom bytea[], a_dto bytea[],
-	a_xpart int4[], a_xkey bytea[], a_xver int8[],
+	a_xpart int4[], a_xread bool[], a_xfrom int4[], a_xto int4[], a_xkey bytea[], a_xcount int8, a_xsum text,
 	a_wpart int4[], a_wkey bytea[], a_wval bytea[],
 	a_ver int8
 ) RETURNS bool
-LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan AS $fn$
+LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $fn$
 DECLARE
 	n int8;
 	s text;
-	stale bool;
 	doomed tid[];
 BEGIN
 	s := set_config('lock_timeout', a_timeout, true);
@@ -168,11 +167,13 @@ BEGIN
 	END LOOP;
 	-- What is removed is looked up once: for its version, if it was read, and for its
 	-- place. That is still the same below, as all that writes to it waits for the locks.
+	-- It comes in groups, each of one part, whose keys are looked up together; the
+	-- versions of what was read have a sum, as those of a range.
 	IF cardinality(a_xpart) > 0 THEN
-		SELECT array_agg(c.at) FILTER (WHERE c.at IS NOT NULL), bool_or(x.ver >= 0 AND x.ver <> coalesce(c.ver, 0)) INTO doomed, stale
-			FROM unnest(a_xpart, a_xkey, a_xver) x(p, k, ver)
-			LEFT JOIN LATERAL (SELECT t.ctid AS at, t.ver FROM T t WHERE t.part = x.p AND t.k = x.k OFFSET 0) c ON true;
-		IF stale THEN
+		SELECT array_agg(c.at), count(*) FILTER (WHERE x.read), coalesce(sum(c.ver) FILTER (WHERE x.read), 0)::text INTO doomed, n, s
+			FROM unnest(a_xpart, a_xread, a_xfrom, a_xto) x(p, read, f, e)
+			CROSS JOIN LATERAL (SELECT t.ctid AS at, t.ver FROM T t WHERE t.part = x.p AND t.k = ANY (a_xkey[x.f:x.e]) OFFSET 0) c;
+		IF n <> a_xcount OR s <> a_xsum THEN
 			RETURN false;
 		END IF;
 	END IF;

@@ -474,6 +474,44 @@ func TestRoundTrips(t *testing.T) {
 	}
 }
 
+// TestRemovesOfManyParts: what an Update removes lies in any parts, some of it read, and some
+// of that missing, and what it has not named stays.
+func TestRemovesOfManyParts(t *testing.T) {
+	s := open(t, postgrestest.Database(t), &postgres.Options{Partition: lastByte{}, Parts: 5})
+	key := func(i int) []byte { return fmt.Appendf(nil, "%03d", i) }
+	require.NoError(t, s.Update(t.Context(), group, backend.UpdateOptions{}, func(_ context.Context, x backend.Txn) (err error) {
+		for i := range 200 {
+			err = errors.Join(err, x.Put(key(i), nil))
+		}
+		return err
+	}))
+	runs := 0
+	require.NoError(t, s.Update(t.Context(), group, backend.UpdateOptions{}, func(ctx context.Context, x backend.Txn) (err error) {
+		runs++
+		for i := range 300 {
+			if i%3 == 0 {
+				_, failed := x.Get(ctx, key(i), func([]byte) error { return nil })
+				err = errors.Join(err, failed)
+			}
+			if i%2 == 0 {
+				err = errors.Join(err, x.Delete(key(i), 0))
+			}
+		}
+		return err
+	}))
+	require.Equal(t, 1, runs)
+	var left []string
+	for e, err := range s.Scan(t.Context(), backend.Range{}, backend.ScanOptions{KeysOnly: true}) {
+		require.NoError(t, err)
+		left = append(left, string(e.Key))
+	}
+	var want []string
+	for i := 1; i < 200; i += 2 {
+		want = append(want, string(key(i)))
+	}
+	require.Equal(t, want, left)
+}
+
 // TestRemovesWhatItRead: what an Update removes is of the version that it has read, from
 // a cache that may be out of date too.
 func TestRemovesWhatItRead(t *testing.T) {
@@ -548,6 +586,88 @@ func TestExpectMissing(t *testing.T) {
 						require.NoError(t, err, name)
 					}
 					require.Equal(t, want, seen, "%s, %s there", name, key)
+				}
+			}
+		})
+	}
+}
+
+// seen is what a Scan with versions shows of some keys.
+func seen(t *testing.T, s *postgres.Store, keys ...string) []backend.Entry {
+	all := make([]backend.Entry, len(keys))
+	for e, err := range s.Scan(t.Context(), backend.Range{}, backend.ScanOptions{Versions: true}) {
+		require.NoError(t, err)
+		require.NotZero(t, e.Version)
+		if i := slices.Index(keys, string(e.Key)); i >= 0 {
+			all[i] = backend.Entry{Value: bytes.Clone(e.Value), Version: e.Version}
+		}
+	}
+	return all
+}
+
+// TestExpectSeen: an Update that takes for read what a Scan has shown runs again where that
+// was written since, with the same value too, and knows then, whatever it does.
+func TestExpectSeen(t *testing.T) {
+	for name, o := range map[string]*postgres.Options{"functions": {CacheSize: -1}, "portable": {CacheSize: -1, Portable: true}} {
+		t.Run(name, func(t *testing.T) {
+			dsn := postgrestest.Database(t)
+			a, b := open(t, dsn, o), open(t, dsn, o)
+			ctx := t.Context()
+			failed := errors.New("of the callback")
+			keys := []string{"k", "l", "missing"}
+			for name, does := range map[string]func(backend.Txn) error{
+				"removal": func(x backend.Txn) error { return errors.Join(x.Delete([]byte("k"), 0), x.Delete([]byte("l"), 0), x.Delete([]byte("n"), 0)) },
+				"both":    func(x backend.Txn) error { return errors.Join(x.Put([]byte("k"), nil), x.Delete([]byte("l"), 0)) },
+				"one":     func(x backend.Txn) error { return x.Delete([]byte("l"), 0) },
+				"another": func(x backend.Txn) error { return x.Put([]byte("m"), nil) },
+				"nothing": func(backend.Txn) error { return nil },
+				"failure": func(backend.Txn) error { return failed },
+			} {
+				for meanwhile, want := range map[string][]string{
+					"nothing": {"k1l1"}, "written": {"k1l1", "k1l1"}, "changed": {"k1l1", "k2l1"}, "removed": {"k1l1", "l1"}, "created": {"k1l1", "k1l1missing3"},
+				} {
+					require.NoError(t, b.Update(ctx, group, backend.UpdateOptions{}, func(_ context.Context, x backend.Txn) error {
+						return errors.Join(x.Put([]byte("k"), []byte("1")), x.Put([]byte("l"), []byte("1")), x.Put([]byte("n"), nil), x.Delete([]byte("missing"), 0))
+					}))
+					before := seen(t, a, keys...)
+					if meanwhile == "created" {
+						before[2] = backend.Entry{Value: []byte("gone"), Version: 17} // it was there once
+						want[0] = "k1l1missinggone"
+					}
+					require.NoError(t, b.Update(ctx, group, backend.UpdateOptions{}, func(_ context.Context, x backend.Txn) error {
+						switch meanwhile {
+						case "written":
+							return x.Put([]byte("k"), []byte("1"))
+						case "changed":
+							return x.Put([]byte("k"), []byte("2"))
+						case "removed":
+							return x.Delete([]byte("k"), 0)
+						case "created":
+							return x.Put([]byte("missing"), []byte("3"))
+						}
+						return nil
+					}))
+					var runs []string
+					err := a.Update(ctx, group, backend.UpdateOptions{}, func(ctx context.Context, x backend.Txn) error {
+						found := ""
+						if err := x.GetMany(backend.ExpectSeen(ctx, before), [][]byte{[]byte("k"), []byte("l"), []byte("missing")}, func(i int, v []byte) error {
+							found += keys[i] + string(v)
+							return nil
+						}); err != nil {
+							return err
+						}
+						runs = append(runs, found)
+						return does(x)
+					})
+					if name == "failure" {
+						require.ErrorIs(t, err, failed)
+					} else {
+						require.NoError(t, err, name)
+					}
+					require.Equal(t, want, runs, "%s, %s meanwhile", name, meanwhile)
+					if name == "removal" {
+						require.Empty(t, get(t, b, "k")+get(t, b, "l"))
+					}
 				}
 			}
 		})

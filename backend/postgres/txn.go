@@ -77,13 +77,20 @@ func (t *txn) GetMany(ctx context.Context, keys [][]byte, fn func(i int, value [
 		return err
 	}
 	var missing [][]byte
-	for _, key := range keys {
+	seen := backend.ExpectedSeen(ctx)
+	for i, key := range keys {
 		if _, ok := t.own.find(key); ok {
 			continue
 		}
-		if _, ok := t.known(key); !ok {
-			missing = append(missing, key)
+		if _, ok := t.known(key); ok {
+			continue
 		}
+		if t.believes && i < len(seen) && seen[i].Version != 0 {
+			t.states += 2 // whether it is so still the commit says
+			t.remember(key, readRow{row: row{seen[i].Value, seen[i].Version}})
+			continue
+		}
+		missing = append(missing, key)
 	}
 	if len(missing) > 0 && t.believes && backend.ExpectsMissing(ctx) {
 		t.states += 2 // whether they are missing the commit says

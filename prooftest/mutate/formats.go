@@ -90,9 +90,15 @@ var formatMutations = []mutation{
 	{"locks: groups come before items", "backend/pebble/internal/scopelock/table.go", `return 1<<30 | int32(o.item)`, `return int32(o.item)`},
 	{"index: an entry is there once", "ttl/entryset.go", `	case s.tree.Len() > 0 && s.tree.Has(e):
 `, ``},
-	{"index: what has gone may come again", "ttl/entryset.go", `		s.run[i].gone = false
+	{"index: what has gone may come again", "ttl/entryset.go", `	if s.run[i].gone {
 		s.live++
+	}
+	s.run[i] = runEntry{Entry: e}
 `, ``},
+	{"index: a note that came later counts", "ttl/entryset.go", `	case s.tree.Len() > 0 && s.tree.Has(e):
+		s.tree.ReplaceOrInsert(e)
+`, `	case s.tree.Len() > 0 && s.tree.Has(e):
+`},
 	{"index: the first is that of both parts", "ttl/entryset.go", `(!ok || s.run[s.begin].less(e))`, `!ok`},
 	{"index: the last is that of both parts", "ttl/entryset.go", `(!ok || e.less(s.run[n-1].Entry))`, `!ok`},
 	{"index: an error leaves the end where reading stopped", "ttl/index.go", `		pos = last.next()

@@ -41,6 +41,7 @@ type Clock struct {
 	// of the one before it.
 	latest, before time.Duration
 	began          time.Duration
+	last           time.Duration // when a time was observed
 	observed       bool
 }
 
@@ -53,6 +54,7 @@ func (c *Clock) Observe(ms int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	elapsed := c.Elapsed()
+	c.last = elapsed
 	ahead := time.Duration(ms)*time.Millisecond - elapsed
 	switch age := elapsed - c.began; {
 	case !c.observed || age >= 2*window:
@@ -69,6 +71,14 @@ func (c *Clock) Observed() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.observed
+}
+
+// Fresh reports whether a time was observed within the last window: what is judged by
+// the clock without a read of its own is then judged as by one of the latest.
+func (c *Clock) Fresh() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.observed && c.Elapsed()-c.last < window
 }
 
 // Now returns the store's time.
