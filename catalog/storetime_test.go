@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -312,6 +313,83 @@ func (b beforeUpdate) Update(ctx context.Context, scopes []backend.Scope, o back
 		(*do)()
 	}
 	return b.Backend.Update(ctx, scopes, o, fn)
+}
+
+// credulous takes for read whatever a Scan has shown, as an engine does in the first run
+// of an Update. It calls fn before the first Update of acme's.
+type credulous struct {
+	backend.Backend
+	fn *atomic.Pointer[func()]
+}
+
+func (b credulous) Scan(ctx context.Context, r backend.Range, o backend.ScanOptions) iter.Seq2[backend.Entry, error] {
+	return func(yield func(backend.Entry, error) bool) {
+		for e, err := range b.Backend.Scan(ctx, r, o) {
+			if o.Versions {
+				e.Version = 1
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+func (b credulous) Update(ctx context.Context, scopes []backend.Scope, o backend.UpdateOptions, fn func(context.Context, backend.Txn) error) error {
+	if scopes[0].Group == encoding.AccountScope(acme) {
+		if do := b.fn.Swap(nil); do != nil {
+			(*do)()
+		}
+	}
+	return b.Backend.Update(ctx, scopes, o, func(ctx context.Context, txn backend.Txn) error {
+		return fn(ctx, credulousTxn{txn})
+	})
+}
+
+type credulousTxn struct{ backend.Txn }
+
+func (t credulousTxn) GetMany(ctx context.Context, keys [][]byte, fn func(int, []byte) error) error {
+	seen := backend.ExpectedSeen(ctx)
+	if seen == nil {
+		return t.Txn.GetMany(ctx, keys, fn)
+	}
+	for i := range seen {
+		if err := fn(i, seen[i].Value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// contract 8: where nothing was read for a while that says what time it is, a sweep reads
+// what it removes.
+func TestSweepWithoutReadsMeetsEarlierTime(t *testing.T) {
+	for name, pause := range map[string]time.Duration{"at once": 0, "after a minute": time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			shared, process := memory.New(&memory.Options{Shared: true}), ttl.NewManualClock(epoch)
+			var stored atomic.Int64 // the store's time behind epoch
+			var meanwhile atomic.Pointer[func()]
+			clock := func() time.Time { return epoch.Add(time.Duration(stored.Load())) }
+			b := credulous{backendtest.Clocked(shared.Handle(), clock), &meanwhile}
+			c, err := catalog.Open(t.Context(), b, &catalog.Options{Clock: process, Sweeper: ttl.SweeperOptions{LeapTolerance: 1000 * day}})
+			require.NoError(t, err)
+			t.Cleanup(func() { require.NoError(t, c.Close()) })
+			_, err = c.Upsert(t.Context(), acme, "p", withImage(catalog.Patch{ValidForDays: catalog.Set(1)}))
+			require.NoError(t, err)
+			do := func() {
+				stored.Store(int64(time.Hour))
+				process.Advance(pause)
+			}
+			meanwhile.Store(&do)
+			stored.Store(int64(day + time.Hour))
+			// The sweeper in the background may come first: this waits for it.
+			_, _ = c.Sweep(t.Context())
+			require.Nil(t, meanwhile.Load())
+			found, err := shared.Get(t.Context(), encoding.AppendProductKey(nil, acme, "p"), func([]byte) error { return nil })
+			require.NoError(t, err)
+			require.Equal(t, pause > 0, found)
+		})
+	}
 }
 
 // contract 8: a sweep that began by a time of the store which another server of the

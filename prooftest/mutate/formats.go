@@ -73,6 +73,7 @@ var formatMutations = []mutation{
 			return nil, errSetBack
 `, ``},
 	{"sweep: the clock was set back, of what is read", expire, `if t.isSetBack(deadline) {`, `if false {`},
+	{"sweep: what was not read says nothing of the clock", expire, `if !t.c.clocked || t.c.storeTime.Fresh() {`, `if true {`},
 	{"sweep: what is removed leaves the cache", expire, `		t.markGone(productkey.Of(e.Account, e.ID))
 `, ``},
 	{"sweep: nothing is deleted in lists that is in none", expire, `if unread[i].value.Flags&encoding.ExpiryUnlisted != 0 {`, `if false {`},

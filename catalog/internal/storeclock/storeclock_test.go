@@ -19,8 +19,10 @@ func TestFollowsStore(t *testing.T) {
 	c := storeclock.New(process)
 	require.False(t, c.Observed())
 	require.Zero(t, c.Now().UnixMilli())
+	require.False(t, c.Fresh())
 	store := epoch.UnixMilli()
 	c.Observe(store)
+	require.True(t, c.Fresh())
 	require.True(t, c.Observed())
 	process.Leap(1000 * time.Hour)
 	require.Equal(t, store, c.Now().UnixMilli())
@@ -30,6 +32,19 @@ func TestFollowsStore(t *testing.T) {
 	require.Equal(t, store+3000, c.Now().UnixMilli(), "the quicker answer counts")
 	c.Observe(store + 3500)
 	require.Equal(t, store+3500, c.Now().UnixMilli(), "never behind a read")
+}
+
+// TestFresh: a time that was observed counts for ten seconds.
+func TestFresh(t *testing.T) {
+	process := ttl.NewManualClock(epoch)
+	c := storeclock.New(process)
+	for range 3 {
+		c.Observe(epoch.UnixMilli())
+		process.Advance(10*time.Second - 1)
+		require.True(t, c.Fresh())
+		process.Advance(1)
+		require.False(t, c.Fresh())
+	}
 }
 
 // TestFollowsStoreBack: a clock that was set back, or that runs slower than the
