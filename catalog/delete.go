@@ -269,6 +269,7 @@ func (t *tx) deleteSome(account string, r backend.Range) (some deletedSome, err 
 		t.fetched = make(map[productkey.Key][]byte, most)
 	}
 	var ids []string
+	var space []byte // of the records, in pieces
 	for e, err := range t.txn.Scan(t.ctx, r, backend.ScanOptions{KeysOnly: !together, Limit: most + 1}) {
 		if err != nil {
 			return some, err
@@ -283,9 +284,15 @@ func (t *tx) deleteSome(account string, r backend.Range) (some deletedSome, err 
 		}
 		ids = append(ids, id)
 		if together {
-			t.fetched[productkey.Of(account, id)] = append([]byte{}, e.Value...) // not nil, which is absent
+			if len(e.Value) > cap(space)-len(space) {
+				space = make([]byte, 0, max(recordSpace, len(e.Value)))
+			}
+			begin := len(space)
+			space = append(space, e.Value...)
+			t.fetched[productkey.Of(account, id)] = space[begin:len(space):len(space)] // not nil, which is absent
 		}
 	}
+	loaded := make([]*found, 0, len(ids))
 	for _, id := range ids {
 		f, err := t.load(account, id)
 		if errors.Is(err, encoding.ErrCorrupt) {
@@ -298,24 +305,39 @@ func (t *tx) deleteSome(account string, r backend.Range) (some deletedSome, err 
 		if f.live != nil {
 			some.live++
 		}
+		loaded = append(loaded, f)
+	}
+	if together && len(some.damaged) == 0 && len(ids) > 0 {
+		if err := t.removeAll(account, r, some.next, ids); err != nil {
+			return some, err
+		}
+	}
+	for _, f := range loaded {
 		if err := t.write(f, nil, nil); err != nil {
 			return some, err
 		}
 	}
-	if !together || len(some.damaged) > 0 || len(ids) == 0 {
-		return some, nil
-	}
-	// What the products were, and what of them was listed, is all that there is in
-	// these ranges: as ranges a server removes it for half of what the keys cost.
+	return some, nil
+}
+
+// recordSpace is the size of the pieces of memory into which deleteSome copies records.
+const recordSpace = 32 << 10
+
+// removeAll removes the records of the products of r up to next, which are ids, and
+// their places in the list, as ranges: what the products were, and what of them was
+// listed, is all that there is in these, and a server removes it for half of what the
+// keys cost. It comes before the removals of the products themselves, of which an engine
+// then finds that they change nothing.
+func (t *tx) removeAll(account string, r backend.Range, next []byte, ids []string) error {
 	products := r
-	if some.next != nil {
-		products.End = some.next
+	if next != nil {
+		products.End = next
 	}
 	listed := backend.Range{
 		Start: encoding.AppendListedKey(nil, account, ids[0]),
 		End:   encoding.AppendSuccessor(nil, encoding.AppendListedKey(nil, account, ids[len(ids)-1])),
 	}
-	return some, errors.Join(t.txn.DeleteRange(products), t.txn.DeleteRange(listed))
+	return errors.Join(t.txn.DeleteRange(products), t.txn.DeleteRange(listed))
 }
 
 // maxDamaged is how many damaged products removeDamaged is given at a time, or some

@@ -36,7 +36,9 @@ func newRigFrom(t *testing.T, io IndexOptions, start Progress, o SweeperOptions)
 	return r
 }
 
-func at(d time.Duration, key string) Entry { return Entry{Deadline: epoch.UnixMilli() + ms(d), Key: key} }
+func at(d time.Duration, key string) Entry {
+	return Entry{Deadline: epoch.UnixMilli() + ms(d), Key: key}
+}
 
 // run starts Run and returns a function that ends it. It needs a bubble of
 // synctest, which fails the test if a goroutine stays behind.

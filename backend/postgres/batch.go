@@ -104,7 +104,7 @@ func (s *Store) enlist(t *ticket, x *txn, writes bool, o backend.UpdateOptions) 
 		s.batches++
 		home = &batch{
 			s: s, seq: s.batches, ver: newVersion(), patient: o.Patient,
-			scopes: map[backend.Scope]struct{}{}, reads: map[string]int64{}, done: make(chan struct{}),
+			scopes: make(map[backend.Scope]struct{}, len(t.scopes)), reads: make(map[string]int64, len(x.reads)), done: make(chan struct{}),
 		}
 		first = true
 	}

@@ -616,7 +616,9 @@ func TestExpectSeen(t *testing.T) {
 			failed := errors.New("of the callback")
 			keys := []string{"k", "l", "missing"}
 			for name, does := range map[string]func(backend.Txn) error{
-				"removal": func(x backend.Txn) error { return errors.Join(x.Delete([]byte("k"), 0), x.Delete([]byte("l"), 0), x.Delete([]byte("n"), 0)) },
+				"removal": func(x backend.Txn) error {
+					return errors.Join(x.Delete([]byte("k"), 0), x.Delete([]byte("l"), 0), x.Delete([]byte("n"), 0))
+				},
 				"both":    func(x backend.Txn) error { return errors.Join(x.Put([]byte("k"), nil), x.Delete([]byte("l"), 0)) },
 				"one":     func(x backend.Txn) error { return x.Delete([]byte("l"), 0) },
 				"another": func(x backend.Txn) error { return x.Put([]byte("m"), nil) },

@@ -76,6 +76,9 @@ func (t *txn) GetMany(ctx context.Context, keys [][]byte, fn func(i int, value [
 	if err := t.readable(ctx); err != nil {
 		return err
 	}
+	if t.reads == nil {
+		t.reads = make(map[string]readRow, len(keys))
+	}
 	var missing [][]byte
 	seen := backend.ExpectedSeen(ctx)
 	for i, key := range keys {
@@ -377,6 +380,9 @@ func (t *txn) Put(key, value []byte) error {
 func (t *txn) Delete(key []byte, _ int) error {
 	if err := t.writable(); err != nil {
 		return err
+	}
+	if w, ok := t.own.find(key); ok && w.deleted {
+		return nil // a range has removed it
 	}
 	t.own.set(string(key), write{deleted: true})
 	return nil
