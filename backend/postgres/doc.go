@@ -33,6 +33,7 @@
 // whose reads are cached costs one round trip, another one two. Keys that an Update expects
 // to be missing (see [backend.ExpectMissing]) are not read at all: where all that was read is
 // missing, and written, the commit is one INSERT, which says by itself whether it still is.
+// Nor are those read of which the caller has the versions from a Scan (see [backend.ExpectSeen]).
 //
 // Inside the process Updates of overlapping scopes run one after the other, but
 // a callback does not wait for the commit of the one before it: it sees what
