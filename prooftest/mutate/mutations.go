@@ -55,7 +55,7 @@ var mutations = []mutation{
 	{"delete account: what a doomed run passed by goes too", remove, `bytes.Compare(d.some.next, until) < 0 {`, `bytes.Compare(d.some.next, until) > 0 {`},
 	{"bulk upserts: those of one product are in order", "catalog/many.go", `return m.meet(before, b)`, `return false`},
 	{"the sweep keeps an account in one lane", "catalog/expire_lanes.go", `l := &lanes[places[entries[i].Account]]`, `l := &lanes[i%len(lanes)]`},
-	{"delete account: a batch ends before the next", "catalog/delete.go", `products.End = some.next`, `_ = some.next`},
+	{"delete account: a batch ends before the next", "catalog/delete.go", `products.End = next`, `_ = next`},
 	{"get many: the pending use is on top", "catalog/getmany.go", `pending[i].SeeHeader(&s.header)`, `_ = pending[i]`},
 	{"get many: what has expired is looked at again", "catalog/getmany.go", `live, err = c.lookAgain(ctx, k, &s)`, `live = true`},
 	{"get many: its number", "catalog/getmany.go", `len(ids) > maxGetMany`, `len(ids) > maxGetMany+1`},
