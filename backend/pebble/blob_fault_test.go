@@ -108,7 +108,11 @@ func separatedKey(round, i int) []byte { return fmt.Appendf(nil, "%03d/%04d", i,
 // putSeparated writes values that are stored apart from their keys, which lie
 // between those of other rounds.
 func putSeparated(ctx context.Context, s *Store, round int) error {
-	return s.Update(ctx, nil, backend.UpdateOptions{}, func(_ context.Context, x backend.Txn) error {
+	return putSeparatedAs(ctx, s, round, backend.UpdateOptions{})
+}
+
+func putSeparatedAs(ctx context.Context, s *Store, round int, o backend.UpdateOptions) error {
+	return s.Update(ctx, nil, o, func(_ context.Context, x backend.Txn) error {
 		for i := range separated {
 			if err := x.Put(separatedKey(round, i), separatedValue(round, i)); err != nil {
 				return err
@@ -215,8 +219,8 @@ func TestBlobFaultInFlush(t *testing.T) {
 	})
 }
 
-// TestBlobFaultInCompaction: the same while a compaction gathers values that
-// lie in too many files.
+// TestBlobFaultInCompaction: the same while a compaction takes values out of the
+// tables that a load has made.
 func TestBlobFaultInCompaction(t *testing.T) {
 	forBlobFaults(t, "pebble-compaction", func(t *testing.T, s *Store, _ *blobFaults) int {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -231,11 +235,10 @@ func TestBlobFaultInCompaction(t *testing.T) {
 		for rounds := 0; ; rounds++ {
 			require.Less(t, rounds, 100, "the fault was never met")
 			// A compaction in the background may have met it already.
-			if err := putSeparated(t.Context(), s, rounds); err != nil {
+			if err := putSeparatedAs(t.Context(), s, rounds, backend.UpdateOptions{Bulk: true}); err != nil {
 				require.True(t, s.turn.Load().fail.Failed(), "%v", err)
 				return rounds
 			}
-			require.NoError(t, s.turn.Load().db.Flush())
 			if err := s.turn.Load().db.Compact(ctx, []byte("0"), []byte("9"), false); err != nil {
 				require.True(t, s.turn.Load().fail.Failed(), "%v", err)
 				return rounds + 1

@@ -1,6 +1,7 @@
 package pebble
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"sync"
@@ -81,4 +82,42 @@ func TestCloseFinishesCompactions(t *testing.T) {
 	}
 	require.Contains(t, tables, fs.first)
 	require.NoError(t, db.Close())
+}
+
+// TestCompactionsLeaveChunks: compactions of keys whose values lie in many blob files
+// do not write those values again.
+func TestCompactionsLeaveChunks(t *testing.T) {
+	s, err := Open(t.Context(), "d", &Options{FS: vfs.NewMem(), MemTableSize: minMemTableSize})
+	require.NoError(t, err)
+	const rounds, chunks = 30, 4
+	key := func(round, i int) []byte { return fmt.Appendf(nil, "%d-%02d", i, round) } // each table spans all before
+	value := func(round, i int) []byte { return bytes.Repeat([]byte{byte(round), byte(i)}, separateFrom/2) }
+	db := s.turn.Load().db
+	for round := range rounds {
+		require.NoError(t, s.Update(t.Context(), nil, backend.UpdateOptions{Buffered: true}, func(_ context.Context, x backend.Txn) error {
+			for i := range chunks {
+				if err := x.Put(key(round, i), value(round, i)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+		require.NoError(t, db.Flush())
+	}
+	require.NoError(t, db.Compact(t.Context(), []byte("0"), []byte("9"), false))
+	total := db.Metrics().Total()
+	require.NotZero(t, total.BlobBytesFlushed)
+	require.Positive(t, total.TablesCompacted)
+	require.Equal(t, total.BlobBytesFlushed, total.BlobBytesCompacted, "Pebble counts flushes there too")
+	for round := range rounds {
+		for i := range chunks {
+			found, err := s.Get(t.Context(), key(round, i), func(got []byte) error {
+				require.True(t, bytes.Equal(value(round, i), got))
+				return nil
+			})
+			require.NoError(t, err)
+			require.True(t, found)
+		}
+	}
+	require.NoError(t, s.Close())
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"sync"
 	"sync/atomic"
 
@@ -44,8 +43,6 @@ type engine struct {
 	dirty, unflushed atomic.Bool
 	// ranged says that a range was deleted since that flush.
 	ranged atomic.Bool
-	// tight says that there is not much more free space than the reserve.
-	tight atomic.Bool
 	// ledger has what was deleted, blobs what becomes of garbage in blob files.
 	ledger *reclaim.Ledger
 	blobs  *blobRewrites
@@ -139,11 +136,6 @@ func (e *engine) options(o Options) *crdb.Options {
 	p.Experimental.ValueSeparationPolicy = func() crdb.ValueSeparationPolicy {
 		policy := separation()
 		policy.TargetGarbageRatio = e.blobs.target()
-		if e.tight.Load() {
-			// Compactions would bring values together that are near each other, in
-			// blob files of their own, for which there may be no room.
-			policy.MaxBlobReferenceDepth = math.MaxInt32
-		}
 		if e.guard.Unreadable() {
 			// Pebble would try to write it anew again and again.
 			//

@@ -86,7 +86,6 @@ func (g *gate) lookAtSpace() {
 		return
 	}
 	g.usage.Store(&u)
-	g.tight.Store(u.AvailBytes < tightReserves*uint64(g.reserve))
 	level, why := reserveLevel(u, uint64(g.reserve), g.floor())
 	if why != nil {
 		g.full.Store(why) // before the level, which it explains

@@ -121,7 +121,10 @@ const (
 	filterBits     = 10
 
 	// separateFrom is the size from which values live in blob files, so that
-	// compactions do not copy them: that of image chunks, above any record.
+	// compactions do not copy them: that of image chunks, above any record. Nor do they
+	// copy them to bring neighbours together, which Pebble would once those are
+	// spread over several files: chunks are read one by one, and each is a block of its
+	// own. Only what removes garbage writes a blob file anew, see blobRewrites.
 	separateFrom = 16 << 10
 
 	maxKeySize   = 32 << 10
@@ -234,7 +237,7 @@ func separation() crdb.ValueSeparationPolicy {
 	return crdb.ValueSeparationPolicy{
 		Enabled:               true,
 		MinimumSize:           separateFrom,
-		MaxBlobReferenceDepth: 10,
-		TargetGarbageRatio:    garbageShare, // but see blobRewrites
+		MaxBlobReferenceDepth: math.MaxInt32, // see separateFrom
+		TargetGarbageRatio:    garbageShare,  // but see blobRewrites
 	}
 }

@@ -37,9 +37,6 @@ const (
 	memTableShare   = 64
 )
 
-// tightReserves is how many reserves of free space are not much.
-const tightReserves = 3
-
 // reserveOf returns Options.DiskReserve for a store on a volume of so many
 // bytes, if it is not set.
 func reserveOf(volume uint64) int64 {

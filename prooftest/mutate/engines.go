@@ -107,6 +107,7 @@ var engineMutations = []mutation{
 		return d.fail.Unknown()
 	}
 	return nil`, `	return nil`},
+	{"blob files: compactions leave them", "backend/pebble/options.go", `MaxBlobReferenceDepth: math.MaxInt32,`, `MaxBlobReferenceDepth: 10,`},
 	{"blob files: a tick leaves a pass its aim", "backend/pebble/blobrewrites.go", `if on != b.loop.on {`, `if b.pass.on = false; on != b.loop.on {`},
 	{"blob files: a pass has an aim of its own", "backend/pebble/blobrewrites.go", `[]rewriteAim{b.loop, b.pass}`, `[]rewriteAim{b.loop}`},
 	{"a store without its log is refused", "backend/pebble/store.go", `if err := refuseWithoutLog(o.FS, dir); err != nil {`, `if err := refuseWithoutLog(o.FS, dir); false {`},

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	crdb "github.com/cockroachdb/pebble/v2"
@@ -40,7 +41,7 @@ func EngineOptions() *crdb.Options {
 		return crdb.ValueSeparationPolicy{
 			Enabled:               true,
 			MinimumSize:           16 << 10,
-			MaxBlobReferenceDepth: 10,
+			MaxBlobReferenceDepth: math.MaxInt32,
 			RewriteMinimumAge:     5 * time.Minute,
 			TargetGarbageRatio:    0.3,
 		}
