@@ -120,6 +120,15 @@ const (
 	indexBlockSize = 256 << 10
 	filterBits     = 10
 
+	// flushedTable is the size of the tables that a flush makes, and of their blob
+	// files, which stay as they are: each is a file to be made, synced and named, and in
+	// its turn a compaction, beside commits that wait for the same disk. Larger ones
+	// would be more to write anew for what is garbage in them.
+	flushedTable = 8 << 20
+	// lowerTable is, doubled once for each level that is not empty, the size of the
+	// tables that compactions make.
+	lowerTable = 2 << 20
+
 	// separateFrom is the size from which values live in blob files, so that
 	// compactions do not copy them: that of image chunks, above any record. Nor do they
 	// copy them to bring neighbours together, which Pebble would once those are
@@ -225,6 +234,10 @@ func engineOptions(o Options) *crdb.Options {
 		e.Levels[i].IndexBlockSize = indexBlockSize
 		e.Levels[i].FilterPolicy = bloom.FilterPolicy(filterBits)
 		e.Levels[i].FilterType = crdb.TableFilter
+	}
+	e.TargetFileSizes[0] = flushedTable
+	for i := 1; i < len(e.TargetFileSizes); i++ {
+		e.TargetFileSizes[i] = lowerTable << i
 	}
 	e.Experimental.ValueSeparationPolicy = separation
 	o.Resources.share(e)

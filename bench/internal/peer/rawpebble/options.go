@@ -37,6 +37,10 @@ func EngineOptions() *crdb.Options {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 		o.Levels[i].FilterType = crdb.TableFilter
 	}
+	o.TargetFileSizes[0] = 8 << 20
+	for i := 1; i < len(o.TargetFileSizes); i++ {
+		o.TargetFileSizes[i] = 2 << 20 << i
+	}
 	o.Experimental.ValueSeparationPolicy = func() crdb.ValueSeparationPolicy {
 		return crdb.ValueSeparationPolicy{
 			Enabled:               true,
