@@ -26,7 +26,8 @@ type engine struct {
 	hang   *diskguard.Hang
 	db     *crdb.DB
 	// tables is how tables are written beside the store, see load.
-	tables sstable.WriterOptions
+	tables  sstable.WriterOptions
+	permits *compactionPermits
 
 	// life counts the calls; closing is closed when it refuses further ones, for why.
 	life    backend.Lifecycle
@@ -145,7 +146,8 @@ func (e *engine) options(o Options) *crdb.Options {
 		}
 		return policy
 	}
-	p.Experimental.CompactionScheduler = newCompactionPermits()
+	e.permits = newCompactionPermits()
+	p.Experimental.CompactionScheduler = e.permits
 	p.CompactionConcurrencyRange = func() (int, int) {
 		if e.guard.Parked() != nil {
 			return 2, 3 // one of them does nothing

@@ -188,6 +188,7 @@ func (l *loads) unable(err error) error {
 func (l *loads) ingest(paths []string) (changed bool, err error) {
 	l.hang.Applies.Begin()
 	defer l.hang.Applies.End()
+	l.permits.load()
 	linked := l.guard.Linked()
 	func() {
 		defer l.fail.OnPanic(&err)

@@ -11,7 +11,20 @@ import (
 // may is Pebble's to say, and rises without a word.
 const permitEvery = 100 * time.Millisecond
 
-// compactionPermits lets as many compactions run at a time as Pebble allows itself.
+// What is loaded in bulk has a table of expiry entries in each chunk, which lie between
+// those of all others: a compaction after each chunk would merge all that was loaded
+// before with it, again and again, which took a quarter of the processor time of a load
+// of a million products. So compactions wait after a load until loadsTogether have come,
+// or none has for loadPause. They do not where Pebble would allow itself more than
+// unpressed: somebody waits for one, or level 0 has grown deep.
+const (
+	loadsTogether = 8
+	loadPause     = time.Second
+	unpressed     = 1
+)
+
+// compactionPermits lets as many compactions run at a time as Pebble allows itself, and
+// holds them back between loads.
 //
 // Pebble's own scheduler looks ten times a second for as long as the store is open, which
 // was three quarters of what an idle store cost. A compaction waits only after it was
@@ -36,6 +49,9 @@ type compactionPermits struct {
 	offered         *sync.Cond
 	closed          bool
 	timer           *time.Timer // for the next look
+	// loads counts those that compactions wait behind, until more come or loading fires.
+	loads   int
+	loading *time.Timer
 }
 
 var (
@@ -56,6 +72,8 @@ func (c *compactionPermits) Register(_ int, db crdb.DBForCompaction) {
 	c.db = db
 	c.timer = time.AfterFunc(permitEvery, c.offer)
 	c.timer.Stop()
+	c.loading = time.AfterFunc(loadPause, c.endLoads)
+	c.loading.Stop()
 }
 
 // Unregister implements crdb.CompactionScheduler. No call of Pebble is under way when it
@@ -65,6 +83,7 @@ func (c *compactionPermits) Unregister() {
 	defer c.mu.Unlock()
 	c.closed = true
 	c.timer.Stop()
+	c.loading.Stop()
 	for c.offering {
 		c.offered.Wait()
 	}
@@ -77,14 +96,50 @@ func (c *compactionPermits) TrySchedule() (bool, crdb.CompactionGrantHandle) {
 	if c.closed {
 		return false, nil
 	}
-	if c.db.GetAllowedWithoutPermission() > c.running {
+	if c.mayRun() {
 		c.running++
+		c.begun()
 		return true, c
 	}
 	c.waiting = true
 	c.refusals++
 	c.timer.Reset(permitEvery)
 	return false, nil
+}
+
+// mayRun reports whether one more compaction may run. mu is held.
+func (c *compactionPermits) mayRun() bool {
+	allowed := c.db.GetAllowedWithoutPermission()
+	return allowed > c.running && (c.loads == 0 || c.loads >= loadsTogether || allowed > unpressed)
+}
+
+// begun notes that one runs: others wait for the next loads. mu is held.
+func (c *compactionPermits) begun() {
+	if c.loads >= loadsTogether {
+		c.loads = 0
+	}
+}
+
+// load holds compactions back: tables are about to be ingested.
+func (c *compactionPermits) load() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return
+	}
+	c.loads++
+	c.loading.Reset(loadPause)
+	if c.waiting && c.loads >= loadsTogether {
+		c.timer.Reset(0)
+	}
+}
+
+// endLoads has compactions wait for no more loads.
+func (c *compactionPermits) endLoads() {
+	c.mu.Lock()
+	c.loads = 0
+	c.mu.Unlock()
+	c.offer()
 }
 
 // UpdateGetAllowedWithoutPermission implements crdb.CompactionScheduler. Pebble holds
@@ -138,7 +193,7 @@ func (c *compactionPermits) offer() {
 // offerFree offers the permits that are free, one after the other. mu is held, but not
 // while Pebble is asked.
 func (c *compactionPermits) offerFree() {
-	for c.waiting && !c.closed && c.db.GetAllowedWithoutPermission() > c.running {
+	for c.waiting && !c.closed && c.mayRun() {
 		c.running++ // nobody else may have it meanwhile
 		refusals := c.refusals
 		c.mu.Unlock()
@@ -146,6 +201,7 @@ func (c *compactionPermits) offerFree() {
 		taken := waits && c.db.Schedule(c)
 		c.mu.Lock()
 		if taken {
+			c.begun()
 			continue
 		}
 		c.running--

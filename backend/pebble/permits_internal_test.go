@@ -1,6 +1,7 @@
 package pebble
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -8,7 +9,10 @@ import (
 	"time"
 
 	crdb "github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
+
+	"github.com/shelflife-db/shelflife/backend"
 )
 
 // compactor is a crdb.DBForCompaction as Pebble is one: it waits only once it was refused.
@@ -135,6 +139,71 @@ func TestPermits(t *testing.T) {
 		require.Equal(t, 1, d.running())
 		d.end()
 	})
+}
+
+// TestPermitsBetweenLoads: compactions wait until enough loads have come, or none for a
+// while, but not where they are pressed for.
+func TestPermitsBetweenLoads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newCompactor(unpressed)
+		defer d.permits.Unregister()
+		for range 2 { // what has run begins the count anew
+			for range loadsTogether - 1 {
+				d.permits.load()
+				d.add(1)
+				time.Sleep(loadPause / 2)
+				synctest.Wait()
+				require.Zero(t, d.running())
+			}
+			d.permits.load()
+			synctest.Wait()
+			require.Equal(t, 1, d.running())
+			d.mu.Lock()
+			d.work = 0
+			d.mu.Unlock()
+			d.end()
+		}
+
+		d.permits.load()
+		d.add(1)
+		time.Sleep(loadPause)
+		synctest.Wait()
+		require.Equal(t, 1, d.running(), "no more loads have come")
+		d.end()
+
+		d.permits.load()
+		d.add(1)
+		time.Sleep(permitEvery)
+		require.Zero(t, d.running())
+		d.allowed.Store(unpressed + 1)
+		time.Sleep(permitEvery)
+		synctest.Wait()
+		require.Equal(t, 1, d.running(), "it is pressed for")
+		d.end()
+	})
+}
+
+// TestLoadsHoldCompactions: an Update in bulk holds them back.
+func TestLoadsHoldCompactions(t *testing.T) {
+	s, err := Open(t.Context(), "store", &Options{FS: vfs.NewMem(), DiskReserve: -1})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close()) }()
+	held := func() bool {
+		p := s.turn.Load().opening.permits
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.loads > 0
+	}
+	for range 100 { // a slow machine may take longer than the pause, once
+		err := s.Update(t.Context(), []backend.Scope{{Group: "g"}}, backend.UpdateOptions{Bulk: true}, func(_ context.Context, t backend.Txn) error {
+			return t.Put([]byte("k"), []byte("v"))
+		})
+		require.NoError(t, err)
+		if held() {
+			return
+		}
+	}
+	t.Fatal("they are not held back")
 }
 
 // TestPermitsRefusedMeanwhile: one that is refused for want of the permit that is being

@@ -116,6 +116,17 @@ var formatMutations = []mutation{
 	{"compactions: nobody looks where nothing waits", "backend/pebble/permits.go", `			c.waiting = false
 			return`, `			return`},
 	{"compactions: one that was refused meanwhile is not forgotten", "backend/pebble/permits.go", `if c.refusals == refusals {`, `if c.refusals >= refusals {`},
+	{"compactions: wait between loads", "backend/pebble/permits.go", `c.loads == 0 || c.loads`, `true || c.loads`},
+	{"compactions: which say so", "backend/pebble/load.go", `	l.permits.load()
+`, ``},
+	{"compactions: run when enough loads have come", "backend/pebble/permits.go", `c.loads >= loadsTogether || allowed`, `allowed`},
+	{"compactions: and at once", "backend/pebble/permits.go", `	if c.waiting && c.loads >= loadsTogether {`, `	if false && c.waiting && c.loads >= loadsTogether {`},
+	{"compactions: wait for the next loads then", "backend/pebble/permits.go", `	if c.loads >= loadsTogether {
+		c.loads = 0`, `	if c.loads >= loadsTogether {
+		_ = 0`},
+	{"compactions: run when no more loads come", "backend/pebble/permits.go", `	c.loads = 0
+	c.mu.Unlock()`, `	c.mu.Unlock()`},
+	{"compactions: that are pressed for wait for no load", "backend/pebble/permits.go", ` || allowed > unpressed`, ``},
 	{"compactions: none is offered to a store that is closed", "backend/pebble/permits.go", `	for c.offering {
 		c.offered.Wait()
 	}
