@@ -61,6 +61,7 @@ type Catalog struct {
 	bulkTxs sync.Pool
 	index   *ttl.Index
 	sweeper *ttl.Sweeper
+	ahead   saidAhead // the sweeper's
 	lease   leaseTurn
 	usage   *accountusage.Usage // nil without quotas
 	// verified are chunks of image bytes that were read; nil where the engine does not

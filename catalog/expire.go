@@ -112,6 +112,7 @@ func (x expirer) Entries(ctx context.Context, from, to int64) iter.Seq2[ttl.Entr
 func (x expirer) shard(ctx context.Context, shard byte, from, to int64) iter.Seq2[ttl.Entry, error] {
 	return func(yield func(ttl.Entry, error) bool) {
 		start, end := encoding.ExpiryRange(shard, from, to)
+		ahead, due := x.c.ahead.begin(x.c), x.c.sweeper.Horizon()
 		for e, err := range x.c.backend.Scan(ctx, backend.Range{Start: start, End: end}, backend.ScanOptions{Versions: true}) {
 			if err != nil {
 				x.met(err)
@@ -120,10 +121,11 @@ func (x expirer) shard(ctx context.Context, shard byte, from, to int64) iter.Seq
 			}
 			deadline, err := encoding.ExpiryDeadline(e.Key)
 			readable := err == nil
+			var value encoding.ExpiryValue
 			if readable {
 				// What it says of the product may change until the product's scope is
-				// held: tx.expireUnread reads it again.
-				_, err = encoding.DecodeExpiryValue(e.Value)
+				// held: see tx.saysStill.
+				value, err = encoding.DecodeExpiryValue(e.Value)
 			}
 			if err != nil {
 				x.met(err)
@@ -132,7 +134,13 @@ func (x expirer) shard(ctx context.Context, shard byte, from, to int64) iter.Seq
 					continue
 				}
 			}
-			if !yield(seenEntry(deadline, e), nil) {
+			var entry ttl.Entry
+			if err == nil && ahead != nil && deadline <= due {
+				entry = ahead.entry(deadline, e.Key, value)
+			} else {
+				entry = seenEntry(deadline, e)
+			}
+			if !yield(entry, nil) {
 				return
 			}
 		}
@@ -212,7 +220,11 @@ func (x expirer) merge(ctx context.Context, from, to int64) iter.Seq2[ttl.Entry,
 type dueEntry struct {
 	encoding.Expiry
 	key []byte
-	// seen is what the index knows of its value.
+	// scan met it, where value is what it said, nil for none: see saidAhead.
+	scan  *aheadScan
+	value encoding.ExpiryValue
+	// seen is what the index knows of its value where processes share the store: see
+	// backend.ExpectSeen.
 	seen backend.Entry
 }
 
@@ -238,7 +250,8 @@ func (x expirer) Expire(ctx context.Context, due []ttl.Entry) (done int, err err
 		if err != nil {
 			continue // only a damaged store has such an entry; Check reports it
 		}
-		entries, numbers = append(entries, dueEntry{e, key, noted(d.Note)}), append(numbers, i)
+		scan, value := c.ahead.take(d.Key)
+		entries, numbers = append(entries, dueEntry{e, key, scan, value, noted(d.Note)}), append(numbers, i)
 	}
 	lanes, most := []lane{{entries: entries, numbers: numbers}}, len(due)
 	if !c.exclusive {
@@ -356,42 +369,52 @@ type saidEntry struct {
 // known, without a read of their records, and returns the entries that are left for
 // expireEntry. All are due.
 //
-// What an entry says is read here, where the scopes are held: a writer that keeps
-// the entry and moves the deadline, or gives the product uploads, says so in it, in
-// the commit of the record (tx.writeExpiry). A product has one entry at most, so what
-// stands under its key is what the entry is of. One that is not there was handled
-// before, or its product has another now.
+// What an entry says is read here, where the scopes are held, unless it is known to
+// say what it said before: a writer that keeps the entry and moves the deadline, or
+// gives the product uploads, says so in it, in the commit of the record
+// (tx.writeExpiry). A product has one entry at most, so what stands under its key is
+// what the entry is of. One that is not there was handled before, or its product has
+// another now.
 func (t *tx) expireUnread(entries []dueEntry) (rest []dueEntry, err error) {
 	if t.c.opts.OnExpire != nil {
 		return entries, nil // which is told of the product
 	}
 	asked := make([]saidEntry, 0, len(entries))
-	keys := make([][]byte, 0, len(entries))
-	seen := make([]backend.Entry, 0, len(entries))
+	var keys [][]byte
+	var seen []backend.Entry
+	var read []int // of asked, what is read
 	for i := range entries {
 		e := &entries[i]
+		k := productkey.Of(e.Account, e.ID)
 		// A use that waits to be written may have moved the deadline.
-		if e.Kind != encoding.ExpiryProduct || t.c.uses.Has(productkey.Of(e.Account, e.ID)) {
+		if e.Kind != encoding.ExpiryProduct || t.c.uses.Has(k) {
 			rest = append(rest, *e)
 			continue
 		}
-		asked, keys, seen = append(asked, saidEntry{entry: e}), append(keys, e.key), append(seen, e.seen)
+		if t.saysStill(e, k) {
+			asked = append(asked, saidEntry{entry: e, found: true, value: e.value})
+			continue
+		}
+		asked, read = append(asked, saidEntry{entry: e}), append(read, len(asked))
+		keys, seen = append(keys, e.key), append(seen, e.seen)
 	}
-	if len(keys) == 0 {
+	if len(asked) == 0 {
 		return entries, nil
 	}
-	ctx := t.ctx
-	// What is taken for read brings no time, by which it is judged whether it is due.
-	if !t.c.clocked || t.c.storeTime.Fresh() {
-		ctx = backend.ExpectSeen(ctx, seen)
+	if len(keys) > 0 {
+		ctx := t.ctx
+		// What is taken for read brings no time, by which it is judged whether it is due.
+		if !t.c.clocked || t.c.storeTime.Fresh() {
+			ctx = backend.ExpectSeen(ctx, seen)
+		}
+		err = t.txn.GetMany(ctx, keys, func(n int, value []byte) error {
+			s := &asked[read[n]]
+			var err error
+			s.value, err = encoding.DecodeExpiryValue(value)
+			s.found, s.unreadable = true, err != nil
+			return nil
+		})
 	}
-	err = t.txn.GetMany(ctx, keys, func(n int, value []byte) error {
-		s := &asked[n]
-		var err error
-		s.value, err = encoding.DecodeExpiryValue(value)
-		s.found, s.unreadable = true, err != nil
-		return nil
-	})
 	switch {
 	case isDamage(err):
 		return entries, nil // the records say what there is

@@ -191,8 +191,8 @@ func (t loggedTxn) Delete(key []byte, size int) error {
 	return t.Txn.Delete(key, size)
 }
 
-// A sweep of what was not used since, and has no uploads, reads entries and no
-// records, and deletes the same keys as one that reads them.
+// A sweep of what was not used since, and has no uploads, reads nothing but what is due,
+// and deletes the same keys as one that reads the records.
 func TestSweepWithoutReading(t *testing.T) {
 	for name, onExpire := range map[string]func(context.Context, *catalog.Catalog, catalog.Expired){
 		"unread": nil,
@@ -223,7 +223,7 @@ func TestSweepWithoutReading(t *testing.T) {
 		read := inSpace(log.read, encoding.SpaceProduct)
 		if onExpire == nil {
 			require.Empty(t, read)
-			require.Equal(t, inSpace(keys, encoding.SpaceExpiry), inSpace(log.read, encoding.SpaceExpiry))
+			require.Empty(t, inSpace(log.read, encoding.SpaceExpiry))
 		} else {
 			require.NotEmpty(t, read)
 		}
@@ -316,8 +316,24 @@ func TestSweepOverDamagedEntries(t *testing.T) {
 	w.use("used")
 	w.folds()
 	log.getMany = &backend.DamageError{}
-	w.clock.Advance(21 * time.Hour)
+	c := w.catalogs[0]
+	var once sync.Once
+	before := func(_ context.Context, scopes []backend.Scope, o backend.UpdateOptions) error {
+		if isFold(o) && scopes[0].Group == encoding.AccountScope(acme) {
+			// It changes nothing, of which the sweeper can't know: it reads the entries.
+			once.Do(func() {
+				for _, id := range []string{"p", "used"} {
+					require.ErrorIs(t, c.Delete(t.Context(), acme, id, catalog.IfVersion(catalog.Version{})), catalog.ErrPreconditionFailed)
+				}
+			})
+		}
+		return nil
+	}
+	w.clock.Advance(21*time.Hour - 2*time.Minute)
+	w.probe.beforeUpdate.Store(&before)
+	w.clock.Advance(2 * time.Minute)
 	w.sweep()
+	w.probe.beforeUpdate.Store(nil)
 	log.getMany = nil
 	require.Equal(t, 1, w.soundReport().Products)
 	w.get("used")

@@ -50,7 +50,12 @@ var formatMutations = []mutation{
 	{"entries: a salvaged one says what there is", "catalog/salvage.go", `encoding.AppendExpiryValue(nil, expiryValue(r, len(record)))`, `encoding.AppendExpiryValue(nil, encoding.ExpiryValue{})`},
 	{"sweep: what must be read is", expire, `case s.unreadable || s.value.Flags.MustRead():`, `case s.unreadable:`},
 	{"sweep: what can't be understood is read", expire, `case s.unreadable || s.value.Flags.MustRead():`, `case s.value.Flags.MustRead():`},
-	{"sweep: a use that waits has the record read", expire, `e.Kind != encoding.ExpiryProduct || t.c.uses.Has(productkey.Of(e.Account, e.ID))`, `e.Kind != encoding.ExpiryProduct`},
+	{"sweep: a use that waits has the record read", expire, `e.Kind != encoding.ExpiryProduct || t.c.uses.Has(k)`, `e.Kind != encoding.ExpiryProduct`},
+	{"sweep: what was written since a scan met it is read", "catalog/expire_ahead.go", `t.c.renewals.QuietSince(k, e.scan.began)`, `k.ID != ""`},
+	{"sweep: and what a store that healed took back", "catalog/expire_ahead.go", `e.scan.generation == t.generation && `, ``},
+	{"sweep: and what other processes may have written", "catalog/expire_ahead.go", `!c.exclusive || c.opts`, `c.opts`},
+	{"sweep: a scan brings what it met to the sweep", "catalog/expire_ahead.go", `	s.said = append(s.said, aheadEntry{own, value})
+`, ``},
 	{"sweep: image bytes are their own", expire, `e.Kind != encoding.ExpiryProduct || t.c.uses`, `t.c.uses`},
 	{"get many: what ascends is read by its key", "backend/pebble/txn.go", `order = bytes.Compare(w.it.Key(), key); order < 0`, `order = bytes.Compare(w.it.Key(), key); false`},
 	{"get many: a key behind which others are is not there", "backend/pebble/txn.go", `	if order != 0 {
