@@ -160,11 +160,14 @@ func (e *engine) options(o Options) *crdb.Options {
 // open opens Pebble, which may panic on what it finds.
 func (e *engine) open(p *crdb.Options) (err error) {
 	defer e.fail.OnPanic(&err)
-	if e.db, err = crdb.Open(e.folder.dir, p); err == nil {
-		// Most of what is ingested is new, and goes to the lowest level.
-		e.tables = p.MakeWriterOptions(len(p.Levels)-1, e.db.TableFormat())
+	if e.db, err = crdb.Open(e.folder.dir, p); err != nil {
+		e.permits.Unregister()
+		return err
 	}
-	return err
+	e.permits.open()
+	// Most of what is ingested is new, and goes to the lowest level.
+	e.tables = p.MakeWriterOptions(len(p.Levels)-1, e.db.TableFormat())
+	return nil
 }
 
 // check looks at what Pebble has opened, and at what it wrote meanwhile.

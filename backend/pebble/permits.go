@@ -24,14 +24,16 @@ const (
 )
 
 // compactionPermits lets as many compactions run at a time as Pebble allows itself, and
-// holds them back between loads.
+// holds them back between loads, and while Pebble is being opened: where that fails behind
+// a compaction's beginning, Pebble closes what the compaction reads, and the process
+// panics.
 //
 // Pebble's own scheduler looks ten times a second for as long as the store is open, which
 // was three quarters of what an idle store cost. A compaction waits only after it was
 // refused (DB.maybeScheduleCompaction), so this one looks from then on until none waits.
 //
 // Pebble v2.1.7: unnecessary when ConcurrencyLimitScheduler has no ticker while nothing
-// waits.
+// waits, and Open waits for compactions before it fails.
 type compactionPermits struct {
 	db crdb.DBForCompaction // set by Register, before all else
 
@@ -39,6 +41,8 @@ type compactionPermits struct {
 	// what offer calls: not below it.
 	mu      sync.Mutex
 	running int
+	// opened says that Pebble is open.
+	opened bool
 	// waiting says that one was refused, and that none has been found to wait no more
 	// since. refusals counts those that were.
 	waiting  bool
@@ -76,12 +80,25 @@ func (c *compactionPermits) Register(_ int, db crdb.DBForCompaction) {
 	c.loading.Stop()
 }
 
+// open lets compactions run: Pebble is open.
+func (c *compactionPermits) open() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.opened = true
+	if c.waiting {
+		c.timer.Reset(0)
+	}
+}
+
 // Unregister implements crdb.CompactionScheduler. No call of Pebble is under way when it
-// returns.
+// returns. Pebble does not call it where it could not be opened.
 func (c *compactionPermits) Unregister() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true
+	if c.db == nil {
+		return // Register was not called
+	}
 	c.timer.Stop()
 	c.loading.Stop()
 	for c.offering {
@@ -103,12 +120,17 @@ func (c *compactionPermits) TrySchedule() (bool, crdb.CompactionGrantHandle) {
 	}
 	c.waiting = true
 	c.refusals++
-	c.timer.Reset(permitEvery)
+	if c.opened {
+		c.timer.Reset(permitEvery)
+	}
 	return false, nil
 }
 
 // mayRun reports whether one more compaction may run. mu is held.
 func (c *compactionPermits) mayRun() bool {
+	if !c.opened {
+		return false
+	}
 	allowed := c.db.GetAllowedWithoutPermission()
 	return allowed > c.running && (c.loads == 0 || c.loads >= loadsTogether || allowed > unpressed)
 }
@@ -147,7 +169,7 @@ func (c *compactionPermits) endLoads() {
 func (c *compactionPermits) UpdateGetAllowedWithoutPermission() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.waiting && !c.closed {
+	if c.waiting && c.opened && !c.closed {
 		c.timer.Reset(0)
 	}
 }

@@ -101,7 +101,33 @@ func newCompactor(allowed int) *compactor {
 	d := &compactor{permits: newCompactionPermits()}
 	d.allowed.Store(int64(allowed))
 	d.permits.Register(2, d)
+	d.permits.open()
 	return d
+}
+
+// TestPermitsWhileOpening: no compaction begins before Pebble is open, and those that wait
+// by then begin at once. Where Pebble could not be opened nobody looks for one.
+func TestPermitsWhileOpening(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &compactor{permits: newCompactionPermits()}
+		d.allowed.Store(1)
+		d.permits.Register(2, d)
+		d.add(1)
+		d.permits.UpdateGetAllowedWithoutPermission()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		require.Zero(t, d.running())
+		require.Zero(t, d.looks())
+		d.permits.open()
+		synctest.Wait()
+		require.Equal(t, 1, d.running())
+		d.end()
+		d.permits.Unregister()
+
+		failed := newCompactionPermits()
+		failed.Unregister() // before Pebble knew it
+		failed.load()
+	})
 }
 
 // TestPermits: as many compactions run as may, one that waits runs when another has ended

@@ -121,6 +121,13 @@ var formatMutations = []mutation{
 	{"compactions: nobody looks where nothing waits", "backend/pebble/permits.go", `			c.waiting = false
 			return`, `			return`},
 	{"compactions: one that was refused meanwhile is not forgotten", "backend/pebble/permits.go", `if c.refusals == refusals {`, `if c.refusals >= refusals {`},
+	{"compactions: none begins before Pebble is open", "backend/pebble/permits.go", `	if !c.opened {
+		return false
+	}
+`, ``},
+	{"compactions: begin when Pebble is open", "backend/pebble/permits.go", `	c.opened = true
+	if c.waiting {`, `	c.opened = true
+	if false {`},
 	{"compactions: wait between loads", "backend/pebble/permits.go", `c.loads == 0 || c.loads`, `true || c.loads`},
 	{"compactions: which say so", "backend/pebble/load.go", `	l.permits.load()
 `, ``},
