@@ -122,7 +122,7 @@ func (r *reclaimer) trimLogs(now time.Time, short bool) {
 	if short || now.Sub(r.lastAt) >= logsRest {
 		keep = 0
 	}
-	r.keepLogs(logs, keep)
+	r.dropLogs(logs, keep)
 }
 
 // watchGarbage has blob files written anew where they have held much garbage for
