@@ -49,6 +49,8 @@ type engine struct {
 	blobs  *blobRewrites
 	// changed is poked when Pebble has done something.
 	changed signal
+	// newestLog is the newest log that Pebble counts among those in use, nil for none yet.
+	newestLog atomic.Pointer[string]
 	// levelsChanged says that Pebble's levels are to be looked at.
 	levelsChanged atomic.Bool
 }

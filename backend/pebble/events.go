@@ -92,6 +92,11 @@ func (e *engine) listener() *crdb.EventListener {
 			e.blobs.ended(i)
 			e.changed.poke()
 		},
+		WALCreated: func(i crdb.WALCreateInfo) {
+			if i.Err == nil {
+				e.newestLog.Store(&i.Path)
+			}
+		},
 		TableDeleted:    func(crdb.TableDeleteInfo) { e.changed.poke() },
 		BlobFileDeleted: func(crdb.BlobFileDeleteInfo) { e.changed.poke() },
 

@@ -118,6 +118,11 @@ func (r *reclaimer) trimLogs(now time.Time, short bool) {
 	if last := logs[len(logs)-1]; last != r.last || r.lastAt.After(now) {
 		r.last, r.lastAt = last, now
 	}
+	// One that is being begun is listed before Pebble counts it: another would be taken
+	// for needless in its place, which recovery needs. Pebble says so when it does.
+	if newest := r.newestLog.Load(); newest == nil || *newest != logs[len(logs)-1] {
+		return
+	}
 	keep := spareLogs
 	if short || now.Sub(r.lastAt) >= logsRest {
 		keep = 0

@@ -116,6 +116,10 @@ var engineMutations = []mutation{
 	{"logs: a name that can't be written is taken back", "backend/pebble/internal/diskguard/newest.go", `	if err := g.writeNewest(name); err == nil {`, `	if _ = g.writeNewest(name); true {`},
 	{"logs: the newest is not named when it goes", "backend/pebble/internal/diskguard/newest.go", `	if g.newest.log != g.PathBase(log) {`, `	if true {`},
 	{"logs: half a name is none", "backend/pebble/internal/diskguard/newest.go", `	if string(text) != newestText(name) {`, `	if false {`},
+	{"logs: none is removed while another is begun", "backend/pebble/reclaimer.go", `	if newest := r.newestLog.Load(); newest == nil || *newest != logs[len(logs)-1] {
+		return
+	}
+`, ``},
 	{"erasure: no log is written over meanwhile", "backend/pebble/pass.go", `r.dropLogs(logs, 0)`, `_ = logs`},
 	{"erasure: a store is left with what it owes", "backend/pebble/engine.go", `if exists && owed {`, `if false && owed {`},
 	{"reserve: what was deleted is given back at once below it", "backend/pebble/reclaimer.go", `pass = r.dueWhenShort()`, `pass = reclaim.None`},

@@ -17,5 +17,6 @@
 // stop to await anyone, and try again after a number of rounds that doubles with each
 // failure.
 //
-// A caller that is alone is not held up: nobody else is awaited.
+// A caller that is alone is not held up, but for the first time after it was not: then
+// those who were there are awaited once.
 package groupsync
