@@ -26,7 +26,8 @@ const (
 // compactionPermits lets as many compactions run at a time as Pebble allows itself, and
 // holds them back between loads, and while Pebble is being opened: where that fails behind
 // a compaction's beginning, Pebble closes what the compaction reads, and the process
-// panics.
+// panics. (Open itself waits for compactions only to raise the format of a store that has
+// tables marked for them, which none of ours has.)
 //
 // Pebble's own scheduler looks ten times a second for as long as the store is open, which
 // was three quarters of what an idle store cost. A compaction waits only after it was

@@ -101,14 +101,14 @@ func editWorkload(durable, zipf bool, writers int) result.Workload {
 // All returns the workloads that a configuration can measure, in order.
 func (c *Config) All() []result.Workload {
 	all := []result.Workload{importBase, importCompact, diskBytes, getUniform, getZipf, getHot, getMiss,
-		viewUniform, viewZipf, viewHot, viewHotFields, viewHotJSON, page50, viewPage50, getMany50, imageRead, imageWrite, imageLend, useBuffered, useLog, touch}
+		viewUniform, viewZipf, viewHot, viewHotFields, viewHotJSON, page50, viewPage50, getMany50, imageRead, imageWrite, imageLend}
 	for _, durable := range []bool{true, false} {
 		for _, w := range c.Writers {
 			all = append(all, editWorkload(durable, false, w))
 		}
 		all = append(all, editWorkload(durable, true, c.mostWriters()))
 	}
-	all = append(all, create, useDurable, imageUpload, getExpired, sweepRate, sweepTail, openClean, openKilled)
+	all = append(all, create, useDurable, imageUpload, useBuffered, useLog, touch, getExpired, sweepRate, sweepTail, openClean, openKilled)
 	if c.Large > 0 {
 		all = append(all, bulkLoad, bulkLoadCPU, importLarge, heapLarge, diskLarge, mixedLarge, openCleanLarge, openKilledLarge, indexMemory)
 	}

@@ -80,7 +80,7 @@ func Run(ctx context.Context, c Config, peers []peer.Peer, servers []httppeer.Pe
 		return nil, err
 	}
 	for _, stage := range []func(context.Context) error{
-		r.load, r.reads, r.uses, r.durableWrites, r.bufferedWrites, r.sweeps, r.openings, r.bulkLoads, r.large, r.larger, r.huge, r.overHTTP,
+		r.load, r.reads, r.durableWrites, r.bufferedWrites, r.uses, r.sweeps, r.openings, r.bulkLoads, r.large, r.larger, r.huge, r.overHTTP,
 	} {
 		if err := stage(ctx); err != nil {
 			return nil, err

@@ -22,9 +22,9 @@ type logMeter interface {
 // so that a full run sees what is put off several times.
 const useSegments = 3
 
-// uses measures uses that are not durable. They have turns of their own, before any
-// edits, since what they are compared with was read before any: compactions of edits
-// would go on beside them.
+// uses measures uses that are not durable. They have turns of their own, behind those of
+// the edits: what is put off of them is written in the background when the store is
+// open again, beside what comes next.
 func (r *run) uses(ctx context.Context) error {
 	all := []result.Workload{useBuffered, useLog, touch}
 	return r.turns(ctx, r.options(false), all, func(ctx context.Context, t *turn) error {
