@@ -45,67 +45,67 @@ func (d *durability) commit(b *crdb.Batch, durable bool) (pendingSync, error) {
 			return d.lead(b, r)
 		}
 	}
-	pos, err := d.applyBuffered(b)
+	a, err := d.applyPlaced(b, crdb.NoSync)
 	if err != nil {
 		return pendingSync{}, err
 	}
-	s := pendingSync{pos: pos}
+	a.close()
+	s := pendingSync{pos: a.pos}
 	if durable {
 		s.round = d.rounds.Join() // once it is applied, so that the round's mark is behind it
 	}
 	return s, nil
 }
 
-// applyBuffered applies b, closes it, and returns its position.
-func (d *durability) applyBuffered(b *crdb.Batch) (uint64, error) {
-	count := uint64(b.Count())
-	err := d.apply(b, crdb.NoSync)
-	pos := end(b, count)
-	if err != nil {
-		return 0, err
-	}
-	_ = b.Close()
-	if pos != 0 {
-		return pos, nil
-	}
-	m, err := d.mark(crdb.NoSync)
-	if err != nil {
-		return 0, err
-	}
-	_ = m.batch.Close()
-	return m.pos, nil
-}
-
 // lead applies b, whose sync is that of r.
 func (d *durability) lead(b *crdb.Batch, r *groupsync.Round) (pendingSync, error) {
-	pos, batches, err := d.applyDurable(b)
+	a, err := d.applyPlaced(b, crdb.Sync)
 	if err == nil {
-		d.syncing.Raise(pos)
+		d.syncing.Raise(a.pos)
 	}
 	// After an error too: others may have joined the round behind this one.
 	d.rounds.Go(r, func() error {
 		if err != nil {
 			return err
 		}
-		return d.settle(pos, batches)
+		return d.settle(a)
 	})
-	return pendingSync{round: r, pos: pos}, err
+	return pendingSync{round: r, pos: a.pos}, err
 }
 
-// applyDurable applies b, and returns its position and what settle is to wait for.
-func (d *durability) applyDurable(b *crdb.Batch) (pos uint64, batches []*crdb.Batch, err error) {
+// applied is what Pebble has applied, up to a position. It is to be closed, and before
+// that settled if it is to be synced.
+type applied struct {
+	batch *crdb.Batch
+	mark  *crdb.Batch // behind batch, nil where that knows its position
+	pos   uint64
+}
+
+func (a applied) each(fn func(*crdb.Batch)) {
+	fn(a.batch)
+	if a.mark != nil {
+		fn(a.mark)
+	}
+}
+
+func (a applied) close() {
+	a.each(func(b *crdb.Batch) { _ = b.Close() })
+}
+
+// applyPlaced applies b, and a mark behind it if its position is not known else.
+func (d *durability) applyPlaced(b *crdb.Batch, o *crdb.WriteOptions) (applied, error) {
 	count := uint64(b.Count())
-	if err := d.apply(b, crdb.Sync); err != nil {
-		return 0, nil, err
+	if err := d.apply(b, o); err != nil {
+		return applied{}, err
 	}
-	if pos = end(b, count); pos != 0 {
-		return pos, []*crdb.Batch{b}, nil
+	if pos := end(b, count); pos != 0 {
+		return applied{batch: b, pos: pos}, nil
 	}
-	m, err := d.mark(crdb.Sync)
+	m, err := d.mark(o)
 	if err != nil {
-		return 0, nil, err
+		return applied{}, err
 	}
-	return m.pos, []*crdb.Batch{b, m.batch}, nil
+	return applied{b, m.batch, m.pos}, nil
 }
 
 // end returns the position of an applied batch, 0 if Pebble took its bytes, as
@@ -120,24 +120,18 @@ func end(b *crdb.Batch, count uint64) uint64 {
 	return 0
 }
 
-// A mark is an empty record in the log, which stands for all before it.
-type mark struct {
-	batch *crdb.Batch
-	pos   uint64
-}
-
-// mark writes one. Its batch is to be closed, behind the sync if o asks for one.
-func (d *durability) mark(o *crdb.WriteOptions) (mark, error) {
+// mark writes an empty record to the log, which stands for all before it.
+func (d *durability) mark(o *crdb.WriteOptions) (applied, error) {
 	b := d.db.NewBatch()
 	if err := b.LogData(nil, nil); err != nil {
-		return mark{}, err
+		return applied{}, err
 	}
 	if err := d.apply(b, o); err != nil {
-		return mark{}, err
+		return applied{}, err
 	}
 	// The record has the number of the operation that will follow it, in
 	// Pebble v2.1.7: TestPositions says whether it still does.
-	return mark{b, uint64(b.SeqNum()) - 1}, nil
+	return applied{batch: b, pos: uint64(b.SeqNum()) - 1}, nil
 }
 
 // apply hands b to Pebble, which reports a commit that it could not apply to
@@ -165,21 +159,21 @@ func (d *durability) apply(b *crdb.Batch, o *crdb.WriteOptions) (err error) {
 	return nil
 }
 
-// settle waits for the syncs of batches, of which the last ends at pos, and closes them.
-func (d *durability) settle(pos uint64, batches []*crdb.Batch) error {
+// settle waits for the sync of a, and closes it.
+func (d *durability) settle(a applied) error {
 	d.hang.Syncs.Begin()
 	defer d.hang.Syncs.End()
-	for _, b := range batches {
+	a.each(func(b *crdb.Batch) {
 		if err := b.SyncWait(); err != nil {
 			d.fail.Fail(err)
 		}
 		_ = b.Close()
-	}
+	})
 	// Pebble knows nothing of a failed disk, see diskguard.FS.
 	if d.fail.Failed() {
 		return d.fail.Unknown()
 	}
-	d.upTo.Raise(pos)
+	d.upTo.Raise(a.pos)
 	return nil
 }
 
@@ -241,7 +235,7 @@ func (d *durability) sync() error {
 	m, err := d.mark(crdb.Sync)
 	if err == nil {
 		d.syncing.Raise(m.pos)
-		err = d.settle(m.pos, []*crdb.Batch{m.batch})
+		err = d.settle(m)
 	}
 	if err != nil {
 		// Nothing was to be written but the mark.

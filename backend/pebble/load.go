@@ -153,7 +153,7 @@ func (l *loads) load(ctx context.Context, w diskguard.Wait, h scopelock.Holds, t
 	if marked != nil {
 		return 0, false, marked
 	}
-	_ = mark.batch.Close()
+	mark.close()
 	if err == nil {
 		// All that has this position or one before was applied before the gate was
 		// closed, and is durable, or is the ingestion.

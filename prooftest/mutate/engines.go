@@ -78,11 +78,12 @@ var engineMutations = []mutation{
 		g.next = nil
 	}
 `},
-	{"rounds: a commit joins behind its record", "backend/pebble/durability.go", `	pos, err := d.applyBuffered(b)
+	{"rounds: a commit joins behind its record", "backend/pebble/durability.go", `	a, err := d.applyPlaced(b, crdb.NoSync)
 	if err != nil {
 		return pendingSync{}, err
 	}
-	s := pendingSync{pos: pos}
+	a.close()
+	s := pendingSync{pos: a.pos}
 	if durable {
 		s.round = d.rounds.Join() // once it is applied, so that the round's mark is behind it
 	}
@@ -91,8 +92,8 @@ var engineMutations = []mutation{
 		round = d.rounds.Join()
 		<-round.Done()
 	}
-	pos, err := d.applyBuffered(b)
-	return pendingSync{pos: pos, round: round}, err`},
+	a, err := d.applyPlaced(b, crdb.NoSync)
+	return pendingSync{pos: a.pos, round: round}, err`},
 	{"rounds: those who were answered are awaited", "backend/pebble/internal/groupsync/group.go", `wait > 0 && g.next.members < g.awaited {`, `false {`},
 	{"rounds: nobody leads who should await others", "backend/pebble/internal/groupsync/group.go", `if g.busy || g.wait() > 0 && g.awaited > 1 {`, `if g.busy {`},
 	{"rounds: who does not come back is not awaited again", "backend/pebble/internal/groupsync/group.go", `	g.skips = g.penalty

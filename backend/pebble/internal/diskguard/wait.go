@@ -67,9 +67,6 @@ func (w Wait) Until(c <-chan struct{}) error {
 	return err
 }
 
-// Patient reports whether a hang is no reason to give up.
-func (w Wait) Patient() bool { return w.hang == nil }
-
 // Outcome returns when settled is closed, when what became of a commit that is applied is
 // known. Neither the context nor a failure ends that: the caller must be told what
 // became of the commit. A hang does, unless the caller is patient, with an error
