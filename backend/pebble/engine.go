@@ -111,6 +111,7 @@ func newEngine(f *folder, o Options, keeper *diskguard.Keeper) *engine {
 		fail:    diskguard.NewFailure(o.Logger),
 		ledger:  reclaim.NewLedger(o.EraseWithin),
 		blobs:   new(blobRewrites),
+		permits: newCompactionPermits(),
 		changed: make(signal, 1),
 	}
 	e.lock, _ = crdb.LockDirectory(f.dir, unlocked{f.fs}) // which can't fail
@@ -148,7 +149,6 @@ func (e *engine) options(o Options) *crdb.Options {
 		}
 		return policy
 	}
-	e.permits = newCompactionPermits()
 	p.Experimental.CompactionScheduler = e.permits
 	p.CompactionConcurrencyRange = func() (int, int) {
 		if e.guard.Parked() != nil {
