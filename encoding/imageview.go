@@ -44,7 +44,7 @@ func (v *ImageView) Upload() (u Upload) {
 	return u
 }
 
-// NextView is Next for those who look at little of an image.
+// NextView is Next for callers that look at little of an image.
 func (s *Images) NextView(v *ImageView) bool {
 	if s.Len() == 0 {
 		return false

@@ -19,8 +19,8 @@
 //
 // One sync is under way at a time, and those who wait meanwhile share the next, which
 // also awaits those whom the last one has answered: for as long as a sync takes, 10 ms
-// at most, and not where that was in vain lately. An Update that nobody is beside is
-// synced at once. What shares a sync needs Pebble to take one more record for it: where
+// at most, and not where that was in vain lately. An Update that is alone is synced at
+// once. What shares a sync needs Pebble to take one more record for it: where
 // Pebble holds up writes until a memtable is written out, it is answered after that.
 //
 // # Bulk loads
