@@ -269,7 +269,7 @@ func (t *tx) deleteSome(account string, r backend.Range) (some deletedSome, err 
 		t.fetched = make(map[productkey.Key][]byte, most)
 	}
 	var ids []string
-	var space []byte // of the records, in pieces
+	records := pieces{size: recordSpace}
 	for e, err := range t.txn.Scan(t.ctx, r, backend.ScanOptions{KeysOnly: !together, Limit: most + 1}) {
 		if err != nil {
 			return some, err
@@ -284,12 +284,7 @@ func (t *tx) deleteSome(account string, r backend.Range) (some deletedSome, err 
 		}
 		ids = append(ids, id)
 		if together {
-			if len(e.Value) > cap(space)-len(space) {
-				space = make([]byte, 0, max(recordSpace, len(e.Value)))
-			}
-			begin := len(space)
-			space = append(space, e.Value...)
-			t.fetched[productkey.Of(account, id)] = space[begin:len(space):len(space)] // not nil, which is absent
+			t.fetched[productkey.Of(account, id)] = records.copy(e.Value) // not nil, which is absent
 		}
 	}
 	loaded := make([]*found, 0, len(ids))

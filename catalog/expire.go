@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"iter"
@@ -145,26 +144,6 @@ func (x expirer) shard(ctx context.Context, shard byte, from, to int64) iter.Seq
 			}
 		}
 	}
-}
-
-// seenEntry is the index's form of an entry that a Scan has met: its note is the value
-// with the version, where there is one.
-func seenEntry(deadline int64, e backend.Entry) ttl.Entry {
-	if e.Version == 0 {
-		return indexEntry(deadline, e.Key)
-	}
-	all := make([]byte, 0, len(e.Key)+8+len(e.Value)) // one piece for both
-	all = binary.BigEndian.AppendUint64(append(all, e.Key...), uint64(e.Version))
-	text := string(append(all, e.Value...))
-	return ttl.Entry{Deadline: deadline, Key: text[:len(e.Key)], Note: text[len(e.Key):]}
-}
-
-// noted is what the note of an entry says of its value.
-func noted(note string) backend.Entry {
-	if len(note) < 8 {
-		return backend.Entry{}
-	}
-	return backend.Entry{Version: int64(binary.BigEndian.Uint64([]byte(note[:8]))), Value: []byte(note[8:])}
 }
 
 // met remembers damage: the background returns its errors to no caller that would

@@ -1,6 +1,9 @@
 package catalog
 
 import (
+	"encoding/binary"
+
+	"github.com/shelflife-db/shelflife/backend"
 	"github.com/shelflife-db/shelflife/catalog/internal/productkey"
 	"github.com/shelflife-db/shelflife/encoding"
 	"github.com/shelflife-db/shelflife/ttl"
@@ -31,7 +34,7 @@ type aheadScan struct {
 	// said ascends; what is before next was handed on.
 	said []aheadEntry
 	next int
-	keys []byte // memory for more keys
+	keys pieces
 }
 
 type aheadEntry struct {
@@ -48,7 +51,7 @@ func (a *saidAhead) begin(c *Catalog) *aheadScan {
 	if !c.exclusive || c.opts.OnExpire != nil {
 		return nil
 	}
-	s := &aheadScan{began: c.now.Now(), generation: c.generation()}
+	s := &aheadScan{began: c.now.Now(), generation: c.generation(), keys: pieces{size: aheadKeys}}
 	if len(a.scans) == aheadScans {
 		a.scans[0] = nil
 		a.scans = a.scans[1:]
@@ -59,12 +62,7 @@ func (a *saidAhead) begin(c *Catalog) *aheadScan {
 
 // entry returns the index's form of an entry that is due, and notes what it says.
 func (s *aheadScan) entry(deadline int64, key []byte, value encoding.ExpiryValue) ttl.Entry {
-	if len(s.keys)+len(key) > cap(s.keys) {
-		s.keys = make([]byte, 0, max(aheadKeys, len(key)))
-	}
-	begin := len(s.keys)
-	s.keys = append(s.keys, key...) // where nothing is written again
-	own := alias(s.keys[begin:])
+	own := alias(s.keys.copy(key))
 	s.said = append(s.said, aheadEntry{own, value})
 	return ttl.Entry{Deadline: deadline, Key: own}
 }
@@ -96,4 +94,24 @@ func (a *saidAhead) take(key string) (scan *aheadScan, value encoding.ExpiryValu
 // what the scan saw.
 func (t *tx) saysStill(e *dueEntry, k productkey.Key) bool {
 	return e.scan != nil && e.scan.generation == t.generation && t.c.renewals.QuietSince(k, e.scan.began)
+}
+
+// seenEntry is the index's form of an entry that a Scan has met: its note is the value
+// with the version, where there is one.
+func seenEntry(deadline int64, e backend.Entry) ttl.Entry {
+	if e.Version == 0 {
+		return indexEntry(deadline, e.Key)
+	}
+	all := make([]byte, 0, len(e.Key)+8+len(e.Value)) // one piece for both
+	all = binary.BigEndian.AppendUint64(append(all, e.Key...), uint64(e.Version))
+	text := string(append(all, e.Value...))
+	return ttl.Entry{Deadline: deadline, Key: text[:len(e.Key)], Note: text[len(e.Key):]}
+}
+
+// noted is what the note of an entry says of its value.
+func noted(note string) backend.Entry {
+	if len(note) < 8 {
+		return backend.Entry{}
+	}
+	return backend.Entry{Version: int64(binary.BigEndian.Uint64([]byte(note[:8]))), Value: []byte(note[8:])}
 }
