@@ -143,10 +143,15 @@ func set[T int | int64](limit *T, value T) {
 // nothing.
 func (h *Handler) Drain() { h.drain(errDraining) }
 
-// untilDrained returns ctx until Drain is called. The caller must call stop.
+// untilDrained returns ctx until Drain is called, which has ended already if it was
+// called before. The caller must call stop.
 func (h *Handler) untilDrained(ctx context.Context) (waiting context.Context, stop func()) {
 	waiting, cancel := context.WithCancelCause(ctx)
 	forget := context.AfterFunc(h.draining, func() { cancel(errDraining) })
+	if h.draining.Err() != nil {
+		// The function above is called by a goroutine that may come late.
+		cancel(errDraining)
+	}
 	return waiting, func() {
 		forget()
 		cancel(nil)
