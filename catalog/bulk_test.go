@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -168,6 +169,44 @@ func TestRefusedInBulk(t *testing.T) {
 		w.requireGone(items[1].ExternalID)
 		w.requireGone(items[2].ExternalID)
 		w.requireStored(2, 0)
+	})
+}
+
+// TestManyWithUploads: items are checked several at once, but what reads their uploads is
+// called by the caller's goroutine alone, in the order of the items, and each result is
+// that of its item.
+func TestManyWithUploads(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(3))
+	const n = 1500
+	onEveryStore(t, nil, func(t *testing.T, w *world) {
+		var read, uploads []int // not guarded: the race detector sees who else is at it
+		items := bulkItems("a", n)
+		for i := range items {
+			switch i % 100 {
+			case 7:
+				items[i].Patch.ValidForDays = catalog.Set(-i)
+			case 13, 14, 77:
+				uploads = append(uploads, i)
+				r := bytes.NewReader(pngOf(uint64(i), 1, 1))
+				up := catalog.NewUpload(readerFunc(func(p []byte) (int, error) {
+					if r.Len() == int(r.Size()) {
+						read = append(read, i)
+					}
+					return r.Read(p)
+				}))
+				items[i].Patch.Images = catalog.Set([]catalog.NewImage{{Upload: up}})
+			}
+		}
+		for i, r := range w.catalogs[0].UpsertMany(t.Context(), acme, items) {
+			if i%100 == 7 {
+				requireFaults(t, r.Err, map[string]catalog.Code{"validForDays": catalog.CodeValidationFailed})
+				continue
+			}
+			require.NoError(t, r.Err)
+			require.Equal(t, items[i].ExternalID, r.Product.ExternalID)
+		}
+		require.Equal(t, uploads, read)
+		w.requireStored(n-n/100, len(uploads))
 	})
 }
 

@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -78,9 +79,7 @@ func (c *Catalog) UpsertMany(ctx context.Context, account string, items []Upsert
 			m.probe()
 		}
 	}
-	for i := range items {
-		m.add(i)
-	}
+	m.collect()
 	m.end()
 	for i := range results {
 		if results[i].Err != nil {
@@ -150,10 +149,77 @@ type upsertBatch struct {
 	ended   chan struct{} // closed when the commit has ended
 }
 
-// add checks and receives an item and puts it into the batch.
-func (m *manyUpserts) add(i int) {
-	item := &m.items[i]
-	in, err := m.c.receive(m.ctx, m.account, item.ExternalID, item.Patch)
+const (
+	// receivers is how many goroutines at most check the items of a bulk, no more than
+	// may run at once, and receivedAhead how many items each takes at a time: enough
+	// that a goroutine pays, and few beside those of a chunk.
+	receivers     = 4
+	receivedAhead = 256
+)
+
+// collect checks the items and puts them into batches, in order.
+func (m *manyUpserts) collect() {
+	if !m.bulk {
+		for i := range m.items {
+			in, err := m.receive(i)
+			m.add(i, in, err)
+		}
+		return
+	}
+	checks := make([]receipt, min(receivers, runtime.GOMAXPROCS(0))*receivedAhead)
+	for begin := 0; begin < len(m.items); begin += len(checks) {
+		some := checks[:min(len(checks), len(m.items)-begin)]
+		m.receiveMany(begin, some)
+		for i, r := range some {
+			m.add(begin+i, r.in, r.err)
+		}
+	}
+}
+
+// receipt is what became of an item when it was checked.
+type receipt struct {
+	in  *intake
+	err error
+}
+
+// receiveMany checks the items from begin on, several at once, but for those with
+// uploads: what reads them is the caller's, whom nobody has told that several goroutines
+// might, or in which order.
+func (m *manyUpserts) receiveMany(begin int, into []receipt) {
+	check := func(from int) {
+		for i := from; i < min(from+receivedAhead, len(into)); i++ {
+			if !hasUploads(m.items[begin+i].Patch) {
+				into[i].in, into[i].err = m.receive(begin + i)
+			}
+		}
+	}
+	var others sync.WaitGroup
+	for from := receivedAhead; from < len(into); from += receivedAhead {
+		others.Go(func() { check(from) })
+	}
+	check(0)
+	others.Wait()
+	for i := range into {
+		if hasUploads(m.items[begin+i].Patch) {
+			into[i].in, into[i].err = m.receive(begin + i)
+		}
+	}
+}
+
+// hasUploads reports whether a patch brings images that are to be read.
+func hasUploads(p Patch) bool {
+	images, _ := p.Images.Get()
+	return slices.ContainsFunc(images, func(i NewImage) bool { return i.Upload != nil })
+}
+
+// receive checks an item and takes in what it brings.
+func (m *manyUpserts) receive(i int) (*intake, error) {
+	return m.c.receive(m.ctx, m.account, m.items[i].ExternalID, m.items[i].Patch)
+}
+
+// add puts an item that was checked into the batch, and begins to commit that when it
+// is full.
+func (m *manyUpserts) add(i int, in *intake, err error) {
 	if err != nil {
 		m.results[i].Err = err
 		return

@@ -7,12 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
+	"runtime"
 	"slices"
 	"sync/atomic"
 
 	crdb "github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
 	"github.com/cockroachdb/pebble/v2/sstable"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/shelflife-db/shelflife/backend"
 	"github.com/shelflife-db/shelflife/backend/pebble/internal/diskguard"
@@ -36,7 +39,7 @@ func (f *folder) removeLoads() error {
 //
 // # An ingestion, step by step
 //
-//  1. What the transaction wrote is sorted into a table for each region of the keys,
+//  1. What the transaction wrote is sorted into tables, of one region of the keys each,
 //     under its scopes: of what it has read nothing may change before it commits. The
 //     tables lie beside the store, and a failure, that of a full disk above all, is
 //     none of the store. Their own sync is within this step, so that the next ones
@@ -74,29 +77,37 @@ func (l *loads) begin(t *txn) {
 	}
 }
 
-// sorted returns the last write of each key, in ascending order of the keys, in the
-// memory of space. Those of a region mostly come in that order.
-func sorted(space []loadEntry, writes []write) []loadEntry {
-	var regions [256]int
+// byRegion returns the writes of each region of the keys, in the order of the regions
+// and each in the order of writing. They lie in entries, which lie in the memory of space.
+func byRegion(space []loadEntry, writes []write) (entries []loadEntry, regions [][]loadEntry) {
+	var next [256]int
 	for i := range writes {
-		regions[region(writes[i].key)]++
+		next[region(writes[i].key)]++
 	}
 	at := 0
-	for r, n := range regions {
-		regions[r], at = at, at+n
+	for r, n := range next {
+		next[r], at = at, at+n
 	}
-	begin := regions
-	entries := slices.Grow(space[:0], len(writes))[:len(writes)]
+	begin := next
+	entries = slices.Grow(space[:0], len(writes))[:len(writes)]
 	for i := range writes {
 		r := region(writes[i].key)
-		entries[regions[r]] = loadEntry{writes[i].key, writes[i].value, i}
-		regions[r]++
+		entries[next[r]] = loadEntry{writes[i].key, writes[i].value, i}
+		next[r]++
 	}
-	for r := range regions {
-		part := entries[begin[r]:regions[r]]
-		if !slices.IsSortedFunc(part, compareEntries) {
-			slices.SortFunc(part, compareEntries)
+	for r := range next {
+		if begin[r] < next[r] {
+			regions = append(regions, entries[begin[r]:next[r]])
 		}
+	}
+	return entries, regions
+}
+
+// sorted returns the last write of each key, in ascending order of the keys, in the
+// memory of entries. Those of a region mostly come in that order.
+func sorted(entries []loadEntry) []loadEntry {
+	if !slices.IsSortedFunc(entries, compareEntries) {
+		slices.SortFunc(entries, compareEntries)
 	}
 	last := entries[:0]
 	for i, e := range entries {
@@ -125,8 +136,9 @@ func region(key []byte) byte {
 // load commits t under the scopes of h by an ingestion, and returns its position.
 // done is false where it is to be committed in the ordinary way.
 func (l *loads) load(ctx context.Context, w diskguard.Wait, h scopelock.Holds, t *txn) (pos uint64, done bool, err error) {
-	t.bulk.entries = sorted(t.bulk.entries, t.writes)
-	paths, err := l.build(t.bulk.entries)
+	var regions [][]loadEntry
+	t.bulk.entries, regions = byRegion(t.bulk.entries, t.writes)
+	paths, err := l.build(regions)
 	defer func() { l.remove(paths) }()
 	if err != nil {
 		return 0, false, l.unable(err)
@@ -207,8 +219,19 @@ func (l *loads) ingest(paths []string) (changed bool, err error) {
 	return true, l.fail.Unknown()
 }
 
-// build writes the tables, and returns the paths of those that it has begun.
-func (l *loads) build(entries []loadEntry) (paths []string, err error) {
+const (
+	// tableWriters is how many goroutines at most write the tables of an ingestion, no
+	// more than may run at once: compressing them is most of what a load costs while its
+	// scopes are held.
+	tableWriters = 4
+	// leastTable is how many bytes of keys and values a table has at least, where a
+	// region is cut into several so that there is one for each writer.
+	leastTable = 1 << 20
+)
+
+// build sorts the regions and writes the tables, and returns the paths of all of them,
+// of which some may not have been begun where it fails.
+func (l *loads) build(regions [][]loadEntry) (paths []string, err error) {
 	l.hang.Applies.Begin()
 	defer l.hang.Applies.End()
 	if !l.made.Load() {
@@ -217,19 +240,49 @@ func (l *loads) build(entries []loadEntry) (paths []string, err error) {
 		}
 		l.made.Store(true)
 	}
-	for len(entries) > 0 {
-		n := 1
-		for n < len(entries) && region(entries[n].key) == region(entries[0].key) {
-			n++
-		}
-		path := l.folder.fs.PathJoin(l.folder.loadsDir(), fmt.Sprintf("%d.load", l.named.Add(1)))
-		paths = append(paths, path)
-		if err := l.write(path, entries[:n]); err != nil {
-			return paths, err
-		}
-		entries = entries[n:]
+	writers := min(tableWriters, runtime.GOMAXPROCS(0))
+	sorting := new(errgroup.Group)
+	sorting.SetLimit(writers)
+	for i := range regions {
+		sorting.Go(func() error {
+			regions[i] = sorted(regions[i])
+			return nil
+		})
 	}
-	return paths, nil
+	_ = sorting.Wait() // sorting has no error
+	writing := new(errgroup.Group)
+	writing.SetLimit(writers)
+	for _, entries := range regions {
+		for table := range cut(entries, writers) {
+			path := l.folder.fs.PathJoin(l.folder.loadsDir(), fmt.Sprintf("%d.load", l.named.Add(1)))
+			paths = append(paths, path)
+			writing.Go(func() error { return l.write(path, table) })
+		}
+	}
+	return paths, writing.Wait()
+}
+
+// cut cuts the entries of a region into those of its tables: as many as may be written
+// at once, of about the same size, and less where that would be less than leastTable.
+func cut(entries []loadEntry, writers int) iter.Seq[[]loadEntry] {
+	size := func(e loadEntry) int { return len(e.key) + len(e.value) }
+	all := 0
+	for _, e := range entries {
+		all += size(e)
+	}
+	full := max(leastTable, (all+writers-1)/writers)
+	return func(yield func([]loadEntry) bool) {
+		begin, bytes := 0, 0
+		for i, e := range entries {
+			if bytes += size(e); bytes < full && i+1 < len(entries) {
+				continue
+			}
+			if !yield(entries[begin : i+1]) {
+				return
+			}
+			begin, bytes = i+1, 0
+		}
+	}
 }
 
 // write writes one table, durably.

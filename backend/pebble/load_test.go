@@ -3,6 +3,7 @@ package pebble_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -118,6 +119,56 @@ func TestBulkInAnyOrder(t *testing.T) {
 		got[string(e.Key)] = string(e.Value)
 	}
 	require.Equal(t, want, got)
+	require.NoError(t, s.Close())
+}
+
+// TestBulkOfManyTables: a region of megabytes is several tables, written at once, and
+// they hold each key once.
+func TestBulkOfManyTables(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(3))
+	var begun atomic.Int64
+	fs := loadOp(vfs.NewMem(), func(op errorfs.Op) error {
+		if op.Kind == errorfs.OpCreate {
+			begun.Add(1)
+		}
+		return nil
+	})
+	s, err := pebble.Open(t.Context(), dir, options(pebble.ReusingFS{FS: fs}))
+	require.NoError(t, err)
+	rng := newRand(t)
+	filler := strings.Repeat("v", 1000)
+	for round, size := range []int{500, 900, 1200, 2000, 4000, 6000, 9001} { // of a megabyte and more
+		want := map[string]string{}
+		begun.Store(0)
+		group := fmt.Sprint("g", round)
+		err = s.Update(t.Context(), []backend.Scope{{Group: group}}, backend.UpdateOptions{Bulk: true}, func(_ context.Context, x backend.Txn) error {
+			for i := range size {
+				k, v := fmt.Sprintf("a/%s/%05d", group, rng.IntN(size)), fmt.Sprint(i, filler)
+				if i%10 == 0 {
+					k, v = fmt.Sprintf("b/%s/%05d", group, rng.IntN(size)), fmt.Sprint(i)
+				}
+				want[k] = v
+				if err := x.Put([]byte(k), []byte(v)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		require.NoError(t, err)
+		got := map[string]string{}
+		for _, region := range "ab" {
+			prefix := fmt.Sprintf("%c/%s/", region, group)
+			for e, err := range s.Scan(t.Context(), backend.Range{Start: []byte(prefix), End: []byte(prefix + "\xff")}, backend.ScanOptions{}) {
+				require.NoError(t, err)
+				got[string(e.Key)] = string(e.Value)
+			}
+		}
+		require.Equal(t, want, got)
+		// Six in ten of the keys are there, as it is with random ones.
+		tables := map[bool]int64{size < 1500: 1 + 1, size == 2000: 1 + 2, size >= 4000: 1 + 3}
+		require.Equal(t, tables[true], begun.Load(), "%d keys", size)
+	}
+	require.Empty(t, loadsLeft(t, fs))
 	require.NoError(t, s.Close())
 }
 

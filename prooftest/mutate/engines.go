@@ -183,5 +183,8 @@ var engineMutations = []mutation{
 	{"bulk: no room is no reason for the log", "backend/pebble/load.go", `if diskguard.Passes(err) {`, `if false {`},
 	{"bulk: what can't be linked is not copied", "backend/pebble/internal/diskguard/loads.go", `return target == fs.ErrPermission`, `return false && target == fs.ErrPermission`},
 	{"bulk: what a crash has left is removed", "backend/pebble/store.go", `if err := f.removeLoads(); err != nil {`, `if err := error(nil); err != nil {`},
+	{"bulk: a table for each writer", "backend/pebble/load.go", `full := max(leastTable, (all+writers-1)/writers)`, `full := max(leastTable, all)`},
+	{"bulk: no small tables", "backend/pebble/load.go", `full := max(leastTable, (all+writers-1)/writers)`, `full := (all + writers - 1) / writers`},
+	{"bulk: no key between two tables is lost", "backend/pebble/load.go", `yield(entries[begin : i+1])`, `yield(entries[begin:max(i, begin+1)])`},
 	{"bulk: the last write of a key counts", "backend/pebble/load.go", `return cmp.Compare(a.order, b.order)`, `return cmp.Compare(b.order, a.order)`},
 }
