@@ -30,6 +30,10 @@ func (r *run) sweeps(ctx context.Context) error {
 
 func (t *turn) expire(ctx context.Context) error {
 	t.segments++
+	// What the workloads before have left to compact is none of a sweep's work.
+	if err := t.store.Compact(ctx); err != nil {
+		return fmt.Errorf("compact: %w", err)
+	}
 	set := t.set.Mortal(fmt.Sprintf("mortal%d", t.segments)).Resize(max(t.set.Len()/sweepShare, 1))
 	for begin := 0; begin < set.Len(); begin += importBatch {
 		if err := t.store.Import(ctx, set.Batch(begin, begin+importBatch)); err != nil {
