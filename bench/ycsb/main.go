@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -38,12 +39,13 @@ const (
 
 // options are the command line.
 type options struct {
-	Records    int    `default:"100000" help:"Rows of each store, of ten fields of 100 bytes."`
-	Operations int    `default:"200000" help:"Operations of a segment; a tenth of it where each is a scan or waits for the disk."`
-	Threads    int    `default:"16"`
-	Rounds     int    `default:"3"`
-	Dir        string `type:"existingdir" placeholder:"DIR" help:"Where to make the stores. Default: the system's folder for temporary files."`
-	Out        string `type:"path" default:"results/ycsb.json"`
+	Records    int      `default:"100000" help:"Rows of each store, of ten fields of 100 bytes."`
+	Operations int      `default:"200000" help:"Operations of a segment; a tenth of it where each is a scan or waits for the disk."`
+	Threads    int      `default:"16"`
+	Rounds     int      `default:"3"`
+	Workload   []string `short:"w" placeholder:"NAME" help:"Measure only this one, such as ycsb-a-durable; may be repeated. Default: all."`
+	Dir        string   `type:"existingdir" placeholder:"DIR" help:"Where to make the stores. Default: the system's folder for temporary files."`
+	Out        string   `type:"path" default:"results/ycsb.json"`
 }
 
 // A workload is one of YCSB's core: shares of operations, and how rows are chosen.
@@ -120,6 +122,10 @@ func main() {
 }
 
 func (o *options) run(ctx context.Context) (run *result.Run, err error) {
+	list, err := o.workloads()
+	if err != nil {
+		return nil, err
+	}
 	dir, err := os.MkdirTemp(o.Dir, "shelflife-ycsb-")
 	if err != nil {
 		return nil, err
@@ -142,7 +148,7 @@ func (o *options) run(ctx context.Context) (run *result.Run, err error) {
 	}
 	collect := result.NewCollector()
 	for round := range o.Rounds {
-		for _, w := range workloads {
+		for _, w := range list {
 			for i := range sides {
 				side := sides[(i+round)%len(sides)]
 				rate, err := o.measure(ctx, w, side.open, filepath.Join(dir, side.Name))
@@ -156,12 +162,27 @@ func (o *options) run(ctx context.Context) (run *result.Run, err error) {
 	}
 	collect.Into(run)
 	run.Seconds = time.Since(began).Seconds()
-	for _, w := range workloads {
+	for _, w := range list {
 		if w.want > 0 {
 			report.JudgeRatio(run, w.want, w.Title+", to raw Pebble that reads first", w.Name, ours, raw)
 		}
 	}
 	return run, nil
+}
+
+// workloads returns those that are wanted, in their order.
+func (o *options) workloads() (list []workload, err error) {
+	unknown := slices.Clone(o.Workload)
+	for _, w := range workloads {
+		if len(o.Workload) == 0 || slices.Contains(o.Workload, w.Name) {
+			list = append(list, w)
+			unknown = slices.DeleteFunc(unknown, func(name string) bool { return name == w.Name })
+		}
+	}
+	if len(unknown) > 0 {
+		return nil, fmt.Errorf("no workload is called %q", unknown)
+	}
+	return list, nil
 }
 
 // load makes a store of all rows, and closes it.

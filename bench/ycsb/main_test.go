@@ -21,6 +21,17 @@ func TestEveryWorkload(t *testing.T) {
 	}
 }
 
+func TestChosenWorkloads(t *testing.T) {
+	o := options{Workload: []string{"ycsb-f", "ycsb-a"}}
+	list, err := o.workloads()
+	require.NoError(t, err)
+	require.Len(t, list, 2)
+	require.Equal(t, "ycsb-a", list[0].Name)
+	o.Workload[1] = "ycsb-z"
+	_, err = o.run(t.Context())
+	require.ErrorContains(t, err, `"ycsb-z"`)
+}
+
 func TestRows(t *testing.T) {
 	row := appendRow(nil, map[string][]byte{"field1": []byte("bb"), "field0": []byte("a"), "field2": nil})
 	require.Equal(t, `{"field0":"a","field1":"bb","field2":""}`, string(row))
