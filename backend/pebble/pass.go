@@ -103,7 +103,7 @@ func (r *reclaimer) settle(ctx context.Context, what reclaim.Pass, paced bool, r
 	if err := r.flushNow(ctx); err != nil {
 		return nil, err
 	}
-	logs := r.guard.Logs()
+	logs := r.countedLogs()
 	for _, owed := range ranges {
 		for _, part := range r.parts(owed) {
 			if err := r.compact(ctx, part.Range); err != nil {
@@ -123,7 +123,7 @@ func (r *reclaimer) settle(ctx context.Context, what reclaim.Pass, paced bool, r
 		return nil, err
 	}
 	if what == reclaim.Erase {
-		r.dropLogs(logs, 0)
+		r.keepLogs(logs, 0)
 	}
 	return left, r.awaitRemoved(ctx)
 }
@@ -360,17 +360,4 @@ func (r *reclaimer) wake() {
 		return
 	}
 	_, _ = r.db.AsyncFlush()
-}
-
-// dropLogs removes those of the logs that Pebble needs no more, but for the last
-// keep of these.
-func (r *reclaimer) dropLogs(logs []string, keep int) {
-	// What is begun after logs was listed counts as in use below, so that of those
-	// that are listed too many are taken to be so rather than too few. The other
-	// way about, a log that was begun and flushed in between would not be counted,
-	// and one that recovery needs would be removed for it.
-	inUse := int(r.db.Metrics().WAL.Files)
-	if spare := len(logs) - inUse - keep; spare > 0 {
-		r.guard.DropLogs(logs[:spare])
-	}
 }

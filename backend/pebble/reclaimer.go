@@ -111,23 +111,18 @@ func (r *reclaimer) liveBytes() int64 {
 // trimLogs removes logs that Pebble keeps to use them again: all where the disk is
 // short of room or nothing has happened for a while.
 func (r *reclaimer) trimLogs(now time.Time, short bool) {
-	logs := r.guard.Logs()
+	logs := r.countedLogs()
 	if len(logs) < 2 {
 		return
 	}
 	if last := logs[len(logs)-1]; last != r.last || r.lastAt.After(now) {
 		r.last, r.lastAt = last, now
 	}
-	// One that is being begun is listed before Pebble counts it: another would be taken
-	// for needless in its place, which recovery needs. Pebble says so when it does.
-	if newest := r.newestLog.Load(); newest == nil || *newest != logs[len(logs)-1] {
-		return
-	}
 	keep := spareLogs
 	if short || now.Sub(r.lastAt) >= logsRest {
 		keep = 0
 	}
-	r.dropLogs(logs, keep)
+	r.keepLogs(logs, keep)
 }
 
 // watchGarbage has blob files written anew where they have held much garbage for

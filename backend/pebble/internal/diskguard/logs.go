@@ -31,6 +31,9 @@ type logs struct {
 	lock chan struct{}
 	// names are those of the logs, in the order of their numbers.
 	names []string
+	// spare are those of names that Pebble keeps only to use them again, as far as
+	// KeepLogs was told.
+	spare []string
 	// dropped are those of which Pebble does not know that they are gone.
 	dropped map[string]struct{}
 	// fresh says that none is to be used again.
@@ -53,19 +56,25 @@ func (g *FS) FreshLogs(fresh bool) {
 	g.logs.fresh = fresh
 }
 
-// DropLogs removes those of the logs that Pebble keeps only to use them again:
-// it must need nothing of what is in them. Logs that it has begun to use again
-// are left alone, and so are those that can't be removed.
-func (g *FS) DropLogs(names []string) {
+// KeepLogs is told which logs Pebble keeps only to use them again, oldest first: it
+// must need nothing of what is in them. The first keep of them stay, and the others
+// are removed. Logs that it has begun to use again are left alone, and so are those
+// that can't be removed.
+func (g *FS) KeepLogs(names []string, keep int) {
 	if !g.begin() {
 		return
 	}
 	defer g.end()
 	g.logs.lock <- struct{}{}
 	defer func() { <-g.logs.lock }()
+	g.logs.spare = g.logs.spare[:0]
 	for _, name := range names {
 		at := slices.Index(g.logs.names, name)
 		if at < 0 || g.fail.Failed() {
+			continue
+		}
+		if len(g.logs.spare) < keep {
+			g.logs.spare = append(g.logs.spare, name)
 			continue
 		}
 		if g.letGo(name) != nil {
@@ -75,29 +84,38 @@ func (g *FS) DropLogs(names []string) {
 			continue
 		}
 		g.logs.names = slices.Delete(g.logs.names, at, at+1)
-		if g.logs.dropped == nil {
-			g.logs.dropped = make(map[string]struct{})
-		}
-		g.logs.dropped[name] = struct{}{}
+		g.logs.drop(name)
 	}
 }
 
-// reuse gives Pebble the log newname, for which it may write over oldname.
+// reuse gives Pebble the log newname, for which it may write over oldname. Where that
+// was dropped and another that it will ask for later was not, it writes over the other,
+// which is as good and goes for dropped then. Pebble asks for the oldest first and has
+// room for more than are kept: else each that it asks for would have been dropped by
+// then, and no log would ever be used again.
 func (g *FS) reuse(oldname, newname string, category vfs.DiskWriteCategory) (f vfs.File, err error) {
 	g.logs.lock <- struct{}{}
 	defer func() { <-g.logs.lock }()
+	from := oldname
 	if _, gone := g.logs.dropped[oldname]; gone {
-		if f, err = g.FS.Create(newname, category); err == nil {
-			delete(g.logs.dropped, oldname)
+		if g.logs.fresh || len(g.logs.spare) == 0 {
+			if f, err = g.FS.Create(newname, category); err == nil {
+				delete(g.logs.dropped, oldname)
+			}
+			return f, err
 		}
-		return f, err
+		from = g.logs.spare[0]
 	}
-	if err := g.letGo(oldname); err != nil {
+	if err := g.letGo(from); err != nil {
 		return nil, err
 	}
 	if !g.logs.fresh {
-		if f, err = g.FS.ReuseForWrite(oldname, newname, category); err == nil {
-			g.logs.forget(oldname)
+		if f, err = g.FS.ReuseForWrite(from, newname, category); err == nil {
+			g.logs.forget(from)
+			if from != oldname {
+				delete(g.logs.dropped, oldname)
+				g.logs.drop(from)
+			}
 		}
 		return f, err
 	}
@@ -123,9 +141,19 @@ func (l *logs) removed(name string) {
 
 // forget is called with the lock held.
 func (l *logs) forget(name string) {
-	if at := slices.Index(l.names, name); at >= 0 {
-		l.names = slices.Delete(l.names, at, at+1)
+	for _, list := range []*[]string{&l.names, &l.spare} {
+		if at := slices.Index(*list, name); at >= 0 {
+			*list = slices.Delete(*list, at, at+1)
+		}
 	}
+}
+
+// drop notes, with the lock held, that a log is gone which Pebble will ask for.
+func (l *logs) drop(name string) {
+	if l.dropped == nil {
+		l.dropped = make(map[string]struct{})
+	}
+	l.dropped[name] = struct{}{}
 }
 
 // logRoom is what a log has of the disk.

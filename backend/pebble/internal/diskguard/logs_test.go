@@ -2,6 +2,7 @@ package diskguard
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -112,7 +113,7 @@ func TestLogsAreDropped(t *testing.T) {
 	}
 	reuse("1.log", "5.log")
 	require.EqualValues(t, len("old"), size("5.log"), "it is written over")
-	g.DropLogs(listed[:2])
+	g.KeepLogs(listed[:2], 0)
 	require.EqualValues(t, len("old"), size("5.log"), "it is in use")
 	require.Equal(t, []string{"3.log", "4.log", "5.log"}, g.Logs())
 	reuse("2.log", "6.log")
@@ -129,8 +130,79 @@ func TestLogsAreDropped(t *testing.T) {
 	require.Equal(t, []string{"5.log", "6.log", "7.log", newestName}, names)
 
 	g.fail.Fail(errStopping)
-	g.DropLogs(g.Logs())
+	g.KeepLogs(g.Logs(), 0)
 	require.Len(t, g.Logs(), 3, "nothing of a store that has failed is removed")
+}
+
+// TestKeptLogsAreUsed: a store that goes on beginning logs begins new files only where
+// none is kept, though Pebble asks for some of those first that were dropped.
+func TestKeptLogsAreUsed(t *testing.T) {
+	const kept, room = 2, 5 // of those that Pebble needs no more, and for which it has room
+	mem := vfs.NewMem()
+	g := newGuard(mem)
+	var inUse, waiting []string // waiting are those for use again, as Pebble believes; oldest first
+	number := 0
+	begin := func() (used bool) {
+		number++
+		name := fmt.Sprintf("%06d.log", number)
+		var f vfs.File
+		var err error
+		if len(waiting) > 0 {
+			f, err = g.ReuseForWrite(waiting[0], name, logCategory)
+			waiting = waiting[1:]
+		} else {
+			f, err = g.Create(name, logCategory)
+		}
+		require.NoError(t, err)
+		info, err := f.Stat()
+		require.NoError(t, err)
+		_, err = f.Write([]byte(name))
+		require.NoError(t, err)
+		require.NoError(t, f.Close())
+		inUse = append(inUse, name)
+		return info.Size() > 0
+	}
+	flush := func() {
+		last := len(inUse) - 1
+		for _, name := range inUse[:last] {
+			if len(waiting) < room {
+				waiting = append(waiting, name)
+			} else {
+				require.NoError(t, g.Remove(name))
+			}
+		}
+		inUse = inUse[last:]
+	}
+	for range room {
+		require.False(t, begin())
+	}
+	for range 20 {
+		flush()
+		listed := g.Logs()
+		g.KeepLogs(listed[:len(listed)-len(inUse)], kept)
+		require.Len(t, g.Logs(), len(inUse)+kept)
+		for range kept {
+			require.True(t, begin())
+		}
+		require.False(t, begin(), "none is left")
+		for _, name := range inUse {
+			f, err := mem.Open(name)
+			require.NoError(t, err)
+			text, err := io.ReadAll(f)
+			require.NoError(t, err)
+			require.NoError(t, f.Close())
+			require.Equal(t, name, string(text), "each is a file of its own")
+		}
+	}
+
+	// When none is to be used again, no other is used for one that was dropped.
+	flush()
+	listed := g.Logs()
+	g.KeepLogs(listed[:len(listed)-len(inUse)], kept)
+	g.FreshLogs(true)
+	for range room {
+		require.False(t, begin())
+	}
 }
 
 // TestNewestLogIsThere cuts the power at each step of beginning logs and removing the
