@@ -55,7 +55,8 @@ type UpsertManyResult struct {
 // uploads are written in bulk, up to 16 MiB at a time, where no product of the account
 // stands between the first and the last of them: that takes little more than half of
 // the processor time. Other writers of the account wait meanwhile, for some 0.2 s; what
-// reads, buffered uses among them, does not.
+// reads, buffered uses among them, does not. From as many items on they are checked by up
+// to four goroutines; what reads uploads is called by the caller's alone, in their order.
 func (c *Catalog) UpsertMany(ctx context.Context, account string, items []UpsertItem) []UpsertManyResult {
 	ctx, call := c.begin(ctx, OpUpsertMany)
 	results := make([]UpsertManyResult, len(items))

@@ -86,6 +86,14 @@ func main() {
 	}
 }
 
+// Validate is called by kong.
+func (o *options) Validate() error {
+	if o.Mortals > o.Products {
+		return fmt.Errorf("--mortals must be at most --products, which is %d", o.Products)
+	}
+	return nil
+}
+
 // bench is a run in progress.
 type bench struct {
 	options

@@ -27,3 +27,8 @@ func TestEveryWorkload(t *testing.T) {
 		require.NotEqual(t, report.NotMeasured, g.State, g.Text)
 	}
 }
+
+func TestMoreMortalsThanProducts(t *testing.T) {
+	require.ErrorContains(t, (&options{Products: 100, Mortals: 101}).Validate(), "--mortals")
+	require.NoError(t, (&options{Products: 100, Mortals: 100}).Validate())
+}
