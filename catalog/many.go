@@ -172,6 +172,9 @@ func (m *manyUpserts) collect() {
 		some := checks[:min(len(checks), len(m.items)-begin)]
 		m.receiveMany(begin, some)
 		for i, r := range some {
+			if hasUploads(m.items[begin+i].Patch) {
+				r.in, r.err = m.receive(begin + i)
+			}
 			m.add(begin+i, r.in, r.err)
 		}
 	}
@@ -185,7 +188,8 @@ type receipt struct {
 
 // receiveMany checks the items from begin on, several at once, but for those with
 // uploads: what reads them is the caller's, whom nobody has told that several goroutines
-// might, or in which order.
+// might, and what they bring takes memory until their batch is committed, so that they
+// are received when it is their turn.
 func (m *manyUpserts) receiveMany(begin int, into []receipt) {
 	check := func(from int) {
 		for i := from; i < min(from+receivedAhead, len(into)); i++ {
@@ -200,11 +204,6 @@ func (m *manyUpserts) receiveMany(begin int, into []receipt) {
 	}
 	check(0)
 	others.Wait()
-	for i := range into {
-		if hasUploads(m.items[begin+i].Patch) {
-			into[i].in, into[i].err = m.receive(begin + i)
-		}
-	}
 }
 
 // hasUploads reports whether a patch brings images that are to be read.

@@ -265,6 +265,6 @@ func (e *engine) shutUnlessParked() error {
 func (e *engine) shut() (err error) {
 	defer e.fail.OnPanic(&err)
 	// Nothing will be written over them for as long as the store is closed.
-	e.keepLogs(e.countedLogs(), 0)
+	e.keepLogs(0)
 	return e.db.Close()
 }

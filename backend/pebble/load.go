@@ -138,7 +138,7 @@ func region(key []byte) byte {
 func (l *loads) load(ctx context.Context, w diskguard.Wait, h scopelock.Holds, t *txn) (pos uint64, done bool, err error) {
 	var regions [][]loadEntry
 	t.bulk.entries, regions = byRegion(t.bulk.entries, t.writes)
-	paths, err := l.build(regions)
+	paths, err := l.build(ctx, regions)
 	defer func() { l.remove(paths) }()
 	if err != nil {
 		return 0, false, l.unable(err)
@@ -224,14 +224,14 @@ const (
 	// more than may run at once: compressing them is most of what a load costs while its
 	// scopes are held.
 	tableWriters = 4
-	// leastTable is how many bytes of keys and values a table has at least, where a
-	// region is cut into several so that there is one for each writer.
+	// leastTable is how many bytes of keys and values a table has at least, but for the
+	// last, where a region is cut into several so that there is one for each writer.
 	leastTable = 1 << 20
 )
 
 // build sorts the regions and writes the tables, and returns the paths of all of them,
-// of which some may not have been begun where it fails.
-func (l *loads) build(regions [][]loadEntry) (paths []string, err error) {
+// of which some may not have been begun where it fails or ctx ends.
+func (l *loads) build(ctx context.Context, regions [][]loadEntry) (paths []string, err error) {
 	l.hang.Applies.Begin()
 	defer l.hang.Applies.End()
 	if !l.made.Load() {
@@ -250,20 +250,25 @@ func (l *loads) build(regions [][]loadEntry) (paths []string, err error) {
 		})
 	}
 	_ = sorting.Wait() // sorting has no error
-	writing := new(errgroup.Group)
+	writing, ctx := errgroup.WithContext(ctx)
 	writing.SetLimit(writers)
 	for _, entries := range regions {
 		for table := range cut(entries, writers) {
 			path := l.folder.fs.PathJoin(l.folder.loadsDir(), fmt.Sprintf("%d.load", l.named.Add(1)))
 			paths = append(paths, path)
-			writing.Go(func() error { return l.write(path, table) })
+			writing.Go(func() error {
+				if ctx.Err() != nil {
+					return nil // another has failed, or the caller sees to it
+				}
+				return l.write(path, table)
+			})
 		}
 	}
 	return paths, writing.Wait()
 }
 
 // cut cuts the entries of a region into those of its tables: as many as may be written
-// at once, of about the same size, and less where that would be less than leastTable.
+// at once, of about the same size but for the last, or of leastTable if that is more.
 func cut(entries []loadEntry, writers int) iter.Seq[[]loadEntry] {
 	size := func(e loadEntry) int { return len(e.key) + len(e.value) }
 	all := 0

@@ -103,7 +103,6 @@ func (r *reclaimer) settle(ctx context.Context, what reclaim.Pass, paced bool, r
 	if err := r.flushNow(ctx); err != nil {
 		return nil, err
 	}
-	logs := r.countedLogs()
 	for _, owed := range ranges {
 		for _, part := range r.parts(owed) {
 			if err := r.compact(ctx, part.Range); err != nil {
@@ -123,7 +122,7 @@ func (r *reclaimer) settle(ctx context.Context, what reclaim.Pass, paced bool, r
 		return nil, err
 	}
 	if what == reclaim.Erase {
-		r.keepLogs(logs, 0)
+		r.keepLogs(0)
 	}
 	return left, r.awaitRemoved(ctx)
 }

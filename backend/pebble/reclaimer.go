@@ -111,18 +111,18 @@ func (r *reclaimer) liveBytes() int64 {
 // trimLogs removes logs that Pebble keeps to use them again: all where the disk is
 // short of room or nothing has happened for a while.
 func (r *reclaimer) trimLogs(now time.Time, short bool) {
-	logs := r.countedLogs()
-	if len(logs) < 2 {
+	newest := r.newestLog.Load()
+	if newest == nil {
 		return
 	}
-	if last := logs[len(logs)-1]; last != r.last || r.lastAt.After(now) {
-		r.last, r.lastAt = last, now
+	if *newest != r.last || r.lastAt.After(now) {
+		r.last, r.lastAt = *newest, now
 	}
 	keep := spareLogs
 	if short || now.Sub(r.lastAt) >= logsRest {
 		keep = 0
 	}
-	r.keepLogs(logs, keep)
+	r.keepLogs(keep)
 }
 
 // watchGarbage has blob files written anew where they have held much garbage for

@@ -117,12 +117,15 @@ var engineMutations = []mutation{
 	{"logs: a name that can't be written is taken back", "backend/pebble/internal/diskguard/newest.go", `	if err := g.writeNewest(name); err == nil {`, `	if _ = g.writeNewest(name); true {`},
 	{"logs: the newest is not named when it goes", "backend/pebble/internal/diskguard/newest.go", `	if g.newest.log != g.PathBase(log) {`, `	if true {`},
 	{"logs: half a name is none", "backend/pebble/internal/diskguard/newest.go", `	if string(text) != newestText(name) {`, `	if false {`},
-	{"logs: none is removed while another is begun", "backend/pebble/logs.go", `return logs[:slices.Index(logs, *newest)+1]`, `return logs[:max(len(logs), slices.Index(logs, *newest))]`},
+	{"logs: none is removed while another is begun", "backend/pebble/logs.go", `logs = logs[:slices.Index(logs, *newest)+1]`, `logs = logs[:max(len(logs), slices.Index(logs, *newest))]`},
 	{"logs: a kept one is used where one is asked for that was dropped", "backend/pebble/internal/diskguard/logs.go", `if g.logs.fresh || len(g.logs.spare) == 0 {`, `if true {`},
+	{"logs: one that was renamed and not opened is made anew", "backend/pebble/internal/diskguard/logs.go", `		if errors.Is(err, fs.ErrNotExist) {
+			// An`, `		if false {
+			// An`},
 	{"logs: what is used again is kept no more", "backend/pebble/internal/diskguard/logs.go", `[]*[]string{&l.names, &l.spare}`, `[]*[]string{&l.names}`},
-	{"logs: a store that is closed keeps none for use again", "backend/pebble/engine.go", `	e.keepLogs(e.countedLogs(), 0)
+	{"logs: a store that is closed keeps none for use again", "backend/pebble/engine.go", `	e.keepLogs(0)
 `, ``},
-	{"erasure: no log is written over meanwhile", "backend/pebble/pass.go", `r.keepLogs(logs, 0)`, `_ = logs`},
+	{"erasure: no log is written over meanwhile", "backend/pebble/pass.go", `r.keepLogs(0)`, `_ = 0`},
 	{"erasure: a store is left with what it owes", "backend/pebble/engine.go", `if exists && owed {`, `if false && owed {`},
 	{"reserve: what was deleted is given back at once below it", "backend/pebble/reclaimer.go", `pass = r.dueWhenShort()`, `pass = reclaim.None`},
 	{"backup: what was acknowledged becomes tables", "backend/pebble/checkpoint.go", `	if err := o.flush(); err != nil {

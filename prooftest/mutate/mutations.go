@@ -516,6 +516,20 @@ var mutations = []mutation{
 	{"bulk: it is looked again under the scope", "catalog/bulk.go", `if areNew, err := areNew(t.ctx, t.txn, all); err != nil || !areNew {`, `if areNew, err := true, error(nil); err != nil || !areNew {`},
 	{"bulk: where nobody else writes", "catalog/many.go", `bulk: c.exclusive && len(items)`, `bulk: len(items)`},
 	{"bulk: uploads are read by the caller", "catalog/many.go", `return i.Upload != nil })`, `return i.Upload != nil && i.URL != "" })`},
+	{"bulk: uploads are received when it is their turn", "catalog/many.go", `			if hasUploads(m.items[begin+i].Patch) {
+				r.in, r.err = m.receive(begin + i)
+			}
+			m.add(begin+i, r.in, r.err)
+		}
+`, `			if hasUploads(m.items[begin+i].Patch) {
+				r.in, r.err = m.receive(begin + i)
+			}
+			some[i] = r
+		}
+		for i, r := range some {
+			m.add(begin+i, r.in, r.err)
+		}
+`},
 	{"bulk: what is checked apart keeps its place", "catalog/many.go", `m.add(begin+i, r.in, r.err)`, `m.add(i, r.in, r.err)`},
 	{"bulk: not the same product twice", "catalog/bulk.go", `if byID(order[n], order[n+1]) == 0 {`, `if false && byID(order[n], order[n+1]) == 0 {`},
 	{"plain JSON: no name twice", "catalog/internal/plainjson/plainjson.go", `if bytes.Equal(other, name) {`, `if false && bytes.Equal(other, name) {`},

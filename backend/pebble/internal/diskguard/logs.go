@@ -89,10 +89,10 @@ func (g *FS) KeepLogs(names []string, keep int) {
 }
 
 // reuse gives Pebble the log newname, for which it may write over oldname. Where that
-// was dropped and another that it will ask for later was not, it writes over the other,
-// which is as good and goes for dropped then. Pebble asks for the oldest first and has
-// room for more than are kept: else each that it asks for would have been dropped by
-// then, and no log would ever be used again.
+// was dropped and a spare one was not, it writes over the spare one instead, and notes
+// that as dropped. Pebble asks for the oldest first and has room for more than are kept:
+// else each that it asks for would have been dropped by then, and no log would ever be
+// used again.
 func (g *FS) reuse(oldname, newname string, category vfs.DiskWriteCategory) (f vfs.File, err error) {
 	g.logs.lock <- struct{}{}
 	defer func() { <-g.logs.lock }()
@@ -110,7 +110,13 @@ func (g *FS) reuse(oldname, newname string, category vfs.DiskWriteCategory) (f v
 		return nil, err
 	}
 	if !g.logs.fresh {
-		if f, err = g.FS.ReuseForWrite(from, newname, category); err == nil {
+		f, err = g.FS.ReuseForWrite(from, newname, category)
+		if errors.Is(err, fs.ErrNotExist) {
+			// An attempt before this has renamed it and could not open it, for want of
+			// descriptors, or Pebble is just removing it.
+			f, err = g.FS.Create(newname, category)
+		}
+		if err == nil {
 			g.logs.forget(from)
 			if from != oldname {
 				delete(g.logs.dropped, oldname)

@@ -1,6 +1,7 @@
 package diskguard
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -203,6 +204,44 @@ func TestKeptLogsAreUsed(t *testing.T) {
 	for range room {
 		require.False(t, begin())
 	}
+}
+
+// renamingFS renames a file that is to be written over, and has no descriptor for it
+// the first time.
+type renamingFS struct {
+	vfs.FS
+	refused bool
+}
+
+func (f *renamingFS) Unwrap() vfs.FS { return f.FS }
+
+func (f *renamingFS) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	if !f.refused {
+		f.refused = true
+		return nil, errors.Join(syscall.EMFILE, f.Rename(oldname, newname))
+	}
+	return f.FS.ReuseForWrite(oldname, newname, c)
+}
+
+// TestLogIsReusedInTwoSteps: a log that was renamed when there was no descriptor to open it
+// is begun once there is one.
+func TestLogIsReusedInTwoSteps(t *testing.T) {
+	below := &renamingFS{FS: vfs.NewMem()}
+	g := newGuard(below)
+	f, err := g.Create("1.log", logCategory)
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	f, err = g.ReuseForWrite("1.log", "2.log", logCategory)
+	require.NoError(t, err)
+	require.True(t, below.refused)
+	_, err = f.Write([]byte("new"))
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	require.False(t, g.fail.Failed())
+	require.Equal(t, []string{"2.log"}, g.Logs())
+	info, err := below.Stat("2.log")
+	require.NoError(t, err)
+	require.EqualValues(t, len("new"), info.Size())
 }
 
 // TestNewestLogIsThere cuts the power at each step of beginning logs and removing the
